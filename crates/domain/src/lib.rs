@@ -1,1 +1,12 @@
-//! placeholder
+//! The nouns of Presurge, checked once at the door: names, time series,
+//! forecasts, plans, events and the ports to the outside world.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number.
+
+pub mod event;
+pub mod forecast;
+pub mod journal;
+pub mod name;
+pub mod plan;
+pub mod ports;
+pub mod series;

@@ -1,0 +1,113 @@
+//! Load as it is observed: samples, and the regular series made from them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One observation of one series. A gap is the absence of a sample, or `NaN`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The instant that the sample is stamped with (start of its interval).
+    pub at: Timestamp,
+    /// The value in the unit of its source.
+    pub value: f64,
+}
+
+/// The distance of two neighbours of a regular grid, in whole seconds, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct Step(i64);
+
+/// A step that is not a positive number of whole seconds.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a step is a positive number of whole seconds, not {0}")]
+pub struct BadStep(i64);
+
+impl Step {
+    /// A step of `seconds`.
+    pub fn from_seconds(seconds: i64) -> Result<Self, BadStep> {
+        if seconds >= 1 { Ok(Self(seconds)) } else { Err(BadStep(seconds)) }
+    }
+
+    /// The step in seconds, at least 1.
+    pub fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// The step as a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.0.unsigned_abs())
+    }
+
+    /// The grid point at or before `at`; grids are aligned to the Unix epoch in UTC.
+    pub fn floor(self, at: Timestamp) -> Timestamp {
+        let floored = at.as_second().div_euclid(self.0) * self.0;
+        Timestamp::from_second(floored).expect("a floored timestamp stays in range")
+    }
+
+    /// The grid point at or after `at`.
+    pub fn ceil(self, at: Timestamp) -> Timestamp {
+        let down = self.floor(at);
+        if down == at { at } else { down + self.duration() }
+    }
+}
+
+impl TryFrom<i64> for Step {
+    type Error = BadStep;
+    fn try_from(seconds: i64) -> Result<Self, BadStep> {
+        Self::from_seconds(seconds)
+    }
+}
+
+impl From<Step> for i64 {
+    fn from(step: Step) -> i64 {
+        step.0
+    }
+}
+
+/// A regular series: value `i` belongs to `[start + i·step, start + (i+1)·step)`.
+/// A gap is `NaN`; no value is infinite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    start: Timestamp,
+    step: Step,
+    values: Vec<f64>,
+}
+
+impl Series {
+    /// A series from its first instant, its step and its values. Infinite values become gaps.
+    pub fn new(start: Timestamp, step: Step, mut values: Vec<f64>) -> Self {
+        for value in &mut values {
+            if value.is_infinite() {
+                *value = f64::NAN;
+            }
+        }
+        Self { start, step, values }
+    }
+
+    /// The start of the first interval.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// The length of one interval.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// All values; `NaN` is a gap.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The instant just after the last interval: where a forecast begins.
+    pub fn end(&self) -> Timestamp {
+        self.at(self.values.len())
+    }
+
+    /// The start of interval `index`, which may lie beyond the end.
+    pub fn at(&self, index: usize) -> Timestamp {
+        self.start + self.step.duration() * u32::try_from(index).unwrap_or(u32::MAX)
+    }
+}
