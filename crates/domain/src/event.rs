@@ -1,1 +1,356 @@
-//! placeholder
+//! Events: what the journal stores. The stored form is versioned by [`FORMAT`]; a field or an
+//! event is added, never changed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::journal::Digest;
+use crate::name::{FleetName, Key, OfferName, ServerName, Version, Zone};
+use crate::plan::{PerDimension, Plan};
+
+/// The version of the stored events that this build writes; it reads this one and the one before.
+pub const FORMAT: u32 = 1;
+
+/// A server of the fleet, as it was when the rollout was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Member {
+    /// Its name, unique in the rollout.
+    pub name: ServerName,
+    /// Its availability zone.
+    pub zone: Option<Zone>,
+    /// `host:port` where it serves, if it is known.
+    pub address: Option<String>,
+}
+
+/// What to do when a drain takes longer than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnTimeout {
+    /// Hold the rollout and ask a person.
+    Hold,
+    /// Cut what is left, and count it.
+    Force,
+    /// Put the server back and leave it for the end.
+    Skip,
+}
+
+/// The waits and bounds of a rollout, frozen at its creation. Times are in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// A drain may take this long.
+    pub drain_timeout_seconds: f64,
+    /// What happens when it takes longer.
+    pub drain_on_timeout: OnTimeout,
+    /// An update may take this long.
+    pub update_timeout_seconds: f64,
+    /// The health gates of a server may take this long.
+    pub verify_timeout_seconds: f64,
+    /// A server that came back reaches full capacity after this.
+    pub warmup_seconds: f64,
+    /// Surge may take this long from its order until it is in service.
+    pub surge_timeout_seconds: f64,
+    /// Watch this long after the canary batch and before the next one.
+    pub canary_watch_seconds: f64,
+    /// Watch this long after the last batch, before the surge is released.
+    pub stabilisation_seconds: f64,
+    /// This many newest samples in a row above the band make a hold.
+    pub band_breaches: u32,
+    /// Newest samples older than this hold new removals.
+    pub stale_after_seconds: f64,
+}
+
+/// The first event of a journal: what was asked for, frozen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Created {
+    /// The format of the events that follow, see [`FORMAT`].
+    pub format: u32,
+    /// The name in the configuration.
+    pub name: String,
+    /// The digest of the rollout's specification: `apply` is keyed by it.
+    pub spec: Digest,
+    /// The fleet.
+    pub fleet: FleetName,
+    /// What every server shall run.
+    pub target: Version,
+    /// Who is in the fleet.
+    pub servers: Vec<Member>,
+    /// The last server is back by then.
+    pub deadline: Timestamp,
+    /// The allowed probability of attributable overload.
+    pub risk: f64,
+    /// Waits and bounds.
+    pub policy: Policy,
+}
+
+/// What the driver saw when it looked again before a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Look {
+    /// When.
+    pub at: Timestamp,
+    /// The newest complete load sample per dimension.
+    pub load: PerDimension<f64>,
+    /// The upper edge of the forecast band at that sample.
+    pub upper: PerDimension<f64>,
+    /// Servers of the fleet in service.
+    pub in_service: u32,
+    /// Surge instances in service.
+    pub surge: u32,
+}
+
+/// Why a rollout holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HoldReason {
+    /// A server failed its update or its gates and stays out.
+    ServerFailed,
+    /// A drain took too long.
+    DrainTimeout,
+    /// Surge did not come in time, or was lost.
+    SurgeMissing,
+    /// Load left the forecast band.
+    LoadLeftBand,
+    /// No fresh load samples.
+    LoadUnknown,
+    /// A server that the rollout did not take out is not in service.
+    ForeignOutage,
+    /// An adapter cannot say what became of a command.
+    OutcomeUnknown,
+    /// The plan is late or over, and no revision fits.
+    NoPlan,
+    /// An outside system does not answer.
+    AdapterFailing,
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// Every server runs the target.
+    Done,
+    /// It was stopped; everything that works is back in service and the surge is gone.
+    Aborted,
+}
+
+/// A surge instance that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Running {
+    /// Its name.
+    pub name: ServerName,
+    /// `host:port` where it serves.
+    pub address: Option<String>,
+}
+
+/// Everything that can happen to a rollout.
+///
+/// *Decisions* are written before their command is issued, *outcomes* after the world has
+/// answered, *requests* come from people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "payload", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// Decision: a rollout exists.
+    RolloutCreated(Box<Created>),
+    /// Decision: this plan is performed from now on.
+    PlanAdopted {
+        /// The whole plan.
+        plan: Box<Plan>,
+    },
+    /// A driver took the rollout over.
+    DriverStarted {
+        /// Which process on which host.
+        owner: String,
+        /// The fencing epoch of its lease.
+        epoch: u64,
+        /// Version and processor architecture of the build.
+        build: String,
+    },
+    /// Decision: buy these instances.
+    SurgeOrdered {
+        /// The key of the order.
+        key: Key,
+        /// From which offer.
+        offer: OfferName,
+        /// Exactly these instances.
+        names: Vec<ServerName>,
+        /// What they run.
+        version: Option<Version>,
+        /// The release is not before this.
+        release_at: Timestamp,
+    },
+    /// Outcome: all instances of an order run.
+    SurgeRunning {
+        /// The key of the order.
+        key: Key,
+        /// The instances.
+        instances: Vec<Running>,
+    },
+    /// Decision: send traffic to a surge instance.
+    SurgeJoining {
+        /// Which.
+        server: ServerName,
+    },
+    /// Outcome: a surge instance is in service.
+    SurgeJoined {
+        /// Which.
+        server: ServerName,
+        /// It carries full load from then on.
+        warm_at: Timestamp,
+    },
+    /// Decision: drain and give back an order.
+    SurgeReleasing {
+        /// The key of the order.
+        key: Key,
+    },
+    /// Outcome: a surge instance has no more requests.
+    SurgeDrained {
+        /// Which.
+        server: ServerName,
+        /// Connections that were cut.
+        cut: u64,
+    },
+    /// Outcome: a surge instance is no longer known to the load balancer.
+    SurgeLeft {
+        /// Which.
+        server: ServerName,
+    },
+    /// Outcome: the instances of an order are gone and cost nothing more.
+    SurgeReleased {
+        /// The key of the order.
+        key: Key,
+    },
+    /// Outcome: a surge instance vanished or went down on its own.
+    SurgeLost {
+        /// Which.
+        server: ServerName,
+        /// What was seen.
+        detail: String,
+    },
+    /// Decision: a batch goes out, after a look at the world.
+    BatchOpened {
+        /// Its index in the plan.
+        index: u32,
+        /// What was seen just before.
+        look: Look,
+    },
+    /// Decision: stop new requests to a server.
+    DrainStarted {
+        /// Which.
+        server: ServerName,
+    },
+    /// Outcome: a server has no more requests.
+    Drained {
+        /// Which.
+        server: ServerName,
+        /// Connections that were cut.
+        cut: u64,
+    },
+    /// Decision: update a server.
+    UpdateStarted {
+        /// Which.
+        server: ServerName,
+        /// 1 for the first try.
+        attempt: u32,
+    },
+    /// Outcome: a server runs the target.
+    Updated {
+        /// Which.
+        server: ServerName,
+        /// What it runs, if the updater can observe it.
+        version: Option<Version>,
+        /// Its boot id, if the updater can observe it.
+        boot_id: Option<String>,
+    },
+    /// Outcome: a server passed its health gates.
+    Verified {
+        /// Which.
+        server: ServerName,
+    },
+    /// Decision: send traffic to a server again.
+    RestoreStarted {
+        /// Which.
+        server: ServerName,
+    },
+    /// Outcome: a server receives traffic again.
+    Restored {
+        /// Which.
+        server: ServerName,
+        /// It carries full load from then on.
+        warm_at: Timestamp,
+    },
+    /// Decision: a server counts as back.
+    Warmed {
+        /// Which.
+        server: ServerName,
+    },
+    /// Outcome: a server failed and stays out.
+    ServerFailed {
+        /// Which.
+        server: ServerName,
+        /// What failed, in words.
+        detail: String,
+    },
+    /// Decision: try a failed server once more.
+    ServerRetried {
+        /// Which.
+        server: ServerName,
+    },
+    /// Decision: every server of a batch is back.
+    BatchClosed {
+        /// Its index in the plan.
+        index: u32,
+    },
+    /// Decision: watch before the surge is released.
+    StabilisationStarted {
+        /// Not before this the surge is released.
+        until: Timestamp,
+    },
+    /// Decision: everything stays as it is until the reason is gone or a person says so.
+    Held {
+        /// Why.
+        hold: HoldReason,
+        /// What was seen, with numbers.
+        detail: String,
+    },
+    /// Decision: the reason of a hold is gone.
+    HoldEnded {
+        /// What was seen, with numbers.
+        detail: String,
+    },
+    /// Request: open no more batches.
+    PauseRequested {},
+    /// Request: go on; a failed server is tried once more.
+    ResumeRequested {},
+    /// Request: put back what is out, give back the surge, and end.
+    AbortRequested {},
+    /// Outcome: a call failed; it is tried again unless the text says otherwise.
+    CommandFailed {
+        /// The key of the command, or the name of the observation.
+        key: String,
+        /// The error with its causes.
+        error: String,
+    },
+    /// Decision: nothing is left to do.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+impl Event {
+    /// The name and the fields of the event, as a record stores them.
+    pub fn to_parts(&self) -> (String, Value) {
+        let mut value = serde_json::to_value(self).expect("an event is plain data");
+        let kind = value["type"].as_str().unwrap_or_default().to_owned();
+        (kind, value["payload"].take())
+    }
+
+    /// The event of a stored name and its fields.
+    pub fn from_parts(kind: &str, payload: &Value) -> Result<Self, serde_json::Error> {
+        serde_json::from_value(serde_json::json!({ "type": kind, "payload": payload }))
+    }
+}

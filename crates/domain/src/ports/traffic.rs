@@ -1,0 +1,74 @@
+use async_trait::async_trait;
+
+use super::{PortError, Progress, Target};
+use crate::name::{Key, ServerName};
+
+/// What the load balancer shall do with a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// Send it new requests, with this share of its full weight in percent, 1 to 100.
+    Admit(u8),
+    /// Send it no new requests, let those under way end.
+    Drain,
+    /// Forget it. Only for surge: servers of the fleet are drained, never removed.
+    Remove,
+}
+
+/// A wish about one server, under one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// The same key has one effect.
+    pub key: Key,
+    /// Which server, and where it serves (needed to admit one that is not yet known).
+    pub target: Target,
+    /// What shall be.
+    pub wanted: Wanted,
+}
+
+/// Whether the load balancer sends requests to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendState {
+    /// It gets new requests.
+    InService,
+    /// It gets no new requests because somebody asked for that.
+    Drained,
+    /// It gets no new requests because its health check fails, or has not passed yet.
+    Down,
+}
+
+/// A server as the load balancer sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Its name at the load balancer.
+    pub server: ServerName,
+    /// `host:port`, where the load balancer tells it.
+    pub address: Option<String>,
+    /// Whether it gets requests.
+    pub state: BackendState,
+    /// Requests under way, where the load balancer counts them.
+    pub in_flight: Option<u64>,
+}
+
+/// How a drain ended, and of what was asked in general.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drained {
+    /// Connections that were cut to get there.
+    pub cut: u64,
+}
+
+/// The load balancer in front of a fleet.
+#[async_trait]
+pub trait Traffic: Send + Sync {
+    /// Every server that the load balancer knows.
+    async fn observe(&self) -> Result<Vec<Backend>, PortError>;
+
+    /// Makes it so.
+    ///
+    /// - `Admit`: `Done` when the server gets new requests (its health check at the load balancer
+    ///   passes); a server that is not known is added, which needs its address.
+    /// - `Drain`: `Done` when no request is under way. Not known at all: `Done`.
+    /// - `Remove`: `Done` when it is not known any more, also when it never was. Not yet, because
+    ///   requests are under way: `Pending`.
+    async fn ensure_admission(&self, admission: &Admission)
+    -> Result<Progress<Drained>, PortError>;
+}
