@@ -3,6 +3,10 @@
 //!
 //! Nothing here does I/O, reads a clock or draws a random number.
 
+pub mod calendar;
+pub mod config;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod event;
 pub mod forecast;
 pub mod journal;
@@ -10,3 +14,4 @@ pub mod name;
 pub mod plan;
 pub mod ports;
 pub mod series;
+pub mod spread;

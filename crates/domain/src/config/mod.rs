@@ -1,0 +1,1 @@
+//! The configuration: the whole schema of `Fleet` and `Rollout` documents.

@@ -1,0 +1,1 @@
+//! The contract suites of the ports: what every adapter has to show.
