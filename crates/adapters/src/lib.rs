@@ -1,1 +1,10 @@
-//! placeholder
+//! The outside world behind the ports: one outside system per file, each with its typed
+//! configuration, its code and its tests. No adapter knows another adapter.
+
+pub mod clock;
+pub mod command;
+pub mod health;
+pub mod load;
+pub mod provisioner;
+pub mod traffic;
+pub mod updater;

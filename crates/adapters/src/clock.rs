@@ -1,0 +1,1 @@
+//! The real clock, and one that runs faster for demonstrations.

@@ -1,0 +1,1 @@
+//! Outside commands that outlive the process that started them.

@@ -1,0 +1,5 @@
+//! Health gates.
+
+pub mod command;
+pub mod http;
+pub mod tcp;

@@ -1,0 +1,1 @@
+//! A health gate that opens a TCP connection.

@@ -1,0 +1,1 @@
+//! Load from a CSV file in the long format `unique_id,ds,y`.

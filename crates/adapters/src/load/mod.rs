@@ -1,0 +1,4 @@
+//! Where load comes from.
+
+pub mod csv;
+pub mod prometheus;

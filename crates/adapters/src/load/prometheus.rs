@@ -1,0 +1,1 @@
+//! Load from Prometheus, or anything that speaks its HTTP API.

@@ -1,0 +1,3 @@
+//! Where surge comes from.
+
+pub mod process;

@@ -1,0 +1,1 @@
+//! No load balancer: for planning only.

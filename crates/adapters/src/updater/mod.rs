@@ -1,0 +1,3 @@
+//! How a server comes to run another version.
+
+pub mod exec;

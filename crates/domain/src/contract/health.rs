@@ -1,0 +1,1 @@
+//! What every `health` adapter has to show.

@@ -1,0 +1,1 @@
+//! What every `load` adapter has to show.

@@ -1,0 +1,1 @@
+//! What every `provisioner` adapter has to show.

@@ -1,0 +1,1 @@
+//! What every `traffic` adapter has to show.

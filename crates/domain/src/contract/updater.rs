@@ -1,0 +1,1 @@
+//! What every `updater` adapter has to show.
