@@ -118,9 +118,33 @@ name!(
     Key, "key"
 );
 
+impl Key {
+    /// The key of a command, from parts that are names themselves. A text that would be too long
+    /// is cut and closed with a digest of the whole, so that keys stay distinct.
+    pub fn of(parts: &[&str]) -> Self {
+        let whole = parts.join("/");
+        if check("key", &whole).is_ok() {
+            return Self(whole);
+        }
+        let digest = crate::journal::Digest::of_bytes(whole.as_bytes());
+        let kept = whole.bytes().filter(u8::is_ascii_alphanumeric).take(60);
+        let kept: String = kept.map(char::from).collect();
+        Self(format!("k{kept}-{}", digest.short()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_keys_stay_keys_and_stay_distinct() {
+        assert_eq!(Key::of(&["r#1", "web-1", "drain"]).as_str(), "r#1/web-1/drain");
+        let long = "x".repeat(128);
+        let (one, two) = (Key::of(&[&long, "1"]), Key::of(&[&long, "2"]));
+        assert_ne!(one, two);
+        assert!(Key::new(one.as_str()).is_ok());
+    }
 
     #[test]
     fn names_are_checked_at_the_door() {

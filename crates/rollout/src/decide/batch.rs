@@ -1,0 +1,150 @@
+//! Opening and closing batches: look again before anything goes out.
+
+use std::time::Duration;
+
+use domain::event::{Event, Look};
+use domain::plan::{Batch, Plan};
+use jiff::Timestamp;
+
+use super::surge::order_key;
+use super::{Decision, hold, over};
+use crate::observe::Seen;
+use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
+use crate::state::{OrderStage, State, SurgeStage};
+
+/// Closes the batch that is back, or opens the next one, or asks for another plan.
+pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    let Some(plan) = &state.plan else { return Vec::new() };
+    if let Some(open) = &state.open {
+        let out = |name| state.servers.get(name).is_none_or(crate::state::Server::is_out);
+        if open.batch.servers.iter().any(out) {
+            return Vec::new();
+        }
+        let event = Event::BatchClosed { index: open.batch.index };
+        return vec![Decision::write(event, "every server of it is back", open.seq)];
+    }
+    let refused_lately = seen.refused_at.is_some_and(|at| !over(at, REVISE_AGAIN_SECONDS, now));
+    if state.hold.as_ref().is_some_and(|h| h.reason == domain::event::HoldReason::NoPlan) {
+        let why = "the plan in force cannot be performed".to_owned();
+        return if refused_lately || state.paused {
+            Vec::new()
+        } else {
+            vec![Decision::Revise { why }]
+        };
+    }
+    if state.hold.is_some() || state.paused {
+        return Vec::new();
+    }
+    let Some(batch) = state.next_batch() else { return after_the_last(state, now) };
+    if let Some(why) = outlived(state, plan, batch, now) {
+        return if refused_lately { Vec::new() } else { vec![Decision::Revise { why }] };
+    }
+    if now < batch.out_at || watching(state, now) || !surge_ready(state, plan, batch, now) {
+        return Vec::new();
+    }
+    match look(state, seen, now) {
+        Some(look) => open(state, batch, look),
+        None => Vec::new(),
+    }
+}
+
+fn open(state: &State, batch: &Batch, look: Look) -> Vec<Decision> {
+    let reason = format!(
+        "its time has come, the one before is back, surge is ready, load is in its band ({})",
+        numbers(&look)
+    );
+    let event = Event::BatchOpened { index: batch.index, look };
+    let mut list = vec![Decision::write(event, reason, state.plan_seq)];
+    let opened = state.head.seq + 1;
+    list.extend(batch.servers.iter().map(|server| {
+        let event = Event::DrainStarted { server: server.clone() };
+        Decision::write(event, format!("batch {} goes out", batch.index), opened)
+    }));
+    list
+}
+
+fn numbers(look: &Look) -> String {
+    let of = |(dimension, load): (&domain::name::Dimension, &f64)| match look.upper.get(dimension) {
+        Some(upper) => format!("{dimension} {load:.1} of at most {upper:.1}"),
+        None => format!("{dimension} {load:.1}"),
+    };
+    look.load.iter().map(of).collect::<Vec<_>>().join(", ")
+}
+
+/// All batches are closed: watch, or plan again for what is left.
+fn after_the_last(state: &State, now: Timestamp) -> Vec<Decision> {
+    if !state.pending().is_empty() {
+        return vec![Decision::Revise { why: "servers are left over after the last batch".into() }];
+    }
+    if state.servers.values().any(|s| !s.updated) {
+        return Vec::new();
+    }
+    let until = now + Duration::from_secs_f64(state.created.policy.stabilisation_seconds);
+    let event = Event::StabilisationStarted { until };
+    vec![Decision::write(event, "every server runs the target", state.head.seq)]
+}
+
+/// Whether the canary is still being watched.
+fn watching(state: &State, now: Timestamp) -> bool {
+    let watch = state.created.policy.canary_watch_seconds;
+    state.closed_ever == 1 && state.closed_at.is_some_and(|at| !over(at, watch, now))
+}
+
+/// Why the plan cannot be performed any more, if so.
+fn outlived(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> Option<String> {
+    let lost = state
+        .orders
+        .values()
+        .flat_map(|o| &o.instances)
+        .find(|i| i.stage == SurgeStage::Lost && i.seq > state.plan_seq);
+    if let Some(instance) = lost {
+        return Some(format!("surge instance {} was lost", instance.running.name));
+    }
+    if state.open.is_none() && state.closed == 0 && now > plan.valid_until {
+        return Some(format!("the plan was valid until {}", plan.valid_until));
+    }
+    let length = batch.back_at.duration_since(batch.out_at).as_secs_f64();
+    let grace = (length * LATE_SHARE_OF_BATCH).clamp(LATE_AT_LEAST_SECONDS, f64::MAX);
+    let late = over(batch.out_at, grace, now);
+    late.then(|| format!("batch {} was planned for {} and is late", batch.index, batch.out_at))
+}
+
+/// Whether all surge that the plan counts on at the time of a batch carries full load.
+fn surge_ready(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> bool {
+    let needed = plan.surge.iter().enumerate().filter(|(_, purchase)| {
+        purchase.count > 0
+            && purchase.order_at <= batch.out_at
+            && batch.out_at < purchase.release_at
+    });
+    needed.map(|(index, _)| order_key(state, plan, index)).all(|key| {
+        let order = state.orders.get(&key).filter(|o| o.stage == OrderStage::Running);
+        order.is_some_and(|o| o.instances.iter().all(|i| is_warm(i.stage, now)))
+    })
+}
+
+fn is_warm(stage: SurgeStage, now: Timestamp) -> bool {
+    match stage {
+        SurgeStage::Joined(warm_at) => now >= warm_at,
+        SurgeStage::Lost => true,
+        _ => false,
+    }
+}
+
+/// A look at the world just before a batch; `None` while it is not fit for one.
+fn look(state: &State, seen: &Seen, now: Timestamp) -> Option<Look> {
+    seen.traffic.as_ref()?;
+    let unfit = !seen.down_since.is_empty()
+        || hold::unknown_load(state, seen, now).is_some()
+        || hold::left_band(state, seen).is_some();
+    if unfit {
+        return None;
+    }
+    let (load, upper) = hold::newest(state, seen);
+    Some(Look {
+        at: now,
+        load,
+        upper,
+        in_service: u32::try_from(state.in_service()).unwrap_or(u32::MAX),
+        surge: u32::try_from(state.surge_in_service()).unwrap_or(u32::MAX),
+    })
+}

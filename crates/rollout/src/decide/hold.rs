@@ -1,0 +1,153 @@
+//! Holding: what keeps more servers from going out, and when it is over.
+
+use domain::event::{Event, HoldReason};
+use domain::plan::PerDimension;
+use jiff::Timestamp;
+
+use super::{Decision, over};
+use crate::observe::Seen;
+use crate::settings::FOREIGN_OUTAGE_SECONDS;
+use crate::state::{OrderStage, Stage, State, SurgeStage};
+
+/// Begins, replaces or ends a hold.
+pub(super) fn watch(state: &State, seen: &Seen, now: Timestamp) -> Option<Decision> {
+    let found = reason(state, seen, now);
+    match (&state.hold, found) {
+        (None, Some((hold, detail))) => {
+            let event = Event::Held { hold, detail };
+            Some(Decision::write(event, "no more servers go out", state.head.seq))
+        }
+        (Some(present), Some((hold, detail))) if needs_person(present.reason) => {
+            let worse = hold == HoldReason::ServerFailed && present.reason != hold;
+            let event = Event::Held { hold, detail };
+            worse.then(|| Decision::write(event, "no more servers go out", present.seq))
+        }
+        (Some(present), Some((hold, detail))) if present.reason != hold => {
+            let event = Event::Held { hold, detail };
+            Some(Decision::write(event, "the hold goes on for another reason", present.seq))
+        }
+        (Some(present), None) if !needs_person(present.reason) => {
+            let detail = format!("{:?} is over", present.reason);
+            Some(Decision::write(Event::HoldEnded { detail }, "nothing holds it", present.seq))
+        }
+        _ => None,
+    }
+}
+
+/// A hold that does not end by itself: a person, or a new plan, ends it.
+fn needs_person(reason: HoldReason) -> bool {
+    matches!(reason, HoldReason::ServerFailed | HoldReason::OutcomeUnknown | HoldReason::NoPlan)
+}
+
+/// The first reason to hold, in the order of their weight.
+fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
+    failed(state)
+        .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
+        .or_else(|| slow_drain(state, now))
+        .or_else(|| slow_surge(state, now))
+        .or_else(|| foreign(seen, now))
+        .or_else(|| unknown_load(state, seen, now))
+        .or_else(|| left_band(state, seen))
+}
+
+fn failed(state: &State) -> Option<(HoldReason, String)> {
+    let server = state.failed().into_iter().next().filter(|_| !state.retry)?;
+    let Stage::Failed(detail) = &server.stage else { return None };
+    Some((HoldReason::ServerFailed, format!("{}: {detail}", server.member.name)))
+}
+
+fn slow_drain(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {
+    let limit = state.created.policy.drain_timeout_seconds;
+    let slow = |s: &&crate::state::Server| s.stage == Stage::Draining && over(s.since, limit, now);
+    let server = state.servers.values().find(slow)?;
+    let name = &server.member.name;
+    Some((HoldReason::DrainTimeout, format!("{name} still has requests after {limit} s")))
+}
+
+fn slow_surge(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {
+    let limit = state.created.policy.surge_timeout_seconds;
+    for (key, order) in &state.orders {
+        let ready = |s: SurgeStage| matches!(s, SurgeStage::Joined(_) | SurgeStage::Lost);
+        let all = !order.instances.is_empty() && order.instances.iter().all(|i| ready(i.stage));
+        let wanted = matches!(order.stage, OrderStage::Ordered | OrderStage::Running);
+        if wanted && !all && over(order.ordered_at, limit, now) {
+            let detail = format!("order {key} is not in service after {limit} s");
+            return Some((HoldReason::SurgeMissing, detail));
+        }
+    }
+    None
+}
+
+fn foreign(seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
+    let long = |(_, since): &(_, &Timestamp)| over(**since, FOREIGN_OUTAGE_SECONDS, now);
+    let (server, since) = seen.down_since.iter().find(long)?;
+    let detail =
+        format!("{server} is not in service since {since}, and not because of this rollout");
+    Some((HoldReason::ForeignOutage, detail))
+}
+
+/// No sample, or only old ones, in a dimension that the plan counts on.
+pub(super) fn unknown_load(
+    state: &State,
+    seen: &Seen,
+    now: Timestamp,
+) -> Option<(HoldReason, String)> {
+    let limit = state.created.policy.stale_after_seconds;
+    let plan = state.plan.as_ref()?;
+    let dimensions = plan.timeline.first().map(|e| e.load.keys()).into_iter().flatten();
+    for dimension in dimensions {
+        let newest = seen.load.get(dimension).and_then(|s| s.last());
+        let detail = match newest {
+            None => format!("no sample of {dimension} yet"),
+            Some(sample) if over(sample.at, limit, now) => {
+                format!(
+                    "the newest sample of {dimension} is of {}, older than {limit} s",
+                    sample.at
+                )
+            }
+            Some(_) => continue,
+        };
+        return Some((HoldReason::LoadUnknown, detail));
+    }
+    None
+}
+
+/// The newest samples, all of them, above the upper edge of the band at their time.
+pub(super) fn left_band(state: &State, seen: &Seen) -> Option<(HoldReason, String)> {
+    let plan = state.plan.as_ref()?;
+    let rows = state.created.policy.band_breaches.max(1) as usize;
+    for (dimension, samples) in &seen.load {
+        let newest = &samples[samples.len().saturating_sub(rows)..];
+        let above = newest.iter().filter_map(|sample| {
+            let entry = plan.timeline_at(&state.created.fleet, sample.at)?;
+            let band = entry.load.get(dimension)?;
+            (sample.value > band.upper).then_some((sample, band.upper))
+        });
+        let above: Vec<_> = above.collect();
+        if above.len() == rows {
+            let (sample, upper) = above[rows - 1];
+            let detail = format!(
+                "{dimension} is at {:.1}, above the forecast band ({upper:.1}), {rows} samples in \
+                 a row up to {}",
+                sample.value, sample.at
+            );
+            return Some((HoldReason::LoadLeftBand, detail));
+        }
+    }
+    None
+}
+
+/// The newest sample and the upper edge of the band at its time, for the record.
+pub(super) fn newest(state: &State, seen: &Seen) -> (PerDimension<f64>, PerDimension<f64>) {
+    let (mut load, mut upper) = (PerDimension::new(), PerDimension::new());
+    for (dimension, samples) in &seen.load {
+        let Some(sample) = samples.last() else { continue };
+        load.insert(dimension.clone(), sample.value);
+        let plan = state.plan.as_ref();
+        let entry = plan.and_then(|p| p.timeline_at(&state.created.fleet, sample.at));
+        if let Some(band) = entry.and_then(|e| e.load.get(dimension)) {
+            upper.insert(dimension.clone(), band.upper);
+        }
+    }
+    (load, upper)
+}

@@ -1,0 +1,105 @@
+//! What to do next. Pure: the same state, the same sight and the same moment give the same
+//! decisions.
+
+mod batch;
+mod hold;
+mod server;
+mod surge;
+
+use std::time::Duration;
+
+use domain::event::{Event, Outcome};
+use jiff::Timestamp;
+
+use crate::observe::Seen;
+use crate::state::{OrderStage, Phase, Stage, State};
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Write this event; its command follows from the state after it.
+    Write {
+        /// The event.
+        event: Event,
+        /// Why, in words with numbers.
+        reason: String,
+        /// The number of the event that it follows from.
+        cause: u64,
+    },
+    /// Ask the planner for a revision.
+    Revise {
+        /// Why the plan in force does not hold any more.
+        why: String,
+    },
+}
+
+impl Decision {
+    fn write(event: Event, reason: impl Into<String>, cause: u64) -> Self {
+        Self::Write { event, reason: reason.into(), cause }
+    }
+}
+
+/// Everything that is decided at this moment; empty when there is nothing to do but wait.
+pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    if state.plan.is_none() || state.outcome().is_some() {
+        return Vec::new();
+    }
+    let mut list = Vec::new();
+    list.extend(state.servers.values().filter_map(|s| server::next(state, seen, s, now)));
+    list.extend(surge::join(state, seen));
+    match state.phase {
+        Phase::New | Phase::Finished(_) => {}
+        Phase::Planned | Phase::Provisioning | Phase::Rolling => {
+            list.extend(hold::watch(state, seen, now));
+            list.extend(surge::order(state, now));
+            if list.is_empty() {
+                list.extend(batch::next(state, seen, now));
+            }
+        }
+        Phase::Stabilising { until } => {
+            list.extend(hold::watch(state, seen, now));
+            if list.is_empty() && state.hold.is_none() && !state.paused && now >= until {
+                list.extend(release(state, now, Outcome::Done));
+            }
+        }
+        Phase::Releasing => list.extend(release(state, now, Outcome::Done)),
+        Phase::Aborting => list.extend(retreat(state, now)),
+    }
+    list
+}
+
+/// Gives back every order whose time has come; when nothing is left, the rollout has ended.
+fn release(state: &State, now: Timestamp, outcome: Outcome) -> Vec<Decision> {
+    if state.orders.values().all(|o| o.stage == OrderStage::Released) {
+        let reason = match outcome {
+            Outcome::Done => "every server runs the target and no surge is left",
+            Outcome::Aborted => "what works is in service and no surge is left",
+        };
+        return vec![Decision::write(Event::Finished { outcome }, reason, state.head.seq)];
+    }
+    let held =
+        |o: &crate::state::Order| matches!(o.stage, OrderStage::Ordered | OrderStage::Running);
+    let due = state.orders.iter().filter(|(_, o)| held(o));
+    let due = due.filter(|(_, o)| outcome == Outcome::Aborted || now >= o.release_at);
+    due.map(|(key, order)| {
+        let reason = match outcome {
+            Outcome::Done => {
+                format!("stable since the last batch; planned for {}", order.release_at)
+            }
+            Outcome::Aborted => "the rollout is being aborted".into(),
+        };
+        Decision::write(Event::SurgeReleasing { key: key.clone() }, reason, state.head.seq)
+    })
+    .collect()
+}
+
+/// After an abort: first the servers come back, then the surge goes.
+fn retreat(state: &State, now: Timestamp) -> Vec<Decision> {
+    let out = state.servers.values().any(|s| s.is_out() && !matches!(s.stage, Stage::Failed(_)));
+    if out { Vec::new() } else { release(state, now, Outcome::Aborted) }
+}
+
+/// Whether `since` is at least `seconds` ago.
+fn over(since: Timestamp, seconds: f64, now: Timestamp) -> bool {
+    now >= since + Duration::from_secs_f64(seconds)
+}

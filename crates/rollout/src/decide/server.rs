@@ -1,0 +1,68 @@
+//! The next step of one server.
+
+use domain::event::Event;
+use jiff::Timestamp;
+
+use super::{Decision, over};
+use crate::observe::{GateState, Seen};
+use crate::state::{Phase, Server, Stage, State};
+
+pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> Option<Decision> {
+    let policy = &state.created.policy;
+    let server = it.member.name.clone();
+    let aborting = state.phase == Phase::Aborting;
+    let decision = match &it.stage {
+        Stage::Draining | Stage::Drained if aborting => Decision::write(
+            Event::RestoreStarted { server },
+            "the rollout is being aborted and this server has not been touched",
+            it.seq,
+        ),
+        Stage::Drained => {
+            let attempt = it.attempts + 1;
+            let reason = format!("it is drained; attempt {attempt} at {}", state.created.target);
+            Decision::write(Event::UpdateStarted { server, attempt }, reason, it.seq)
+        }
+        Stage::Updating if over(it.since, policy.update_timeout_seconds, now) => {
+            fail(it, format!("no end of the update after {} s", policy.update_timeout_seconds))
+        }
+        Stage::Verifying => return verify(state, seen, it, now),
+        Stage::Verified => {
+            Decision::write(Event::RestoreStarted { server }, "its gates have passed", it.seq)
+        }
+        Stage::Restoring if over(it.since, policy.verify_timeout_seconds, now) => fail(
+            it,
+            format!(
+                "the load balancer does not take it back after {} s",
+                policy.verify_timeout_seconds
+            ),
+        ),
+        Stage::Warming(until) if now >= *until => {
+            Decision::write(Event::Warmed { server }, "its warm-up is over", it.seq)
+        }
+        Stage::Failed(_) if state.retry && !aborting => {
+            Decision::write(Event::ServerRetried { server }, "a person said resume", it.seq)
+        }
+        _ => return None,
+    };
+    Some(decision)
+}
+
+fn verify(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> Option<Decision> {
+    let server = it.member.name.clone();
+    match seen.gates.get(&server) {
+        Some(GateState::Passed) => {
+            Some(Decision::write(Event::Verified { server }, "every gate passed", it.seq))
+        }
+        Some(GateState::Red(said)) => Some(fail(it, said.clone())),
+        _ if over(it.since, state.created.policy.verify_timeout_seconds, now) => {
+            let seconds = state.created.policy.verify_timeout_seconds;
+            Some(fail(it, format!("its gates did not pass within {seconds} s")))
+        }
+        _ => None,
+    }
+}
+
+fn fail(it: &Server, detail: String) -> Decision {
+    let server = it.member.name.clone();
+    Decision::write(Event::ServerFailed { server, detail }, "it stays out of service", it.seq)
+}

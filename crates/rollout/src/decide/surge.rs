@@ -1,0 +1,67 @@
+//! Buying surge when its time has come, and sending traffic to it once it is well.
+
+use domain::event::Event;
+use domain::name::{Key, ServerName};
+use domain::plan::Plan;
+use jiff::Timestamp;
+
+use super::Decision;
+use crate::observe::{GateState, Seen};
+use crate::state::{OrderStage, State, SurgeStage};
+
+/// The key of purchase number `index` of a plan.
+pub(super) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
+    let revision = format!("r{}", plan.revision);
+    Key::of(&[state.id.as_str(), "surge", &revision, &index.to_string()])
+}
+
+/// Every purchase of the plan in force whose time has come and that is not made yet.
+pub(super) fn order(state: &State, now: Timestamp) -> Vec<Decision> {
+    let Some(plan) = &state.plan else { return Vec::new() };
+    if state.paused {
+        return Vec::new();
+    }
+    let mut list = Vec::new();
+    for (index, purchase) in plan.surge.iter().enumerate() {
+        let key = order_key(state, plan, index);
+        if now < purchase.order_at || state.orders.contains_key(&key) || purchase.count == 0 {
+            continue;
+        }
+        let names = (1..=purchase.count).map(|n| name(state, plan, index, n)).collect();
+        let event = Event::SurgeOrdered {
+            key,
+            offer: purchase.offer.clone(),
+            names,
+            version: None,
+            release_at: purchase.release_at,
+        };
+        let reason = format!(
+            "planned for {}: {} × {} at {} an hour each",
+            purchase.order_at, purchase.count, purchase.offer, purchase.price_per_hour
+        );
+        list.push(Decision::write(event, reason, state.plan_seq));
+    }
+    list
+}
+
+/// A name that no other rollout uses, made of what every load balancer accepts.
+fn name(state: &State, plan: &Plan, index: usize, number: u32) -> ServerName {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let id: String = state.id.as_str().chars().map(allowed).take(60).collect();
+    let digest = domain::journal::Digest::of_bytes(state.id.as_str().as_bytes());
+    let short = &digest.short()[..4];
+    let text = format!("surge-{id}-{short}-{}-{index}-{number}", plan.revision);
+    ServerName::new(text).expect("letters, digits, dots and dashes within the longest name")
+}
+
+/// Sends traffic to instances whose gates have passed, while they are wanted.
+pub(super) fn join(state: &State, seen: &Seen) -> Vec<Decision> {
+    let wanted = state.orders.values().filter(|o| o.stage == OrderStage::Running);
+    let running = wanted.flat_map(|o| &o.instances).filter(|i| i.stage == SurgeStage::Running);
+    let well = running.filter(|i| seen.gates.get(&i.running.name) == Some(&GateState::Passed));
+    well.map(|i| {
+        let event = Event::SurgeJoining { server: i.running.name.clone() };
+        Decision::write(event, "it runs and its gates have passed", i.seq)
+    })
+    .collect()
+}

@@ -1,0 +1,276 @@
+//! The driver: looks at the world, decides, writes down, acts, writes down what came of it.
+//!
+//! It may be stopped at any point and started again: it folds the journal, asks the world, and
+//! goes on. Everything that it keeps in memory can be lost without harm.
+
+mod book;
+mod issue;
+mod memory;
+mod sight;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::event::{Event, HoldReason, Outcome};
+use domain::journal::{Actor, Entry, Record};
+use domain::name::{Dimension, RolloutId};
+use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
+use jiff::Timestamp;
+
+use crate::decide::{Decision, decide};
+use crate::gates::Gate;
+use crate::machine::FoldError;
+use crate::observe::Seen;
+use crate::planner::{HeldSurge, Planner, ReviseError, Revision};
+use crate::settings::{MAX_ROUNDS, Pace};
+use crate::state::{OrderStage, State, SurgeStage};
+use book::{Book, Written};
+use memory::Memory;
+
+/// Where the newest load of one dimension comes from.
+#[derive(Clone)]
+pub struct LoadWatch {
+    /// Which dimension.
+    pub dimension: Dimension,
+    /// The source.
+    pub source: Arc<dyn LoadSource>,
+    /// From the source's values to the unit of the capacity.
+    pub scale: f64,
+    /// A sample is complete when this has passed since the end of its interval.
+    pub delay: Duration,
+    /// The length of a sample's interval.
+    pub step: Duration,
+}
+
+/// The outside systems of one rollout.
+#[derive(Clone)]
+pub struct World {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The load balancer.
+    pub traffic: Arc<dyn Traffic>,
+    /// Where surge comes from; `None` when no plan may buy any.
+    pub provisioner: Option<Arc<dyn Provisioner>>,
+    /// How servers are updated.
+    pub updater: Arc<dyn Updater>,
+    /// The health gates.
+    pub gates: Vec<Gate>,
+    /// The newest load.
+    pub load: Vec<LoadWatch>,
+}
+
+/// Who watches a rollout: a terminal, a log, nobody.
+pub trait Audience: Send + Sync {
+    /// A record was written, by this driver or by somebody else.
+    fn recorded(&self, state: &State, record: &Record);
+    /// The world was looked at.
+    fn looked(&self, state: &State, seen: &Seen, now: Timestamp);
+    /// Something outside does not work; it is tried again.
+    fn troubled(&self, text: &str);
+}
+
+/// Nobody watches.
+pub struct Nobody;
+
+impl Audience for Nobody {
+    fn recorded(&self, _: &State, _: &Record) {}
+    fn looked(&self, _: &State, _: &Seen, _: Timestamp) {}
+    fn troubled(&self, _: &str) {}
+}
+
+/// Why a driver stopped before the end.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The journal cannot be folded.
+    #[error("the state of {0} cannot be read from its journal")]
+    Fold(RolloutId, #[source] FoldError),
+    /// There is no such rollout.
+    #[error("there is no rollout {0}")]
+    NoSuchRollout(RolloutId),
+    /// Another driver has taken over.
+    #[error("another driver has taken over (epoch {0})")]
+    LeaseLost(u64),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] PortError),
+}
+
+/// How a run of the driver ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The rollout has ended.
+    Finished(Outcome),
+    /// The rollout has been paused or has held for longer than the driver was told to wait.
+    Waiting,
+}
+
+/// Carries out one rollout in one world.
+pub struct Driver {
+    /// The outside systems.
+    pub world: World,
+    /// Where events are kept.
+    pub journal: Arc<dyn Journal>,
+    /// Who makes revisions.
+    pub planner: Arc<dyn Planner>,
+    /// Who watches.
+    pub audience: Arc<dyn Audience>,
+    /// Which process on which host this is.
+    pub owner: String,
+    /// Version and architecture of this build.
+    pub build: String,
+    /// How it paces itself.
+    pub pace: Pace,
+    /// How long a pause or a hold may last before the driver returns; `None`: for ever.
+    pub patience: Option<Duration>,
+}
+
+impl Driver {
+    /// Drives the rollout until it has ended, or until patience ends.
+    pub async fn run(&self, id: &RolloutId) -> Result<Ended, DriveError> {
+        let mut book = Book::open(self, id).await?;
+        let mut memory = Memory::default();
+        loop {
+            if let Some(outcome) = book.state().outcome() {
+                book.close().await;
+                return Ok(Ended::Finished(outcome));
+            }
+            let now = self.world.clock.now();
+            if self.out_of_patience(book.state(), now) {
+                book.close().await;
+                return Ok(Ended::Waiting);
+            }
+            if !self.turn(&mut book, &mut memory).await? {
+                self.world.clock.sleep_until(now + self.pace.tick).await;
+            }
+        }
+    }
+
+    /// One turn: renew, read on, look, decide, act. `true` when something moved, so that the next
+    /// turn need not wait.
+    async fn turn(&self, book: &mut Book<'_>, memory: &mut Memory) -> Result<bool, DriveError> {
+        book.renew().await?;
+        if book.catch_up().await? == Written::Troubled {
+            return Ok(false);
+        }
+        let seen = self.look(book.state(), memory).await;
+        self.audience.looked(book.state(), &seen, self.world.clock.now());
+        let before = book.state().head.seq;
+        let lost = self.losses(book.state(), &seen);
+        if book.write(lost).await? != Written::Done {
+            return Ok(false);
+        }
+        if self.settle(book, memory, &seen).await? != Written::Done {
+            return Ok(false);
+        }
+        let answered = self.issue(book.state(), &seen, memory).await;
+        if book.write(answered).await? != Written::Done {
+            return Ok(false);
+        }
+        Ok(book.state().head.seq != before)
+    }
+
+    /// Decides until nothing follows any more, and writes every decision down.
+    async fn settle(
+        &self,
+        book: &mut Book<'_>,
+        memory: &mut Memory,
+        seen: &Seen,
+    ) -> Result<Written, DriveError> {
+        let mut seen = seen.clone();
+        for _ in 0..MAX_ROUNDS {
+            let now = self.world.clock.now();
+            let decisions = decide(book.state(), &seen, now);
+            if decisions.is_empty() {
+                return Ok(Written::Done);
+            }
+            let mut entries = Vec::new();
+            for decision in decisions {
+                match decision {
+                    Decision::Write { event, reason, cause } => entries.push(Entry {
+                        at: now,
+                        actor: Actor::decider(),
+                        cause: Some(cause),
+                        reason,
+                        inputs: None,
+                        event,
+                    }),
+                    Decision::Revise { why } => {
+                        entries.extend(self.revise(book.state(), memory, why).await);
+                    }
+                }
+            }
+            seen.refused_at = memory.refused_at;
+            let written = book.write(entries).await?;
+            if written != Written::Done {
+                return Ok(written);
+            }
+        }
+        self.audience.troubled("decisions follow from decisions without end; this is a defect");
+        Ok(Written::Done)
+    }
+
+    /// Asks for another plan; a refusal is a hold.
+    async fn revise(&self, state: &State, memory: &mut Memory, why: String) -> Option<Entry> {
+        let plan = state.plan.as_ref()?;
+        let now = self.world.clock.now();
+        let revision = Revision {
+            now,
+            parent: plan.digest.clone(),
+            revision: plan.revision + 1,
+            pending: state.pending(),
+            unavailable: state.failed().iter().map(|s| s.member.name.clone()).collect(),
+            held: held(state, now),
+            deadline: state.created.deadline,
+            why: why.clone(),
+        };
+        let cause = Some(state.head.seq);
+        let entry =
+            |actor, reason, event| Entry { at: now, actor, cause, reason, inputs: None, event };
+        match self.planner.revise(&revision).await {
+            Ok(plan) => {
+                memory.refused_at = None;
+                let event = Event::PlanAdopted { plan: Box::new(plan) };
+                Some(entry(Actor("planner".into()), why, event))
+            }
+            Err(error) => {
+                memory.refused_at = Some(now);
+                let detail = match &error {
+                    ReviseError::Refused(refused) => refused.to_string(),
+                    ReviseError::Failed(text) => text.clone(),
+                };
+                self.audience.troubled(&format!("{why}; no other plan: {detail}"));
+                let holds = state.hold.as_ref().is_some_and(|h| h.reason == HoldReason::NoPlan);
+                let event = Event::Held { hold: HoldReason::NoPlan, detail };
+                (!holds).then(|| entry(Actor::decider(), why, event))
+            }
+        }
+    }
+
+    fn out_of_patience(&self, state: &State, now: Timestamp) -> bool {
+        let waits = state.paused || state.hold.is_some();
+        let settled = state.open.is_none() || state.hold.is_some();
+        let since = state.hold.as_ref().map_or(state.closed_at, |h| Some(h.since));
+        let long = |patience| since.is_none_or(|since| now >= since + patience);
+        waits && settled && self.patience.is_some_and(long)
+    }
+}
+
+/// The surge that runs and goes on running under a revision.
+fn held(state: &State, now: Timestamp) -> Vec<HeldSurge> {
+    let mut list = Vec::new();
+    for order in state.orders.values() {
+        let running = matches!(order.stage, OrderStage::Ordered | OrderStage::Running);
+        let lost = order.instances.iter().filter(|i| i.stage == SurgeStage::Lost).count();
+        let count = u32::try_from(order.names.len() - lost).unwrap_or(u32::MAX);
+        if !running || count == 0 {
+            continue;
+        }
+        let warm = order.instances.iter().map(|i| match i.stage {
+            SurgeStage::Joined(at) => at,
+            _ => now + Duration::from_secs_f64(state.created.policy.warmup_seconds),
+        });
+        let ready_at = warm.max().unwrap_or(now).max(now);
+        list.push(HeldSurge { offer: order.offer.clone(), count, ready_at });
+    }
+    list
+}

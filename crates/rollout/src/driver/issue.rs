@@ -1,0 +1,100 @@
+//! Making it so: issuing the commands of a state and turning the answers into events.
+
+use domain::event::Event;
+use domain::journal::{Actor, Entry};
+use domain::ports::{PortError, Retry};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+
+use super::Driver;
+use super::memory::Memory;
+use super::sight::world_entry;
+use crate::command::{Command, commands};
+use crate::observe::Seen;
+use crate::outcome::{Answer, failed_for_good, outcomes};
+use crate::settings::FAILURES_WRITTEN;
+use crate::state::State;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the fleet has no `surge.provisioner`")]
+struct NoProvisioner;
+
+impl Driver {
+    /// Issues every command that is due, side by side, and returns what became of them.
+    pub(super) async fn issue(
+        &self,
+        state: &State,
+        seen: &Seen,
+        memory: &mut Memory,
+    ) -> Vec<Entry> {
+        let now = self.world.clock.now();
+        let all = commands(state, seen);
+        let keys: Vec<_> = all.iter().map(Command::poll_key).collect();
+        memory.keep(|call| is_observation(call) || keys.iter().any(|key| key == call));
+        let due: Vec<_> = all.into_iter().filter(|c| memory.is_due(&c.poll_key(), now)).collect();
+        let answers = join_all(due.iter().map(|command| self.call(command))).await;
+        let now = self.world.clock.now();
+        let mut entries = Vec::new();
+        for (command, answer) in due.iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    let (events, pause) = outcomes(state, command, answer, now);
+                    memory.answered(&command.poll_key(), now, pause);
+                    entries.extend(events.into_iter().map(|o| world_entry(o, now)));
+                }
+                Err(error) => entries.extend(failure(state, command, &error, memory, now)),
+            }
+        }
+        entries
+    }
+
+    async fn call(&self, command: &Command) -> Result<Answer, PortError> {
+        match command {
+            Command::Surge(order) => {
+                let provisioner = self.world.provisioner.as_ref().ok_or_else(|| {
+                    PortError::new("surge", "buying", Retry::Never, NoProvisioner)
+                })?;
+                let call = provisioner.ensure_surge(order);
+                self.bounded("provisioner", call).await.map(Answer::Surge)
+            }
+            Command::Admission(admission) => {
+                let call = self.world.traffic.ensure_admission(admission);
+                self.bounded("load balancer", call).await.map(Answer::Admission)
+            }
+            Command::Version(order) => {
+                let call = self.world.updater.ensure_version(order);
+                self.bounded("updater", call).await.map(Answer::Version)
+            }
+        }
+    }
+}
+
+fn is_observation(call: &str) -> bool {
+    ["traffic.", "provisioner.", "load.", "gate."].iter().any(|p| call.starts_with(p))
+}
+
+fn failure(
+    state: &State,
+    command: &Command,
+    error: &PortError,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Option<Entry> {
+    if let Some(outcome) = failed_for_good(state, command, error) {
+        memory.answered(&command.poll_key(), now, None);
+        return Some(world_entry(outcome, now));
+    }
+    let news = memory.failed(&command.poll_key(), now, error, FAILURES_WRITTEN);
+    let event = Event::CommandFailed { key: command.key().to_string(), error: error.chain() };
+    news.then(|| Entry {
+        at: now,
+        actor: Actor::world(),
+        cause: Some(state.head.seq),
+        reason: match error.retry {
+            Retry::Never => "it will fail again; mend it, the call is repeated slowly".into(),
+            Retry::Backoff | Retry::After(_) => "it is tried again".into(),
+        },
+        inputs: None,
+        event,
+    })
+}

@@ -1,0 +1,99 @@
+//! What a driver remembers between turns. All of it can be lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::name::ServerName;
+use domain::plan::PerDimension;
+use domain::ports::{PortError, Retry};
+use domain::series::Sample;
+use jiff::Timestamp;
+
+use crate::gates::Tallies;
+use crate::settings::{BACKOFF_FIRST_SECONDS, BACKOFF_LONGEST_SECONDS, FAILURES_TO_HOLD};
+
+/// The failures of one call in a row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Failures {
+    /// How many.
+    pub(super) count: u32,
+    /// The newest error.
+    pub(super) text: String,
+    /// How many were written to the journal.
+    pub(super) written: u32,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The recent verdicts of the gates.
+    pub(super) tallies: Tallies,
+    /// When each call may be made again.
+    next: BTreeMap<String, Timestamp>,
+    /// The calls that fail.
+    failures: BTreeMap<String, Failures>,
+    /// Servers that should be in service and are not, and since when.
+    pub(super) down_since: BTreeMap<ServerName, Timestamp>,
+    /// The newest load.
+    pub(super) load: PerDimension<Vec<Sample>>,
+    /// When the load was last asked for.
+    pub(super) load_at: Option<Timestamp>,
+    /// When a revision was last refused.
+    pub(super) refused_at: Option<Timestamp>,
+}
+
+impl Memory {
+    /// Whether a call may be made now.
+    pub(super) fn is_due(&self, call: &str, now: Timestamp) -> bool {
+        self.next.get(call).is_none_or(|at| now >= *at)
+    }
+
+    /// The call answered; it may be made again after `pause`.
+    pub(super) fn answered(&mut self, call: &str, now: Timestamp, pause: Option<Duration>) {
+        self.failures.remove(call);
+        match pause {
+            Some(pause) => self.next.insert(call.to_owned(), now + pause),
+            None => self.next.remove(call),
+        };
+    }
+
+    /// The call failed. `true` when the failure is news that belongs into the journal.
+    pub(super) fn failed(
+        &mut self,
+        call: &str,
+        now: Timestamp,
+        error: &PortError,
+        most: u32,
+    ) -> bool {
+        let text = error.chain();
+        let failures = self.failures.entry(call.to_owned()).or_default();
+        let news = failures.text != text && failures.written < most;
+        failures.count = match error.retry {
+            Retry::Never => failures.count.max(FAILURES_TO_HOLD),
+            _ => failures.count.saturating_add(1),
+        };
+        failures.text = text;
+        failures.written += u32::from(news);
+        let doublings = failures.count.min(16) - 1;
+        let backoff =
+            (BACKOFF_FIRST_SECONDS * 2f64.powi(doublings as i32)).min(BACKOFF_LONGEST_SECONDS);
+        let pause = match error.retry {
+            Retry::After(pause) => pause,
+            Retry::Never | Retry::Backoff => Duration::from_secs_f64(backoff),
+        };
+        self.next.insert(call.to_owned(), now + pause);
+        news
+    }
+
+    /// A call that has failed too often, with its error.
+    pub(super) fn failing(&self) -> Option<String> {
+        let failing = self.failures.values().find(|f| f.count >= FAILURES_TO_HOLD)?;
+        Some(failing.text.clone())
+    }
+
+    /// Forgets calls that are not made any more.
+    pub(super) fn keep(&mut self, made: impl Fn(&str) -> bool) {
+        self.next.retain(|call, _| made(call));
+        self.failures.retain(|call, _| made(call));
+    }
+}

@@ -1,0 +1,107 @@
+//! All legal transitions, in one `match`; everything else is an error.
+
+mod fleet;
+mod phase;
+mod surge;
+
+use domain::event::Event;
+use domain::journal::{Broken, Record, UnknownEvent, verify};
+
+use crate::state::State;
+
+/// A journal that cannot be folded.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// The chain does not hold.
+    #[error("the journal is damaged")]
+    Broken(#[from] Broken),
+    /// It was written by a newer build.
+    #[error("the journal was written by another build")]
+    Unknown(#[from] UnknownEvent),
+    /// An event that cannot follow from the state before it.
+    #[error("record {seq}: {event} is not possible here: {why}")]
+    Illegal {
+        /// The number of the record.
+        seq: u64,
+        /// The name of the event.
+        event: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Why a transition is not legal.
+pub(crate) type Refusal = String;
+
+/// Folds a whole journal after checking its chain; `None` for an empty one.
+pub fn fold(records: &[Record]) -> Result<Option<State>, FoldError> {
+    verify(records)?;
+    let Some((first, rest)) = records.split_first() else { return Ok(None) };
+    let mut state = phase::create(first, first.event()?).map_err(|why| FoldError::Illegal {
+        seq: 1,
+        event: first.kind.clone(),
+        why,
+    })?;
+    for record in rest {
+        apply(&mut state, record)?;
+    }
+    Ok(Some(state))
+}
+
+/// Takes one more record into the state.
+pub fn apply(state: &mut State, record: &Record) -> Result<(), FoldError> {
+    let illegal = |why| FoldError::Illegal { seq: record.seq, event: record.kind.clone(), why };
+    if record.seq != state.head.seq + 1 {
+        return Err(illegal(format!("it follows record {}", state.head.seq)));
+    }
+    transition(state, record, record.event()?).map_err(illegal)?;
+    state.head = record.head();
+    Ok(())
+}
+
+#[rustfmt::skip]
+fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusal> {
+    if state.outcome().is_some() {
+        return match event {
+            Event::DriverStarted { .. } => Ok(()),
+            _ => Err("the rollout has ended".into()),
+        };
+    }
+    match event {
+        Event::RolloutCreated(_)                      => Err("the rollout exists already".into()),
+        Event::PlanAdopted { plan }                   => phase::adopt(state, at, *plan),
+        Event::DriverStarted { .. }                   => Ok(()),
+        Event::CommandFailed { .. }                   => Ok(()),
+        Event::PauseRequested {}                      => phase::pause(state),
+        Event::ResumeRequested {}                     => phase::resume(state),
+        Event::AbortRequested {}                      => phase::abort(state),
+        Event::Held { hold, detail }                  => phase::hold(state, at, hold, detail),
+        Event::HoldEnded { .. }                       => phase::end_hold(state),
+        Event::StabilisationStarted { until }         => phase::stabilise(state, until),
+        Event::Finished { outcome }                   => phase::finish(state, outcome),
+
+        Event::BatchOpened { index, .. }              => fleet::open(state, at, index),
+        Event::DrainStarted { server }                => fleet::drain(state, at, &server),
+        Event::Drained { server, .. }                 => fleet::drained(state, at, &server),
+        Event::UpdateStarted { server, attempt }      => fleet::update(state, at, &server, attempt),
+        Event::Updated { server, .. }                 => fleet::updated(state, at, &server),
+        Event::Verified { server }                    => fleet::verified(state, at, &server),
+        Event::RestoreStarted { server }              => fleet::restore(state, at, &server),
+        Event::Restored { server, warm_at }           => fleet::restored(state, at, &server, warm_at),
+        Event::Warmed { server }                      => fleet::warmed(state, at, &server),
+        Event::ServerFailed { server, detail }        => fleet::fail(state, at, &server, detail),
+        Event::ServerRetried { server }               => fleet::retry(state, at, &server),
+        Event::BatchClosed { index }                  => fleet::close(state, at, index),
+
+        Event::SurgeOrdered { key, offer, names, version, release_at }
+                                                      => surge::order(state, at, key, surge::Wish { offer, names, version, release_at }),
+        Event::SurgeRunning { key, instances }        => surge::running(state, at, &key, instances),
+        Event::SurgeJoining { server }                => surge::joining(state, at, &server),
+        Event::SurgeJoined { server, warm_at }        => surge::joined(state, at, &server, warm_at),
+        Event::SurgeReleasing { key }                 => surge::releasing(state, at, &key),
+        Event::SurgeDrained { server, .. }            => surge::drained(state, at, &server),
+        Event::SurgeLeft { server }                   => surge::left(state, at, &server),
+        Event::SurgeReleased { key }                  => surge::released(state, at, &key),
+        Event::SurgeLost { server, .. }               => surge::lost(state, at, &server),
+    }
+}

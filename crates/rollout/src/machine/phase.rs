@@ -1,0 +1,148 @@
+//! Transitions of the rollout as a whole.
+
+use std::collections::BTreeMap;
+
+use domain::event::{Event, FORMAT, HoldReason, Outcome};
+use domain::journal::Record;
+use domain::plan::Plan;
+use jiff::Timestamp;
+
+use super::Refusal;
+use crate::state::{Hold, OrderStage, Phase, Server, Stage, State};
+
+pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
+    let Event::RolloutCreated(created) = event else {
+        return Err("a journal begins with RolloutCreated".into());
+    };
+    if created.format > FORMAT {
+        return Err(format!(
+            "its events have format {}, this build reads up to {FORMAT}",
+            created.format
+        ));
+    }
+    let mut servers = BTreeMap::new();
+    for member in &created.servers {
+        let server = Server {
+            member: member.clone(),
+            stage: Stage::Waiting,
+            since: at.at,
+            attempts: 0,
+            updated: false,
+            seq: at.seq,
+        };
+        if servers.insert(member.name.clone(), server).is_some() {
+            return Err(format!("server {} is named twice", member.name));
+        }
+    }
+    Ok(State {
+        id: at.rollout.clone(),
+        created: *created,
+        plan: None,
+        plan_seq: 0,
+        phase: Phase::New,
+        paused: false,
+        hold: None,
+        servers,
+        orders: BTreeMap::new(),
+        open: None,
+        closed: 0,
+        closed_ever: 0,
+        closed_at: None,
+        retry: false,
+        head: at.head(),
+    })
+}
+
+/// A revision replaces the batches that are not yet opened; the one that is out goes on.
+pub(super) fn adopt(state: &mut State, at: &Record, plan: Plan) -> Result<(), Refusal> {
+    match (state.phase, &state.plan) {
+        (Phase::New, None) => state.phase = Phase::Planned,
+        (Phase::Planned | Phase::Provisioning | Phase::Rolling, Some(old)) => {
+            if plan.parent.as_ref() != Some(&old.digest) {
+                return Err("its parent is not the plan in force".into());
+            }
+            if state.open.is_some() {
+                return Err("a batch is out".into());
+            }
+        }
+        (phase, _) => return Err(format!("the phase is {phase:?}")),
+    }
+    for name in plan.batches.iter().flat_map(|b| &b.servers) {
+        match state.servers.get(name) {
+            None => return Err(format!("{name} is not in the fleet")),
+            Some(server) if server.updated => return Err(format!("{name} is updated already")),
+            Some(_) => {}
+        }
+    }
+    state.plan = Some(plan);
+    state.plan_seq = at.seq;
+    state.closed = 0;
+    if state.hold.as_ref().is_some_and(|h| h.reason == HoldReason::NoPlan) {
+        state.hold = None;
+    }
+    Ok(())
+}
+
+pub(super) fn pause(state: &mut State) -> Result<(), Refusal> {
+    state.paused = true;
+    Ok(())
+}
+
+pub(super) fn resume(state: &mut State) -> Result<(), Refusal> {
+    state.paused = false;
+    state.hold = None;
+    state.retry = !state.failed().is_empty();
+    Ok(())
+}
+
+pub(super) fn abort(state: &mut State) -> Result<(), Refusal> {
+    state.phase = Phase::Aborting;
+    state.paused = false;
+    state.hold = None;
+    Ok(())
+}
+
+pub(super) fn hold(
+    state: &mut State,
+    at: &Record,
+    reason: HoldReason,
+    detail: String,
+) -> Result<(), Refusal> {
+    state.hold = Some(Hold { reason, detail, since: at.at, seq: at.seq });
+    Ok(())
+}
+
+pub(super) fn end_hold(state: &mut State) -> Result<(), Refusal> {
+    state.hold.take().map(|_| ()).ok_or_else(|| "nothing holds".into())
+}
+
+pub(super) fn stabilise(state: &mut State, until: Timestamp) -> Result<(), Refusal> {
+    let ready = matches!(state.phase, Phase::Planned | Phase::Provisioning | Phase::Rolling);
+    if !ready || state.open.is_some() {
+        return Err(format!("the phase is {:?}, or a batch is out", state.phase));
+    }
+    if let Some(server) = state.servers.values().find(|s| !s.updated) {
+        return Err(format!("{} is not updated", server.member.name));
+    }
+    state.phase = Phase::Stabilising { until };
+    Ok(())
+}
+
+pub(super) fn finish(state: &mut State, outcome: Outcome) -> Result<(), Refusal> {
+    if let Some((key, _)) = state.orders.iter().find(|(_, o)| o.stage != OrderStage::Released) {
+        return Err(format!("surge {key} is not given back"));
+    }
+    let phase_fits = match outcome {
+        Outcome::Done => matches!(state.phase, Phase::Stabilising { .. } | Phase::Releasing),
+        Outcome::Aborted => state.phase == Phase::Aborting,
+    };
+    let out = |s: &&Server| s.is_out() && !matches!(s.stage, Stage::Failed(_));
+    match state.servers.values().find(out) {
+        Some(server) => Err(format!("{} is still out", server.member.name)),
+        None if !phase_fits => Err(format!("the phase is {:?}", state.phase)),
+        None => {
+            state.phase = Phase::Finished(outcome);
+            Ok(())
+        }
+    }
+}

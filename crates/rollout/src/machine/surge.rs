@@ -1,0 +1,160 @@
+//! Transitions of surge orders and of the instances in them.
+
+use domain::event::Running;
+use domain::journal::Record;
+use domain::name::{Key, OfferName, ServerName, Version};
+use jiff::Timestamp;
+
+use super::Refusal;
+use crate::state::{Order, OrderStage, Phase, State, SurgeInstance, SurgeStage};
+
+/// What an order asks for.
+pub(super) struct Wish {
+    pub(super) offer: OfferName,
+    pub(super) names: Vec<ServerName>,
+    pub(super) version: Option<Version>,
+    pub(super) release_at: Timestamp,
+}
+
+fn find<'a>(state: &'a mut State, key: &Key) -> Result<&'a mut Order, Refusal> {
+    state.orders.get_mut(key).ok_or_else(|| format!("there is no order {key}"))
+}
+
+fn instance<'a>(state: &'a mut State, name: &ServerName) -> Result<&'a mut SurgeInstance, Refusal> {
+    state
+        .orders
+        .values_mut()
+        .flat_map(|o| &mut o.instances)
+        .find(|i| i.running.name == *name)
+        .ok_or_else(|| format!("there is no surge instance {name}"))
+}
+
+/// Moves an instance to `to` if its stage passes `from`.
+fn step(
+    state: &mut State,
+    at: &Record,
+    name: &ServerName,
+    from: impl Fn(SurgeStage) -> bool,
+    to: SurgeStage,
+) -> Result<(), Refusal> {
+    let instance = instance(state, name)?;
+    if !from(instance.stage) {
+        return Err(format!("{name} is {:?}", instance.stage));
+    }
+    (instance.stage, instance.since, instance.seq) = (to, at.at, at.seq);
+    Ok(())
+}
+
+pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Result<(), Refusal> {
+    match state.phase {
+        Phase::Planned => state.phase = Phase::Provisioning,
+        Phase::Provisioning | Phase::Rolling => {}
+        phase => return Err(format!("the phase is {phase:?}")),
+    }
+    let taken = |name: &&ServerName| {
+        let ordered = state.orders.values().any(|o| o.names.contains(name));
+        ordered || state.servers.contains_key(*name)
+    };
+    if let Some(name) = wish.names.iter().find(taken) {
+        return Err(format!("{name} is taken"));
+    }
+    let order = Order {
+        offer: wish.offer,
+        names: wish.names,
+        version: wish.version,
+        release_at: wish.release_at,
+        ordered_at: at.at,
+        stage: OrderStage::Ordered,
+        instances: Vec::new(),
+        seq: at.seq,
+    };
+    match state.orders.insert(key.clone(), order) {
+        None => Ok(()),
+        Some(_) => Err(format!("{key} was ordered already")),
+    }
+}
+
+pub(super) fn running(
+    state: &mut State,
+    at: &Record,
+    key: &Key,
+    instances: Vec<Running>,
+) -> Result<(), Refusal> {
+    let order = find(state, key)?;
+    if order.stage != OrderStage::Ordered {
+        return Err(format!("{key} is {:?}", order.stage));
+    }
+    let mut names: Vec<_> = instances.iter().map(|i| &i.name).collect();
+    names.sort();
+    let mut wanted: Vec<_> = order.names.iter().collect();
+    wanted.sort();
+    if names != wanted {
+        return Err(format!("{key} asked for {} other instances", wanted.len()));
+    }
+    let fresh =
+        |running| SurgeInstance { running, stage: SurgeStage::Running, since: at.at, seq: at.seq };
+    order.instances = instances.into_iter().map(fresh).collect();
+    (order.stage, order.seq) = (OrderStage::Running, at.seq);
+    Ok(())
+}
+
+pub(super) fn joining(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
+    step(state, at, name, |s| s == SurgeStage::Running, SurgeStage::Joining)
+}
+
+pub(super) fn joined(
+    state: &mut State,
+    at: &Record,
+    name: &ServerName,
+    warm_at: Timestamp,
+) -> Result<(), Refusal> {
+    step(state, at, name, |s| s == SurgeStage::Joining, SurgeStage::Joined(warm_at))
+}
+
+/// Everything that may receive requests is drained; the rest needs no drain.
+pub(super) fn releasing(state: &mut State, at: &Record, key: &Key) -> Result<(), Refusal> {
+    match state.phase {
+        Phase::Stabilising { .. } => state.phase = Phase::Releasing,
+        Phase::Releasing | Phase::Aborting => {}
+        phase => return Err(format!("the phase is {phase:?}")),
+    }
+    let order = find(state, key)?;
+    if !matches!(order.stage, OrderStage::Ordered | OrderStage::Running) {
+        return Err(format!("{key} is {:?}", order.stage));
+    }
+    (order.stage, order.seq) = (OrderStage::Releasing, at.seq);
+    for instance in &mut order.instances {
+        instance.stage = match instance.stage {
+            SurgeStage::Joining | SurgeStage::Joined(_) => SurgeStage::Draining,
+            _ => SurgeStage::Drained,
+        };
+        (instance.since, instance.seq) = (at.at, at.seq);
+    }
+    Ok(())
+}
+
+pub(super) fn drained(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
+    step(state, at, name, |s| s == SurgeStage::Draining, SurgeStage::Drained)
+}
+
+pub(super) fn left(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
+    step(state, at, name, |s| s == SurgeStage::Drained, SurgeStage::Left)
+}
+
+pub(super) fn released(state: &mut State, at: &Record, key: &Key) -> Result<(), Refusal> {
+    let order = find(state, key)?;
+    if order.stage != OrderStage::Releasing {
+        return Err(format!("{key} is {:?}", order.stage));
+    }
+    if let Some(left) = order.instances.iter().find(|i| i.stage != SurgeStage::Left) {
+        return Err(format!("{} is {:?}", left.running.name, left.stage));
+    }
+    (order.stage, order.seq) = (OrderStage::Released, at.seq);
+    Ok(())
+}
+
+pub(super) fn lost(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
+    use SurgeStage::{Joined, Joining, Running};
+    let from = |s| matches!(s, Running | Joining | Joined(_));
+    step(state, at, name, from, SurgeStage::Lost)
+}

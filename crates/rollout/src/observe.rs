@@ -1,0 +1,39 @@
+//! What was seen of the world at one moment.
+
+use std::collections::BTreeMap;
+
+use domain::name::ServerName;
+use domain::plan::PerDimension;
+use domain::ports::{Backend, Instance};
+use domain::series::Sample;
+use jiff::Timestamp;
+
+/// What the health gates say of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateState {
+    /// Not enough checks in a row yet.
+    Open,
+    /// Every gate has passed often enough.
+    Passed,
+    /// A gate that had passed has failed often enough, and how.
+    Red(String),
+}
+
+/// What was seen of the world at one moment. `None` means: it could not be seen.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Seen {
+    /// The load balancer's servers by name.
+    pub traffic: Option<BTreeMap<ServerName, Backend>>,
+    /// The surge instances by name.
+    pub surge: Option<BTreeMap<ServerName, Instance>>,
+    /// The newest complete samples per dimension, oldest first, in the unit of the capacity.
+    pub load: PerDimension<Vec<Sample>>,
+    /// The gates of the servers that are being asked.
+    pub gates: BTreeMap<ServerName, GateState>,
+    /// Servers that should be in service and are not, and since when.
+    pub down_since: BTreeMap<ServerName, Timestamp>,
+    /// A call that has failed too often, with its error.
+    pub failing: Option<String>,
+    /// When a revision was last refused.
+    pub refused_at: Option<Timestamp>,
+}

@@ -1,0 +1,192 @@
+//! What the answer to a command means for the rollout.
+
+use std::time::Duration;
+
+use domain::event::{Event, HoldReason, Running};
+use domain::ports::{
+    Drained, Instance, InstanceState, PortError, Progress, Retry, UpdateState, Wanted,
+};
+use jiff::Timestamp;
+
+use crate::command::Command;
+use crate::state::{OrderStage, Stage, State, SurgeStage};
+
+/// The answer of a port to a [`Command`].
+#[derive(Debug)]
+pub enum Answer {
+    /// Of the provisioner.
+    Surge(Progress<Vec<Instance>>),
+    /// Of the load balancer.
+    Admission(Progress<Drained>),
+    /// Of the updater.
+    Version(Progress<UpdateState>),
+}
+
+/// An event that follows from an answer, with its reason and its cause.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What happened.
+    pub event: Event,
+    /// In words.
+    pub reason: String,
+    /// The number of the decision that is answered.
+    pub cause: u64,
+}
+
+/// The events that follow from an answer, and how long to wait when it was "not yet".
+pub fn outcomes(
+    state: &State,
+    command: &Command,
+    answer: Answer,
+    now: Timestamp,
+) -> (Vec<Outcome>, Option<Duration>) {
+    match (command, answer) {
+        (Command::Surge(order), Answer::Surge(Progress::Done(instances))) => {
+            (surge_done(state, order, instances), None)
+        }
+        (Command::Admission(admission), Answer::Admission(Progress::Done(drained))) => {
+            (admission_done(state, admission, drained, now), None)
+        }
+        (Command::Version(order), Answer::Version(Progress::Done(seen))) => {
+            (version_done(state, order, seen), None)
+        }
+        (_, Answer::Surge(Progress::Pending { poll_after }))
+        | (_, Answer::Admission(Progress::Pending { poll_after }))
+        | (_, Answer::Version(Progress::Pending { poll_after })) => (Vec::new(), Some(poll_after)),
+        (_, Answer::Surge(Progress::Unknown { detail }))
+        | (_, Answer::Admission(Progress::Unknown { detail }))
+        | (_, Answer::Version(Progress::Unknown { detail })) => {
+            (unknown(state, command, detail), None)
+        }
+        _ => (Vec::new(), None),
+    }
+}
+
+/// The event that follows when a call failed for good: an update that fails is a failed server.
+pub fn failed_for_good(state: &State, command: &Command, error: &PortError) -> Option<Outcome> {
+    let Command::Version(order) = command else { return None };
+    let server = state.servers.get(&order.target.server)?;
+    (error.retry == Retry::Never && server.stage == Stage::Updating).then(|| Outcome {
+        event: Event::ServerFailed {
+            server: order.target.server.clone(),
+            detail: format!("update failed: {}", error.chain()),
+        },
+        reason: "the updater gave up".into(),
+        cause: server.seq,
+    })
+}
+
+fn unknown(state: &State, command: &Command, detail: String) -> Vec<Outcome> {
+    if state.hold.as_ref().is_some_and(|h| h.reason == HoldReason::OutcomeUnknown) {
+        return Vec::new();
+    }
+    let detail = format!("{}: {detail}", command.key());
+    let event = Event::Held { hold: HoldReason::OutcomeUnknown, detail };
+    let reason = "nobody can say what became of a command; look, then resume or abort".into();
+    vec![Outcome { event, reason, cause: state.head.seq }]
+}
+
+fn surge_done(
+    state: &State,
+    order: &domain::ports::SurgeOrder,
+    instances: Vec<Instance>,
+) -> Vec<Outcome> {
+    let Some(known) = state.orders.get(&order.key) else { return Vec::new() };
+    let cause = known.seq;
+    if order.names.is_empty() {
+        let event = Event::SurgeReleased { key: order.key.clone() };
+        let reason = "nothing runs under the order any more".into();
+        return vec![Outcome { event, reason, cause }];
+    }
+    if known.stage != OrderStage::Ordered {
+        return Vec::new();
+    }
+    let running = |i: &Instance| Running { name: i.name.clone(), address: i.address.clone() };
+    let event = Event::SurgeRunning {
+        key: order.key.clone(),
+        instances: instances.iter().map(running).collect(),
+    };
+    let reason = format!("{} of {} run", instances.len(), order.names.len());
+    vec![Outcome { event, reason, cause }]
+}
+
+fn admission_done(
+    state: &State,
+    admission: &domain::ports::Admission,
+    drained: Drained,
+    now: Timestamp,
+) -> Vec<Outcome> {
+    let name = &admission.target.server;
+    let server = name.clone();
+    let warm_at = now + Duration::from_secs_f64(state.created.policy.warmup_seconds);
+    let cut = drained.cut;
+    let (event, cause, reason) = if let Some(known) = state.servers.get(name) {
+        let (event, reason) = match (admission.wanted, &known.stage) {
+            (Wanted::Drain, Stage::Draining) => {
+                (Event::Drained { server, cut }, "no request is under way")
+            }
+            (Wanted::Admit(_), Stage::Restoring) => {
+                (Event::Restored { server, warm_at }, "it receives requests")
+            }
+            _ => return Vec::new(),
+        };
+        (event, known.seq, reason)
+    } else if let Some((_, known)) = state.surge_instance(name) {
+        let (event, reason) = match (admission.wanted, known.stage) {
+            (Wanted::Admit(_), SurgeStage::Joining) => {
+                (Event::SurgeJoined { server, warm_at }, "it receives requests")
+            }
+            (Wanted::Drain, SurgeStage::Draining) => {
+                (Event::SurgeDrained { server, cut }, "no request is under way")
+            }
+            (Wanted::Remove, SurgeStage::Drained) => {
+                (Event::SurgeLeft { server }, "the load balancer has forgotten it")
+            }
+            _ => return Vec::new(),
+        };
+        (event, known.seq, reason)
+    } else {
+        return Vec::new();
+    };
+    vec![Outcome { event, reason: reason.into(), cause }]
+}
+
+fn version_done(
+    state: &State,
+    order: &domain::ports::UpdateOrder,
+    seen: UpdateState,
+) -> Vec<Outcome> {
+    let server = order.target.server.clone();
+    let Some(known) = state.servers.get(&server).filter(|s| s.stage == Stage::Updating) else {
+        return Vec::new();
+    };
+    let cause = known.seq;
+    if let Some(runs) = seen.version.as_ref().filter(|v| **v != order.version) {
+        let detail = format!("the update ended, but it runs {runs} instead of {}", order.version);
+        let event = Event::ServerFailed { server, detail };
+        return vec![Outcome { event, reason: "it was asked what it runs".into(), cause }];
+    }
+    let reason = match &seen.version {
+        Some(version) => format!("it says that it runs {version}"),
+        None => "the update command ended well; what it runs cannot be observed".into(),
+    };
+    let event = Event::Updated { server, version: seen.version, boot_id: seen.boot_id };
+    vec![Outcome { event, reason, cause }]
+}
+
+/// Surge instances that the world reports as lost, and that the state counts on.
+pub fn losses(state: &State, seen: &[Instance]) -> Vec<Outcome> {
+    let lost = |i: &&Instance| i.state == InstanceState::Lost;
+    let mut list = Vec::new();
+    for instance in seen.iter().filter(lost) {
+        let Some((_, known)) = state.surge_instance(&instance.name) else { continue };
+        use SurgeStage::{Joined, Joining, Running as Runs};
+        if matches!(known.stage, Runs | Joining | Joined(_)) {
+            let server = instance.name.clone();
+            let detail = "the provisioner says that it ended by itself".into();
+            let event = Event::SurgeLost { server, detail };
+            list.push(Outcome { event, reason: "surge was lost".into(), cause: known.seq });
+        }
+    }
+    list
+}

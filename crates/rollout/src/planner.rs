@@ -1,0 +1,57 @@
+//! How a driver asks for another plan.
+
+use async_trait::async_trait;
+use domain::journal::Digest;
+use domain::name::{OfferName, ServerName};
+use domain::plan::{Plan, Refused};
+use jiff::Timestamp;
+
+/// Surge that runs already and goes on running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldSurge {
+    /// From which offer.
+    pub offer: OfferName,
+    /// How many of its instances carry load, or will.
+    pub count: u32,
+    /// When all of them carry full load.
+    pub ready_at: Timestamp,
+}
+
+/// The question for a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The present moment.
+    pub now: Timestamp,
+    /// The plan that is replaced.
+    pub parent: Digest,
+    /// The number of the new one.
+    pub revision: u32,
+    /// Servers that are still to be updated; all of them are in service.
+    pub pending: Vec<ServerName>,
+    /// Servers that are out and stay out.
+    pub unavailable: Vec<ServerName>,
+    /// Surge that runs already.
+    pub held: Vec<HeldSurge>,
+    /// The last server has to be back by then.
+    pub deadline: Timestamp,
+    /// Why the old plan does not hold any more.
+    pub why: String,
+}
+
+/// Why there is no revision.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviseError {
+    /// Nothing fits.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// It could not be computed: no load, no forecast.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Makes plan revisions from live data. It never changes a plan that is in force.
+#[async_trait]
+pub trait Planner: Send + Sync {
+    /// A plan for what is left to do.
+    async fn revise(&self, revision: &Revision) -> Result<Plan, ReviseError>;
+}

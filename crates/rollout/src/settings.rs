@@ -1,0 +1,56 @@
+//! Tuning constants of the rollout, each with its unit and its reason.
+
+use std::time::Duration;
+
+/// How a driver paces itself. All lengths are in the time of its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From one look at the world to the next.
+    pub tick: Duration,
+    /// A call that has not answered by then is given up; its key makes a late effect harmless.
+    pub call_timeout: Duration,
+    /// How long a lease lasts; it is renewed after a third of it.
+    pub lease: Duration,
+    /// From one query of the newest load to the next.
+    pub load_every: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_secs(1),
+            call_timeout: Duration::from_secs(4),
+            lease: Duration::from_secs(6),
+            load_every: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A batch that could not open this long after its time needs a new plan, since its risk was
+/// computed for its time: a quarter of the batch's length, but at least this many seconds.
+pub const LATE_AT_LEAST_SECONDS: f64 = 60.0;
+
+/// See [`LATE_AT_LEAST_SECONDS`].
+pub const LATE_SHARE_OF_BATCH: f64 = 0.25;
+
+/// A server that somebody else took out blocks new batches at once; after this many seconds the
+/// rollout says so as a hold.
+pub const FOREIGN_OUTAGE_SECONDS: f64 = 30.0;
+
+/// The first pause after a failed call, in seconds; it doubles with each failure.
+pub const BACKOFF_FIRST_SECONDS: f64 = 1.0;
+
+/// The longest pause between two tries of a failed call, in seconds.
+pub const BACKOFF_LONGEST_SECONDS: f64 = 30.0;
+
+/// So many failures of the same call in a row make a hold.
+pub const FAILURES_TO_HOLD: u32 = 5;
+
+/// So many failures of one call are written to the journal; the rest only to the audience.
+pub const FAILURES_WRITTEN: u32 = 20;
+
+/// A refused revision is asked for again after this many seconds.
+pub const REVISE_AGAIN_SECONDS: f64 = 60.0;
+
+/// Decisions may follow from decisions; more rounds than this in one tick are a defect.
+pub const MAX_ROUNDS: usize = 64;

@@ -1,0 +1,270 @@
+//! Where a rollout stands: rollout phase × server stage.
+
+use std::collections::BTreeMap;
+
+use domain::event::{Created, HoldReason, Member, Outcome, Running};
+use domain::journal::Head;
+use domain::name::{Key, OfferName, RolloutId, ServerName, Version};
+use domain::plan::{Batch, Plan};
+use domain::ports::Target;
+use jiff::Timestamp;
+
+/// The phase of the whole rollout. What a batch does is told by the stages of its servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Created, no plan yet.
+    New,
+    /// A plan is adopted, nothing has been done.
+    Planned,
+    /// Surge is ordered, no server has gone out.
+    Provisioning,
+    /// Batches go out and come back.
+    Rolling,
+    /// All are back; watched before the surge is released.
+    Stabilising {
+        /// The watch ends then.
+        until: Timestamp,
+    },
+    /// Surge is drained and given back.
+    Releasing,
+    /// A person asked to stop: what is out comes back, surge is given back.
+    Aborting,
+    /// Nothing is left to do.
+    Finished(Outcome),
+}
+
+/// Why no more servers go out for the time being.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+    /// The reason.
+    pub reason: HoldReason,
+    /// What was seen, with numbers.
+    pub detail: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The number of the event.
+    pub seq: u64,
+}
+
+/// What is happening to one server of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// In service, to be updated (or put back without an update).
+    Waiting,
+    /// No new requests; those under way end.
+    Draining,
+    /// No requests at all.
+    Drained,
+    /// The updater works on it.
+    Updating,
+    /// It runs the target, its gates are asked.
+    Verifying,
+    /// Its gates have passed.
+    Verified,
+    /// It is being admitted again.
+    Restoring,
+    /// It receives traffic and warms up until then.
+    Warming(Timestamp),
+    /// In service at the target.
+    Back,
+    /// It failed and stays out.
+    Failed(String),
+}
+
+/// One server of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Who it is.
+    pub member: Member,
+    /// What is happening to it.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Timestamp,
+    /// Tries of its update so far.
+    pub attempts: u32,
+    /// Whether it runs the target.
+    pub updated: bool,
+    /// The number of the event that brought it here.
+    pub seq: u64,
+}
+
+impl Server {
+    /// Whether the rollout keeps it out of service.
+    pub fn is_out(&self) -> bool {
+        !matches!(self.stage, Stage::Waiting | Stage::Back)
+    }
+
+    /// Whether the load balancer must not send it requests.
+    pub fn must_be_drained(&self) -> bool {
+        use Stage::{Drained, Failed, Updating, Verified, Verifying};
+        matches!(self.stage, Drained | Updating | Verifying | Verified | Failed(_))
+    }
+
+    /// How it is reached.
+    pub fn target(&self) -> Target {
+        Target { server: self.member.name.clone(), address: self.member.address.clone() }
+    }
+}
+
+/// What is happening to one surge instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SurgeStage {
+    /// It runs, its gates are asked.
+    Running,
+    /// It is being admitted.
+    Joining,
+    /// It is in service, at full load from then on.
+    Joined(Timestamp),
+    /// No new requests; those under way end.
+    Draining,
+    /// No requests at all.
+    Drained,
+    /// The load balancer has forgotten it.
+    Left,
+    /// It ended without being asked to.
+    Lost,
+}
+
+/// One surge instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurgeInstance {
+    /// Its name and address.
+    pub running: Running,
+    /// What is happening to it.
+    pub stage: SurgeStage,
+    /// Since when.
+    pub since: Timestamp,
+    /// The number of the event that brought it here.
+    pub seq: u64,
+}
+
+impl SurgeInstance {
+    /// How it is reached.
+    pub fn target(&self) -> Target {
+        Target { server: self.running.name.clone(), address: self.running.address.clone() }
+    }
+}
+
+/// How far an order of surge has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderStage {
+    /// Bought, not all instances run yet.
+    Ordered,
+    /// All instances run (or ran).
+    Running,
+    /// It is being given back.
+    Releasing,
+    /// Nothing of it is left.
+    Released,
+}
+
+/// One order of surge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// From which offer.
+    pub offer: OfferName,
+    /// The instances that were asked for.
+    pub names: Vec<ServerName>,
+    /// What they run.
+    pub version: Option<Version>,
+    /// Not released before.
+    pub release_at: Timestamp,
+    /// When it was ordered.
+    pub ordered_at: Timestamp,
+    /// How far it has come.
+    pub stage: OrderStage,
+    /// Its instances, once they run.
+    pub instances: Vec<SurgeInstance>,
+    /// The number of the event that brought it here.
+    pub seq: u64,
+}
+
+/// A batch that is out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBatch {
+    /// As the plan says.
+    pub batch: Batch,
+    /// The number of the event that opened it.
+    pub seq: u64,
+}
+
+/// Where a rollout stands. Made by [`crate::machine`] from the journal alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Whose journal.
+    pub id: RolloutId,
+    /// What was asked for.
+    pub created: Created,
+    /// The plan in force, `None` before the first.
+    pub plan: Option<Plan>,
+    /// The number of the event that adopted it.
+    pub plan_seq: u64,
+    /// The phase of the whole.
+    pub phase: Phase,
+    /// A person asked to open no more batches.
+    pub paused: bool,
+    /// Why no more servers go out.
+    pub hold: Option<Hold>,
+    /// The servers of the fleet.
+    pub servers: BTreeMap<ServerName, Server>,
+    /// The surge by key of the order.
+    pub orders: BTreeMap<Key, Order>,
+    /// The batch that is out.
+    pub open: Option<OpenBatch>,
+    /// How many batches of the plan in force are closed.
+    pub closed: usize,
+    /// How many batches are closed over all revisions.
+    pub closed_ever: usize,
+    /// When the newest batch closed.
+    pub closed_at: Option<Timestamp>,
+    /// Failed servers are to be tried once more.
+    pub retry: bool,
+    /// The end of the journal so far.
+    pub head: Head,
+}
+
+impl State {
+    /// Servers of the fleet that are in service, warming ones included.
+    pub fn in_service(&self) -> usize {
+        let inside = |s: &&Server| !s.is_out() || matches!(s.stage, Stage::Warming(_));
+        self.servers.values().filter(inside).count()
+    }
+
+    /// Surge instances in service.
+    pub fn surge_in_service(&self) -> usize {
+        let joined = |i: &&SurgeInstance| matches!(i.stage, SurgeStage::Joined(_));
+        self.orders.values().flat_map(|o| &o.instances).filter(joined).count()
+    }
+
+    /// Servers that do not run the target yet and have not failed.
+    pub fn pending(&self) -> Vec<ServerName> {
+        let todo = |s: &&Server| !s.updated && !matches!(s.stage, Stage::Failed(_));
+        self.servers.values().filter(todo).map(|s| s.member.name.clone()).collect()
+    }
+
+    /// Servers that failed and stay out.
+    pub fn failed(&self) -> Vec<&Server> {
+        self.servers.values().filter(|s| matches!(s.stage, Stage::Failed(_))).collect()
+    }
+
+    /// The next batch of the plan in force that has not been opened.
+    pub fn next_batch(&self) -> Option<&Batch> {
+        let taken = self.closed + usize::from(self.open.is_some());
+        self.plan.as_ref()?.batches.get(taken)
+    }
+
+    /// The surge instance of that name, with the key of its order.
+    pub fn surge_instance(&self, name: &ServerName) -> Option<(&Key, &SurgeInstance)> {
+        self.orders.iter().find_map(|(key, order)| {
+            order.instances.iter().find(|i| i.running.name == *name).map(|i| (key, i))
+        })
+    }
+
+    /// How it ended, when it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.phase {
+            Phase::Finished(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+}
