@@ -1,0 +1,134 @@
+//! A planner that follows a timetable: equal batches at equal distances, a fixed surge. It takes
+//! forecast and search out of a test of the driver; everything else is production code.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::journal::Digest;
+use domain::name::{Dimension, FleetName, OfferName, ServerName};
+use domain::plan::{
+    API_VERSION, Batch, Cost, Inputs, LoadBand, Plan, Risk, SurgePurchase, TimelineEntry,
+};
+use jiff::Timestamp;
+use rollout::planner::{Planner, ReviseError, Revision};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Timetable {
+    /// The name of the rollout.
+    pub rollout: String,
+    /// The fleet.
+    pub fleet: FleetName,
+    /// The dimension of its load.
+    pub dimension: Dimension,
+    /// The upper edge of the band, the same at all times.
+    pub upper: f64,
+    /// Servers per batch.
+    pub batch: usize,
+    /// From the start of one batch to the start of the next.
+    pub every: Duration,
+    /// The offer and the number of the surge; zero buys none.
+    pub surge: (OfferName, u32),
+    /// From order to service.
+    pub lead: Duration,
+    /// From the end of the last batch to the release of the surge.
+    pub stabilisation: Duration,
+}
+
+impl Timetable {
+    /// A plan from `now` on for the servers that are left.
+    pub fn plan(
+        &self,
+        now: Timestamp,
+        pending: &[ServerName],
+        buy: u32,
+        revision: u32,
+        parent: Option<Digest>,
+    ) -> Plan {
+        let first = if buy > 0 { now + self.lead } else { now };
+        let batches: Vec<_> = pending
+            .chunks(self.batch.max(1))
+            .zip(1u32..)
+            .map(|(servers, index)| {
+                let out_at = first + self.every * (index - 1);
+                let fleet = self.fleet.clone();
+                Batch {
+                    index,
+                    fleet,
+                    servers: servers.to_vec(),
+                    out_at,
+                    back_at: out_at + self.every,
+                }
+            })
+            .collect();
+        let finish_at = batches.last().map_or(first, |b| b.back_at);
+        let stabilised_at = finish_at + self.stabilisation;
+        let purchase = SurgePurchase {
+            fleet: self.fleet.clone(),
+            offer: self.surge.0.clone(),
+            count: buy,
+            order_at: now,
+            ready_at: first,
+            release_at: stabilised_at,
+            end_at: stabilised_at + Duration::from_secs(60),
+            price_per_hour: 0.1,
+        };
+        let band = LoadBand { mean: self.upper / 2.0, upper: self.upper };
+        let entry = TimelineEntry {
+            fleet: self.fleet.clone(),
+            from: now - Duration::from_secs(3600),
+            to: stabilised_at + Duration::from_secs(7 * 86_400),
+            in_service: 0,
+            surge: buy,
+            capacity: BTreeMap::new(),
+            load: BTreeMap::from([(self.dimension.clone(), band)]),
+            overload_probability: 0.0,
+        };
+        let risk = Risk {
+            target: 0.01,
+            planned: 0.0,
+            upper95: 0.0,
+            resolution: 0.01,
+            extrapolated: false,
+            baseline: 0.0,
+        };
+        Plan {
+            api_version: API_VERSION.into(),
+            kind: "Plan".into(),
+            rollout: self.rollout.clone(),
+            revision,
+            parent,
+            seed: 0,
+            created_at: now,
+            valid_until: now + Duration::from_secs(600),
+            start_at: now,
+            finish_at,
+            stabilised_at,
+            done_at: stabilised_at + Duration::from_secs(60),
+            risk,
+            cost: Cost { currency: "USD".into(), surge: 0.0, size: 0.0 },
+            batches,
+            surge: if buy > 0 { vec![purchase] } else { Vec::new() },
+            timeline: vec![entry],
+            exposure: None,
+            rejected: Vec::new(),
+            inputs: Inputs {
+                config: Digest::of_bytes(b"simulated"),
+                load: BTreeMap::new(),
+                until: now,
+            },
+            digest: Digest::zero(),
+        }
+        .sealed()
+    }
+}
+
+#[async_trait]
+impl Planner for Timetable {
+    async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        let held: u32 = ask.held.iter().map(|h| h.count).sum();
+        let buy = self.surge.1.saturating_sub(held);
+        Ok(self.plan(ask.now, &ask.pending, buy, ask.revision, Some(ask.parent.clone())))
+    }
+}

@@ -1,0 +1,236 @@
+//! The world behind the production ports.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ports::{
+    Admission, Backend, BackendState, Drained, Health, Instance, InstanceState, LoadSource,
+    PortError, Progress, Provisioner, Retry, SurgeOrder, Target, Traffic, UpdateOrder, UpdateState,
+    Updater, Verdict, Wanted,
+};
+use domain::series::Sample;
+use jiff::Timestamp;
+
+use super::{Admitted, Bought, SimWorld};
+
+/// The distance of two samples of load.
+const SAMPLE_SECONDS: i64 = 60;
+
+/// How long a caller is told to wait.
+const POLL: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("offer {0} is sold out")]
+    SoldOut(String),
+    #[error("the update command ended with exit code 1")]
+    UpdateFailed,
+    #[error("there is no server {0}")]
+    NoServer(String),
+}
+
+fn trouble(operation: &str, retry: Retry, source: Trouble) -> PortError {
+    PortError::new("simulated world", operation, retry, source)
+}
+
+#[async_trait]
+impl LoadSource for SimWorld {
+    async fn samples(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Sample>, PortError> {
+        let inner = self.lock();
+        let first = from.as_second().div_euclid(SAMPLE_SECONDS) * SAMPLE_SECONDS;
+        let seconds = (first..to.as_second()).step_by(SAMPLE_SECONDS as usize);
+        let instants =
+            seconds.filter_map(|s| Timestamp::from_second(s).ok()).filter(|t| *t >= from);
+        Ok(instants.map(|at| Sample { at, value: (inner.load)(at) }).collect())
+    }
+}
+
+#[async_trait]
+impl Traffic for SimWorld {
+    async fn observe(&self) -> Result<Vec<Backend>, PortError> {
+        let now = self.now();
+        let inner = self.lock();
+        let state = |admitted: Admitted, well: bool| match admitted {
+            Admitted::DrainedAt(_) => BackendState::Drained,
+            Admitted::Yes if well => BackendState::InService,
+            Admitted::Yes => BackendState::Down,
+        };
+        let fleet = inner.machines.iter().filter_map(|(name, machine)| {
+            let well = machine.well_at <= now && machine.update.is_none();
+            machine.admitted.map(|a| (name, state(a, well)))
+        });
+        let surge = inner.surge_admitted.iter().map(|(name, admitted)| {
+            let well = inner.surge.get(name).is_some_and(|b| !b.lost && b.runs_at <= now);
+            (name, state(*admitted, well))
+        });
+        let backend = |(name, state): (&domain::name::ServerName, _)| Backend {
+            server: name.clone(),
+            address: None,
+            state,
+            in_flight: None,
+        };
+        Ok(fleet.chain(surge).map(backend).collect())
+    }
+
+    async fn ensure_admission(&self, wish: &Admission) -> Result<Progress<Drained>, PortError> {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.advance(now);
+        let drain = inner.settings.drain;
+        let name = wish.target.server.clone();
+        let of_fleet = inner.machines.contains_key(&name);
+        let before = match inner.machines.get(&name) {
+            Some(machine) => machine.admitted,
+            None => inner.surge_admitted.get(&name).copied(),
+        };
+        let (after, progress) = match (wish.wanted, before) {
+            (Wanted::Admit(_), _) => {
+                let well = match inner.machines.get(&name) {
+                    Some(machine) => machine.well_at <= now && machine.update.is_none(),
+                    None => inner.surge.get(&name).is_some_and(|b| !b.lost && b.runs_at <= now),
+                };
+                (Some(Admitted::Yes), if well { done() } else { pending() })
+            }
+            (_, None) => (None, done()),
+            (Wanted::Drain | Wanted::Remove, Some(Admitted::Yes)) => {
+                (Some(Admitted::DrainedAt(now)), pending())
+            }
+            (_, Some(Admitted::DrainedAt(at))) if now < at + drain => (before, pending()),
+            (Wanted::Drain, _) => (before, done()),
+            (Wanted::Remove, _) if of_fleet => (before, done()),
+            (Wanted::Remove, _) => (None, done()),
+        };
+        match inner.machines.get_mut(&name) {
+            Some(machine) => machine.admitted = after,
+            None => {
+                inner.surge_admitted.remove(&name);
+                if let Some(admitted) = after {
+                    inner.surge_admitted.insert(name, admitted);
+                }
+            }
+        }
+        inner.count_out();
+        Ok(progress)
+    }
+}
+
+fn done() -> Progress<Drained> {
+    Progress::Done(Drained { cut: 0 })
+}
+
+fn pending<T>() -> Progress<T> {
+    Progress::Pending { poll_after: POLL }
+}
+
+#[async_trait]
+impl Provisioner for SimWorld {
+    async fn observe(&self) -> Result<Vec<Instance>, PortError> {
+        let now = self.now();
+        let inner = self.lock();
+        Ok(inner.surge.iter().map(|(name, bought)| instance(name, bought, now)).collect())
+    }
+
+    async fn ensure_surge(&self, order: &SurgeOrder) -> Result<Progress<Vec<Instance>>, PortError> {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.surge.retain(|name, bought| bought.key != order.key || order.names.contains(name));
+        for name in &order.names {
+            if inner.surge.contains_key(name) {
+                continue;
+            }
+            if let Some(left) = inner.stock.get_mut(&order.offer) {
+                let source = Trouble::SoldOut(order.offer.to_string());
+                *left = left
+                    .checked_sub(1)
+                    .ok_or_else(|| trouble("buying surge", Retry::Backoff, source))?;
+            }
+            let runs_at = now + inner.settings.boot;
+            let bought = Bought { key: order.key.clone(), runs_at, lost: false };
+            inner.surge.insert(name.clone(), bought);
+            *inner.facts.purchases.entry(name.clone()).or_default() += 1;
+        }
+        let own = inner.surge.iter().filter(|(_, b)| b.key == order.key);
+        let list: Vec<_> = own.map(|(name, bought)| instance(name, bought, now)).collect();
+        let boots = list.iter().any(|i| i.state == InstanceState::Booting);
+        Ok(if boots { pending() } else { Progress::Done(list) })
+    }
+}
+
+fn instance(name: &domain::name::ServerName, bought: &Bought, now: Timestamp) -> Instance {
+    let state = match bought {
+        Bought { lost: true, .. } => InstanceState::Lost,
+        Bought { runs_at, .. } if *runs_at <= now => InstanceState::Running,
+        _ => InstanceState::Booting,
+    };
+    Instance { name: name.clone(), key: bought.key.clone(), address: None, state }
+}
+
+#[async_trait]
+impl Updater for SimWorld {
+    async fn observe(&self, target: &Target) -> Result<UpdateState, PortError> {
+        let mut inner = self.lock();
+        inner.advance(self.now());
+        let source = Trouble::NoServer(target.server.to_string());
+        let machine = inner
+            .machines
+            .get(&target.server)
+            .ok_or_else(|| trouble("observing a server", Retry::Never, source))?;
+        let in_progress = machine.update.is_some();
+        Ok(UpdateState { version: Some(machine.version.clone()), boot_id: None, in_progress })
+    }
+
+    async fn ensure_version(
+        &self,
+        order: &UpdateOrder,
+    ) -> Result<Progress<UpdateState>, PortError> {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.advance(now);
+        let (update, drain) = (inner.settings.update, inner.settings.drain);
+        let name = &order.target.server;
+        let first = !inner.facts.updates.contains_key(name);
+        let fails = first && inner.settings.fails_first.contains(name);
+        let source = Trouble::NoServer(name.to_string());
+        let machine = inner
+            .machines
+            .get_mut(name)
+            .ok_or_else(|| trouble("updating a server", Retry::Never, source))?;
+        if machine.update.is_some() {
+            return Ok(pending());
+        }
+        if machine.failed.contains(&order.key) {
+            return Err(trouble("updating a server", Retry::Never, Trouble::UpdateFailed));
+        }
+        if machine.version == order.version {
+            let version = Some(machine.version.clone());
+            return Ok(Progress::Done(UpdateState { version, boot_id: None, in_progress: false }));
+        }
+        machine.update = Some((order.key.clone(), order.version.clone(), now + update));
+        if fails {
+            machine.failed.push(order.key.clone());
+        }
+        let quiet = match machine.admitted {
+            Some(Admitted::DrainedAt(at)) => at + drain <= now,
+            Some(Admitted::Yes) => false,
+            None => true,
+        };
+        if !quiet {
+            inner.facts.updated_under_load.push(name.clone());
+        }
+        *inner.facts.updates.entry(name.clone()).or_default() += 1;
+        Ok(pending())
+    }
+}
+
+#[async_trait]
+impl Health for SimWorld {
+    async fn check(&self, target: &Target) -> Result<Verdict, PortError> {
+        let now = self.now();
+        let inner = self.lock();
+        let well = match inner.machines.get(&target.server) {
+            Some(machine) => machine.well_at <= now && machine.update.is_none(),
+            None => inner.surge.get(&target.server).is_some_and(|b| !b.lost && b.runs_at <= now),
+        };
+        Ok(if well { Verdict::Pass } else { Verdict::Fail("connection refused".into()) })
+    }
+}

@@ -1,0 +1,174 @@
+//! A stage for the driver: one fleet, one rollout, one journal, any number of drivers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::event::{Created, Event, FORMAT, Member, OnTimeout, Policy};
+use domain::journal::{Actor, Digest, Entry, Head, Record};
+use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
+use domain::ports::{Append, Authority, Clock, Journal};
+use jiff::Timestamp;
+use rollout::driver::{Driver, Ended, LoadWatch, Nobody, World};
+use rollout::gates::Gate;
+use rollout::settings::Pace;
+use sim::fuse::Fused;
+use sim::planner::Timetable;
+use sim::{Fuse, MemoryJournal, Settings, SimClock, SimWorld, run_until_stuck};
+
+/// The version that the fleet starts with.
+pub fn old() -> Version {
+    Version::new("1").unwrap()
+}
+
+/// The version that the rollout brings.
+pub fn new() -> Version {
+    Version::new("2").unwrap()
+}
+
+/// The world, the journal and the timetable of one rollout.
+pub struct Stage {
+    pub world: SimWorld,
+    pub clock: SimClock,
+    pub journal: Arc<MemoryJournal>,
+    pub timetable: Timetable,
+    pub id: RolloutId,
+    pub drivers: u32,
+}
+
+impl Stage {
+    /// Six servers in batches of two with two surge instances, created and planned.
+    pub fn new(settings: Settings) -> Self {
+        let clock = SimClock::at("2026-03-01T02:00:00Z".parse().unwrap());
+        let names: Vec<_> = (1..=6).map(|n| ServerName::new(format!("web-{n}")).unwrap()).collect();
+        let world = SimWorld::new(clock.clone(), settings, &names, &old(), |_| 100.0);
+        let timetable = Timetable {
+            rollout: "kernel".into(),
+            fleet: FleetName::new("web").unwrap(),
+            dimension: Dimension::new("requests").unwrap(),
+            upper: 200.0,
+            batch: 2,
+            every: Duration::from_secs(600),
+            surge: (OfferName::new("spare").unwrap(), 2),
+            lead: Duration::from_secs(240),
+            stabilisation: Duration::from_secs(300),
+        };
+        let stage = Self {
+            world,
+            clock,
+            journal: Arc::new(MemoryJournal::new()),
+            timetable,
+            id: RolloutId::new("kernel#1").unwrap(),
+            drivers: 0,
+        };
+        stage.create(&names);
+        stage
+    }
+
+    fn create(&self, names: &[ServerName]) {
+        let now = self.clock.now();
+        let member = |name: &ServerName| Member { name: name.clone(), zone: None, address: None };
+        let created = Created {
+            format: FORMAT,
+            name: "kernel".into(),
+            spec: Digest::of_bytes(b"spec"),
+            fleet: self.timetable.fleet.clone(),
+            target: new(),
+            servers: names.iter().map(member).collect(),
+            deadline: now + Duration::from_secs(86_400),
+            risk: 0.01,
+            policy: Policy {
+                drain_timeout_seconds: 600.0,
+                drain_on_timeout: OnTimeout::Hold,
+                update_timeout_seconds: 900.0,
+                verify_timeout_seconds: 300.0,
+                warmup_seconds: 30.0,
+                surge_timeout_seconds: 900.0,
+                canary_watch_seconds: 60.0,
+                stabilisation_seconds: 300.0,
+                band_breaches: 3,
+                stale_after_seconds: 300.0,
+            },
+        };
+        let plan = self.timetable.plan(now, names, self.timetable.surge.1, 1, None);
+        let first = Event::RolloutCreated(Box::new(created));
+        self.append(vec![first, Event::PlanAdopted { plan: Box::new(plan) }]);
+    }
+
+    /// Appends events as a person does.
+    pub fn append(&self, events: Vec<Event>) {
+        let records = self.records();
+        let after = records.last().map_or_else(Head::empty, Record::head);
+        let entry = |event| Entry {
+            at: self.clock.now(),
+            actor: Actor::operator("test"),
+            cause: None,
+            reason: "asked for".into(),
+            inputs: None,
+            event,
+        };
+        let entries = events.into_iter().map(entry).collect();
+        let authority = Authority::Operator;
+        let append = Append { rollout: &self.id, authority, after: &after, entries };
+        run_until_stuck(self.journal.append(append)).unwrap().unwrap();
+    }
+
+    /// The whole journal.
+    pub fn records(&self) -> Vec<Record> {
+        run_until_stuck(self.journal.read(&self.id, 0)).unwrap().unwrap()
+    }
+
+    /// The names of all events so far.
+    pub fn kinds(&self) -> Vec<String> {
+        self.records().into_iter().map(|r| r.kind).collect()
+    }
+
+    /// Runs a new driver behind a fuse; `None` when the fuse has stopped it.
+    pub fn drive(&mut self, fuse: &Arc<Fuse>) -> Option<Ended> {
+        self.drivers += 1;
+        let clock = Fused::<dyn Clock>::new(fuse, self.world.clock());
+        let gate = Gate {
+            name: "http".into(),
+            health: Fused::new(fuse, self.world.health()),
+            every: Duration::from_secs(5),
+            successes: 2,
+            failures: 2,
+        };
+        let watch = LoadWatch {
+            dimension: self.timetable.dimension.clone(),
+            source: Fused::new(fuse, self.world.load()),
+            scale: 1.0,
+            delay: Duration::ZERO,
+            step: Duration::from_secs(60),
+        };
+        let journal: Arc<dyn Journal> = self.journal.clone();
+        let driver = Driver {
+            world: World {
+                clock,
+                traffic: Fused::new(fuse, self.world.traffic()),
+                provisioner: Some(Fused::new(fuse, self.world.provisioner())),
+                updater: Fused::new(fuse, self.world.updater()),
+                gates: vec![gate],
+                load: vec![watch],
+            },
+            journal: Fused::new(fuse, journal),
+            planner: Arc::new(self.timetable.clone()),
+            audience: Arc::new(Nobody),
+            owner: format!("driver-{}", self.drivers),
+            build: "test".into(),
+            pace: Pace {
+                tick: Duration::from_secs(20),
+                call_timeout: Duration::from_secs(4),
+                lease: Duration::from_secs(60),
+                load_every: Duration::from_secs(60),
+            },
+            patience: Some(Duration::from_secs(3600)),
+        };
+        run_until_stuck(driver.run(&self.id)).map(|ended| ended.unwrap())
+    }
+
+    /// Lets virtual time pass.
+    pub fn wait(&self, length: Duration) {
+        let until: Timestamp = self.clock.now() + length;
+        run_until_stuck(self.clock.sleep_until(until)).unwrap();
+    }
+}
