@@ -47,7 +47,7 @@ pub fn commands(state: &State, seen: &Seen) -> Vec<Command> {
             OrderStage::Ordered => order.names.clone(),
             OrderStage::Releasing if all_left(&order.instances) => Vec::new(),
             _ => {
-                list.extend(order.instances.iter().filter_map(|i| surge_admission(state, i)));
+                list.extend(order.instances.iter().filter_map(|i| surge_admission(state, seen, i)));
                 continue;
             }
         };
@@ -68,33 +68,43 @@ fn admission_key(state: &State, server: &ServerName, seq: u64) -> Key {
     Key::of(&[state.id.as_str(), server.as_str(), "traffic", &seq.to_string()])
 }
 
-fn surge_admission(state: &State, instance: &SurgeInstance) -> Option<Command> {
+fn surge_admission(state: &State, seen: &Seen, instance: &SurgeInstance) -> Option<Command> {
+    let name = &instance.running.name;
     let wanted = match instance.stage {
         SurgeStage::Joining => Wanted::Admit(100),
+        SurgeStage::Joined(_) if is_forgotten(seen, name) => Wanted::Admit(100),
         SurgeStage::Draining => Wanted::Drain,
         SurgeStage::Drained => Wanted::Remove,
         _ => return None,
     };
-    let key = admission_key(state, &instance.running.name, instance.seq);
+    let key = admission_key(state, name, instance.seq);
     Some(Command::Admission(Admission { key, target: instance.target(), wanted }))
 }
 
-fn server_command(state: &State, seen: &Seen, server: &Server) -> Option<Command> {
+fn server_command(state: &State, seen: &Seen, server: &Server) -> Vec<Command> {
     let name = &server.member.name;
+    let mut list = Vec::new();
     let wanted = match server.stage {
-        Stage::Draining => Wanted::Drain,
-        Stage::Restoring => Wanted::Admit(100),
-        Stage::Updating => {
-            let attempt = server.attempts.to_string();
-            let key = Key::of(&[state.id.as_str(), name.as_str(), "update", &attempt]);
-            let version = state.created.target.clone();
-            return Some(Command::Version(UpdateOrder { key, target: server.target(), version }));
-        }
-        _ if lost_its_drain(seen, server) => Wanted::Drain,
-        _ => return None,
+        Stage::Draining => Some(Wanted::Drain),
+        Stage::Restoring => Some(Wanted::Admit(100)),
+        _ => lost_its_drain(seen, server).then_some(Wanted::Drain),
     };
-    let key = admission_key(state, name, server.seq);
-    Some(Command::Admission(Admission { key, target: server.target(), wanted }))
+    if let Some(wanted) = wanted {
+        let key = admission_key(state, name, server.seq);
+        list.push(Command::Admission(Admission { key, target: server.target(), wanted }));
+    }
+    if server.stage == Stage::Updating {
+        let attempt = server.attempts.to_string();
+        let key = Key::of(&[state.id.as_str(), name.as_str(), "update", &attempt]);
+        let version = state.created.target.clone();
+        list.push(Command::Version(UpdateOrder { key, target: server.target(), version }));
+    }
+    list
+}
+
+/// A load balancer that was reloaded forgets the servers that were added at run time.
+fn is_forgotten(seen: &Seen, name: &ServerName) -> bool {
+    seen.traffic.as_ref().is_some_and(|t| !t.contains_key(name))
 }
 
 /// A load balancer that was reloaded forgets its drains; they are made so again.

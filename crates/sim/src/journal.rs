@@ -74,9 +74,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn read(&self, rollout: &RolloutId, after: u64) -> Result<Vec<Record>, PortError> {
-        Ok(self.with(rollout, |chain| {
-            chain.records.iter().skip(after as usize).cloned().collect()
-        }))
+        Ok(self.with(rollout, |chain| chain.records.iter().skip(after as usize).cloned().collect()))
     }
 
     async fn append(&self, append: Append<'_>) -> Result<Vec<Record>, AppendError> {

@@ -1,6 +1,7 @@
 //! A stage for the driver: one fleet, one rollout, one journal, any number of drivers.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::event::{Created, Event, FORMAT, Member, OnTimeout, Policy};
@@ -8,8 +9,10 @@ use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
 use domain::ports::{Append, Authority, Clock, Journal};
 use jiff::Timestamp;
-use rollout::driver::{Driver, Ended, LoadWatch, Nobody, World};
+use rollout::State;
+use rollout::driver::{Audience, Driver, Ended, LoadWatch, World};
 use rollout::gates::Gate;
+use rollout::observe::Seen;
 use rollout::settings::Pace;
 use sim::fuse::Fused;
 use sim::planner::Timetable;
@@ -27,12 +30,47 @@ pub fn new() -> Version {
 
 /// The world, the journal and the timetable of one rollout.
 pub struct Stage {
+    pub hands: Hands,
+    pub timetable: Timetable,
+    pub drivers: u32,
+    script: Arc<Script>,
+}
+
+/// What a test can touch while a driver runs.
+#[derive(Clone)]
+pub struct Hands {
     pub world: SimWorld,
     pub clock: SimClock,
     pub journal: Arc<MemoryJournal>,
-    pub timetable: Timetable,
     pub id: RolloutId,
-    pub drivers: u32,
+}
+
+impl std::ops::Deref for Stage {
+    type Target = Hands;
+    fn deref(&self) -> &Hands {
+        &self.hands
+    }
+}
+
+type Action = Box<dyn FnOnce(&Hands) + Send>;
+
+/// Things that happen while a driver runs, in the order of their moments.
+struct Script {
+    hands: Hands,
+    acts: Mutex<VecDeque<(Timestamp, Action)>>,
+}
+
+impl Audience for Script {
+    fn recorded(&self, _: &State, _: &Record) {}
+    fn troubled(&self, _: &str) {}
+    fn looked(&self, _: &State, _: &Seen, now: Timestamp) {
+        loop {
+            let mut acts = self.acts.lock().unwrap();
+            let Some(act) = acts.pop_front_if(|(at, _)| *at <= now) else { return };
+            drop(acts);
+            act.1(&self.hands);
+        }
+    }
 }
 
 impl Stage {
@@ -52,14 +90,11 @@ impl Stage {
             lead: Duration::from_secs(240),
             stabilisation: Duration::from_secs(300),
         };
-        let stage = Self {
-            world,
-            clock,
-            journal: Arc::new(MemoryJournal::new()),
-            timetable,
-            id: RolloutId::new("kernel#1").unwrap(),
-            drivers: 0,
-        };
+        let journal = Arc::new(MemoryJournal::new());
+        let id = RolloutId::new("kernel#1").unwrap();
+        let hands = Hands { world, clock, journal, id };
+        let script = Script { hands: hands.clone(), acts: Mutex::default() };
+        let stage = Self { hands, timetable, drivers: 0, script: Arc::new(script) };
         stage.create(&names);
         stage
     }
@@ -94,32 +129,10 @@ impl Stage {
         self.append(vec![first, Event::PlanAdopted { plan: Box::new(plan) }]);
     }
 
-    /// Appends events as a person does.
-    pub fn append(&self, events: Vec<Event>) {
-        let records = self.records();
-        let after = records.last().map_or_else(Head::empty, Record::head);
-        let entry = |event| Entry {
-            at: self.clock.now(),
-            actor: Actor::operator("test"),
-            cause: None,
-            reason: "asked for".into(),
-            inputs: None,
-            event,
-        };
-        let entries = events.into_iter().map(entry).collect();
-        let authority = Authority::Operator;
-        let append = Append { rollout: &self.id, authority, after: &after, entries };
-        run_until_stuck(self.journal.append(append)).unwrap().unwrap();
-    }
-
-    /// The whole journal.
-    pub fn records(&self) -> Vec<Record> {
-        run_until_stuck(self.journal.read(&self.id, 0)).unwrap().unwrap()
-    }
-
-    /// The names of all events so far.
-    pub fn kinds(&self) -> Vec<String> {
-        self.records().into_iter().map(|r| r.kind).collect()
+    /// Something happens after this long, if a driver runs then.
+    pub fn later(&self, seconds: u64, act: impl FnOnce(&Hands) + Send + 'static) {
+        let at = self.clock.now() + Duration::from_secs(seconds);
+        self.script.acts.lock().unwrap().push_back((at, Box::new(act)));
     }
 
     /// Runs a new driver behind a fuse; `None` when the fuse has stopped it.
@@ -152,7 +165,7 @@ impl Stage {
             },
             journal: Fused::new(fuse, journal),
             planner: Arc::new(self.timetable.clone()),
-            audience: Arc::new(Nobody),
+            audience: self.script.clone(),
             owner: format!("driver-{}", self.drivers),
             build: "test".into(),
             pace: Pace {
@@ -165,10 +178,41 @@ impl Stage {
         };
         run_until_stuck(driver.run(&self.id)).map(|ended| ended.unwrap())
     }
+}
 
-    /// Lets virtual time pass.
-    pub fn wait(&self, length: Duration) {
-        let until: Timestamp = self.clock.now() + length;
-        run_until_stuck(self.clock.sleep_until(until)).unwrap();
+impl Hands {
+    /// Appends events as a person does.
+    pub fn append(&self, events: Vec<Event>) {
+        let records = self.records();
+        let after = records.last().map_or_else(Head::empty, Record::head);
+        let entry = |event| Entry {
+            at: self.clock.now(),
+            actor: Actor::operator("test"),
+            cause: None,
+            reason: "asked for".into(),
+            inputs: None,
+            event,
+        };
+        let entries = events.into_iter().map(entry).collect();
+        let authority = Authority::Operator;
+        let append = Append { rollout: &self.id, authority, after: &after, entries };
+        run_until_stuck(self.journal.append(append)).unwrap().unwrap();
+    }
+
+    /// The whole journal.
+    pub fn records(&self) -> Vec<Record> {
+        run_until_stuck(self.journal.read(&self.id, 0)).unwrap().unwrap()
+    }
+
+    /// The names of all events so far.
+    pub fn kinds(&self) -> Vec<String> {
+        self.records().into_iter().map(|r| r.kind).collect()
+    }
+}
+
+impl Hands {
+    /// The present moment of the simulated world.
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
     }
 }

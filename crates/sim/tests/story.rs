@@ -1,0 +1,171 @@
+//! What happens when things do not go by plan: each test is one story, told by the journal.
+
+mod support;
+
+use std::time::Duration;
+
+use domain::event::{Event, HoldReason, Outcome};
+use domain::name::{OfferName, ServerName};
+use rollout::driver::Ended;
+use sim::{Fuse, Settings};
+use support::{Hands, Stage, new};
+
+fn name(text: &str) -> ServerName {
+    ServerName::new(text).unwrap()
+}
+
+fn play(stage: &mut Stage) -> Ended {
+    stage.drive(&Fuse::at(200_000)).expect("the story ends")
+}
+
+fn holds(stage: &Hands) -> Vec<HoldReason> {
+    let events = stage.records().into_iter().map(|r| r.event().unwrap());
+    let hold = |event| match event {
+        Event::Held { hold, .. } => Some(hold),
+        _ => None,
+    };
+    events.filter_map(hold).collect()
+}
+
+fn position(stage: &Hands, kind: &str) -> usize {
+    let kinds = stage.kinds();
+    kinds.iter().position(|k| k == kind).unwrap_or_else(|| panic!("no {kind} in {kinds:#?}"))
+}
+
+#[test]
+fn surge_is_in_service_before_the_first_server_goes_out_and_goes_after_stabilisation() {
+    let mut stage = Stage::new(Settings::default());
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    let order = ["SurgeOrdered", "SurgeRunning", "SurgeJoined", "BatchOpened", "DrainStarted"];
+    let order =
+        order.iter().chain(&["Drained", "UpdateStarted", "Updated", "Verified", "Restored"]);
+    let order = order.chain(&["Warmed", "BatchClosed", "StabilisationStarted", "SurgeReleasing"]);
+    let order: Vec<_> = order.chain(&["SurgeReleased", "Finished"]).collect();
+    let places: Vec<_> = order.iter().map(|kind| position(&stage, kind)).collect();
+    assert!(places.is_sorted(), "{order:?} at {places:?}");
+}
+
+#[test]
+fn a_pause_opens_no_batch_and_a_resume_goes_on() {
+    let mut stage = Stage::new(Settings::default());
+    stage.later(400, |h| h.append(vec![Event::PauseRequested {}]));
+    stage.later(2000, |h| {
+        let opened = h.kinds().iter().filter(|k| *k == "BatchOpened").count();
+        assert_eq!(opened, 1, "a batch was opened during the pause");
+        assert!(h.world.out().is_empty(), "the batch that was out has come back");
+        h.append(vec![Event::ResumeRequested {}]);
+    });
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert!(stage.world.not_back(&new()).is_empty());
+    let adopted = stage.kinds().iter().filter(|k| *k == "PlanAdopted").count();
+    assert!(adopted >= 2, "what was late was planned again");
+}
+
+#[test]
+fn an_abort_brings_back_what_is_out_and_gives_back_the_surge() {
+    for after in [30, 130, 260, 300, 400, 700, 900] {
+        let mut stage = Stage::new(Settings::default());
+        stage.later(after, |h| h.append(vec![Event::AbortRequested {}]));
+        assert_eq!(play(&mut stage), Ended::Finished(Outcome::Aborted), "after {after} s");
+        assert!(stage.world.out().is_empty(), "after {after} s: {:?}", stage.world.out());
+        assert!(stage.world.surge_running().is_empty(), "after {after} s");
+        assert!(stage.world.facts().updates.len() <= 4, "after {after} s it went on updating");
+    }
+}
+
+#[test]
+fn a_failed_server_stays_out_the_rest_of_its_batch_returns_and_the_rollout_holds() {
+    let settings = Settings { fails_first: vec![name("web-3")], ..Settings::default() };
+    let mut stage = Stage::new(settings);
+    assert_eq!(play(&mut stage), Ended::Waiting);
+    assert_eq!(holds(&stage), [HoldReason::ServerFailed]);
+    assert_eq!(stage.world.out(), [name("web-3")]);
+    assert_eq!(stage.world.surge_running().len(), 2, "the surge stays while the fleet is short");
+    stage.append(vec![Event::ResumeRequested {}]);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert!(stage.world.not_back(&new()).is_empty());
+    assert_eq!(stage.world.facts().updates[&name("web-3")], 2);
+    assert!(stage.world.surge_running().is_empty());
+}
+
+#[test]
+fn load_above_the_band_holds_and_load_back_in_it_goes_on() {
+    let mut stage = Stage::new(Settings::default());
+    stage.later(300, |h| h.world.set_load(|_| 500.0));
+    stage.later(2400, |h| {
+        let opened = h.kinds().iter().filter(|k| *k == "BatchOpened").count();
+        assert_eq!(opened, 1, "a batch went out under load that nobody had foreseen");
+        h.world.set_load(|_| 100.0);
+    });
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert_eq!(holds(&stage), [HoldReason::LoadLeftBand]);
+    assert!(stage.kinds().contains(&"HoldEnded".to_owned()));
+}
+
+#[test]
+fn load_that_cannot_be_seen_holds() {
+    let mut stage = Stage::new(Settings::default());
+    stage.later(300, |h| h.world.set_load(|_| f64::NAN));
+    stage.later(2400, |h| h.world.set_load(|_| 100.0));
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert_eq!(holds(&stage), [HoldReason::LoadUnknown]);
+}
+
+#[test]
+fn a_load_balancer_that_was_reloaded_is_drained_again() {
+    let mut stage = Stage::new(Settings::default());
+    stage.later(400, |h| {
+        assert_eq!(h.world.out().len(), 2);
+        h.world.reload();
+    });
+    stage.later(460, |h| assert_eq!(h.world.out().len(), 2, "the drains were not made so again"));
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert!(holds(&stage).is_empty(), "surge that was forgotten was added again in time");
+}
+
+#[test]
+fn surge_that_is_lost_is_bought_again_before_the_next_batch() {
+    let mut stage = Stage::new(Settings::default());
+    stage.later(500, |h| {
+        let running = h.world.surge_running();
+        h.world.lose(&running[0]);
+    });
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    let kinds = stage.kinds();
+    assert!(kinds.contains(&"SurgeLost".to_owned()), "{kinds:#?}");
+    assert_eq!(kinds.iter().filter(|k| *k == "SurgeOrdered").count(), 2);
+    assert_eq!(stage.world.facts().purchases.len(), 3);
+    assert!(stage.world.surge_running().is_empty());
+}
+
+#[test]
+fn surge_that_is_sold_out_holds_and_nothing_goes_out() {
+    let mut stage = Stage::new(Settings::default());
+    stage.world.limit_stock(&OfferName::new("spare").unwrap(), 1);
+    assert_eq!(play(&mut stage), Ended::Waiting);
+    assert!(holds(&stage).contains(&HoldReason::AdapterFailing), "{:?}", holds(&stage));
+    assert_eq!(stage.world.facts().most_out, 0);
+    stage.append(vec![Event::AbortRequested {}]);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Aborted));
+    assert!(stage.world.surge_running().is_empty(), "the one that was bought is given back");
+}
+
+#[test]
+fn a_drain_that_does_not_end_holds() {
+    let settings = Settings { drain: Duration::from_secs(1200), ..Settings::default() };
+    let mut stage = Stage::new(settings);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert!(holds(&stage).contains(&HoldReason::DrainTimeout), "{:?}", holds(&stage));
+    assert!(stage.world.facts().updated_under_load.is_empty());
+}
+
+#[test]
+fn a_second_driver_does_not_drive_beside_the_first() {
+    let mut stage = Stage::new(Settings::default());
+    assert_eq!(stage.drive(&Fuse::at(400)), None);
+    let started = stage.clock_now();
+    stage.drive(&Fuse::at(200_000)).expect("the second takes over when the lease runs out");
+    let records = stage.records();
+    let second = records.iter().filter(|r| r.kind == "DriverStarted").nth(1).unwrap();
+    assert!(second.at >= started + Duration::from_secs(20), "{} {}", second.at, started);
+}
