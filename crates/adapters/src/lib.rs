@@ -9,3 +9,4 @@ pub mod provisioner;
 pub mod span;
 pub mod traffic;
 pub mod updater;
+mod web;
