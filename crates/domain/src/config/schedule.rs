@@ -1,0 +1,287 @@
+//! When a rollout may work, as it is written: windows, freezes, deadlines.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
+
+use super::span::{PositiveSpan, Span};
+
+/// A day of the week.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the days of the week need no words")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+impl Day {
+    /// The whole week.
+    pub const ALL: [Self; 7] =
+        [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+}
+
+/// A local time of day from `00:00` to `24:00`, in minutes after midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeOfDay(u16);
+
+/// A text that is no time of day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a time of day; write it as \"HH:MM\" from \"00:00\" to \"24:00\"")]
+pub struct BadTimeOfDay(String);
+
+impl TimeOfDay {
+    /// The start of the day.
+    pub const MIDNIGHT: Self = Self(0);
+    /// The end of the day, which is the start of the next one.
+    pub const END: Self = Self(24 * 60);
+
+    /// Minutes after midnight, 0 to 1440.
+    pub fn minutes(self) -> u16 {
+        self.0
+    }
+}
+
+impl FromStr for TimeOfDay {
+    type Err = BadTimeOfDay;
+
+    fn from_str(text: &str) -> Result<Self, BadTimeOfDay> {
+        let bad = || BadTimeOfDay(text.chars().take(40).collect());
+        let two = |part: &str| -> Option<u16> {
+            let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+            if digits { part.parse().ok() } else { None }
+        };
+        let (hours, minutes) = text.split_once(':').ok_or_else(bad)?;
+        let (hours, minutes) = (two(hours).ok_or_else(bad)?, two(minutes).ok_or_else(bad)?);
+        let total = hours * 60 + minutes;
+        if minutes < 60 && total <= Self::END.0 { Ok(Self(total)) } else { Err(bad()) }
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+impl Serialize for TimeOfDay {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeOfDay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = TimeOfDay;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time of day such as \"02:00\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TimeOfDay, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+impl JsonSchema for TimeOfDay {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeOfDay".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" })
+    }
+}
+
+/// When servers may be out: days and local times, or a recurrence.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct WindowSpec {
+    /// The days on which it starts; all unless given.
+    #[serde(default)]
+    pub days: Option<Vec<Day>>,
+    /// Local time at which it starts; `00:00` unless given.
+    #[serde(default)]
+    pub start: Option<TimeOfDay>,
+    /// Local time at which it ends; not after `start` means the next day; `24:00` unless given.
+    #[serde(default)]
+    pub end: Option<TimeOfDay>,
+    /// IANA name of the time zone; UTC unless given.
+    #[serde(default)]
+    pub timezone: Option<String>,
+    /// A recurrence rule (RFC 5545) in place of days and times.
+    #[serde(default)]
+    pub rrule: Option<String>,
+    /// How long each occurrence of the rule lasts.
+    #[serde(default)]
+    pub duration: Option<PositiveSpan>,
+}
+
+/// When servers may not be out, whatever the windows say.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FreezeSpec {
+    /// The first instant.
+    #[serde(default)]
+    pub from: Option<Instant>,
+    /// The instant after the last.
+    #[serde(default)]
+    pub to: Option<Instant>,
+    /// A recurrence rule (RFC 5545).
+    #[serde(default)]
+    pub rrule: Option<String>,
+    /// How long each occurrence of the rule lasts.
+    #[serde(default)]
+    pub duration: Option<PositiveSpan>,
+    /// A calendar file.
+    #[serde(default)]
+    pub ical: Option<Value>,
+    /// A query that is true while the freeze holds.
+    #[serde(default)]
+    pub promql: Option<Value>,
+}
+
+/// An instant, written as RFC 3339 with an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(pub Timestamp);
+
+/// A text that is no instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an instant; write it with its offset, for instance 2026-11-24T02:00:00Z")]
+pub struct BadInstant(String);
+
+impl FromStr for Instant {
+    type Err = BadInstant;
+    fn from_str(text: &str) -> Result<Self, BadInstant> {
+        text.parse().map(Self).map_err(|_| BadInstant(text.chars().take(60).collect()))
+    }
+}
+
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = Instant;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an instant such as 2026-11-24T02:00:00Z")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Instant, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+impl JsonSchema for Instant {
+    fn schema_name() -> Cow<'static, str> {
+        "Instant".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
+/// When the last server has to be back: a time from now, or an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadlineSpec {
+    /// So long after the rollout is created.
+    After(Span),
+    /// At this instant.
+    At(Timestamp),
+}
+
+impl DeadlineSpec {
+    /// The instant, for a rollout that is created at `now`.
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::After(span) => now.saturating_add(span.duration()).unwrap_or(Timestamp::MAX),
+            Self::At(at) => at,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DeadlineSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl de::Visitor<'_> for Either {
+            type Value = DeadlineSpec;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a length of time such as 24h, or an instant")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DeadlineSpec, E> {
+                if text.contains('T') || text.contains('-') {
+                    let at: Instant = text.parse().map_err(E::custom)?;
+                    return Ok(DeadlineSpec::At(at.0));
+                }
+                let span: PositiveSpan = text.parse().map_err(E::custom)?;
+                Ok(DeadlineSpec::After(span.into()))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for DeadlineSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "Deadline".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (span, instant) =
+            (generator.subschema_for::<Span>(), generator.subschema_for::<Instant>());
+        json_schema!({ "oneOf": [span, instant] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_day_reach_from_midnight_to_midnight() {
+        for (text, minutes) in [("00:00", 0), ("02:30", 150), ("23:59", 1439), ("24:00", 1440)] {
+            let time: TimeOfDay = text.parse().unwrap();
+            assert_eq!((time.minutes(), time.to_string().as_str()), (minutes, text));
+        }
+        for bad in ["24:01", "25:00", "2:00", "02:60", "0200", "", "-1:00", "02:00:00"] {
+            assert!(bad.parse::<TimeOfDay>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_is_a_span_or_an_instant() {
+        let read = |text: &str| {
+            serde_json::from_value::<DeadlineSpec>(Value::from(text))
+                .map_err(|error| error.to_string())
+        };
+        let now: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+        let day = read("24h").unwrap().from(now);
+        assert_eq!(read("2026-11-25T01:00:00+01:00").unwrap().from(now), day);
+        assert!(read("0s").unwrap_err().contains("above zero"));
+        assert!(read("2026-11-25").unwrap_err().contains("with its offset"));
+        assert!(read("tomorrow").unwrap_err().contains("30s, 5m or 1h30m"));
+    }
+}
