@@ -1,0 +1,238 @@
+//! What a plan is made from: checked values without a trace of the configuration.
+
+use std::time::Duration;
+
+use domain::calendar::Interval;
+use domain::forecast::{Paths, Probability};
+use domain::journal::Digest;
+use domain::name::{FleetName, OfferName, ServerName, Zone};
+use domain::plan::{Inputs, PerDimension};
+use domain::series::Step;
+use domain::spread::Spread;
+use jiff::Timestamp;
+
+/// The question: how shall this rollout be performed?
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The name of the rollout.
+    pub rollout: String,
+    /// 1 for the first plan, counts up with each revision.
+    pub revision: u32,
+    /// The digest of the plan that is replaced.
+    pub parent: Option<Digest>,
+    /// The seed of the paths and of every draw made here.
+    pub seed: u64,
+    /// The present moment; nothing is planned before it.
+    pub now: Timestamp,
+    /// What the plan is made from, copied into it.
+    pub inputs: Inputs,
+    /// The fleet, its bounds and what can be bought.
+    pub facts: Facts,
+    /// Searched, or given in whole or in part.
+    pub schedule: Schedule,
+    /// The first batch.
+    pub canary: Canary,
+    /// Watch this long after the canary is back, before the next batch.
+    pub canary_watch: Duration,
+    /// Extra on top of the forecast load, per dimension; a missing dimension has none. It raises
+    /// the purchase; the risk is reported without it.
+    pub margin: PerDimension<Margin>,
+    /// The allowed probability of attributable overload (for a revision: what is left of it).
+    pub risk: Probability,
+    /// Refuse a risk below what the history can show.
+    pub strict_risk: bool,
+    /// The surge may cost at most this, in the currency of the facts.
+    pub budget: Option<f64>,
+    /// Losses to survive while a batch is out; anything but none is refused so far.
+    pub survive: Survive,
+    /// Sampled load, per dimension, in the unit of the capacity. Paths that share an index
+    /// belong together. The plan is chosen on these; [`paths_for`] says how many are enough.
+    pub choosing: PerDimension<Paths>,
+    /// Paths like `choosing`, drawn independently; the risk of the plan is reported on these.
+    pub fresh: PerDimension<Paths>,
+    /// The level of `load.upper` in the timeline, the band that live load is compared with;
+    /// `None`: the higher of 0.95 and 1 − risk.
+    pub band: Option<Probability>,
+    /// How many independent windows of the rollout's kind the history shows; `resolution` is
+    /// 1 / (this + 1).
+    pub comparable_windows: u32,
+}
+
+/// The fleet, its bounds, and what can be bought: all that a plan can be checked against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The fleet.
+    pub fleet: FleetName,
+    /// Everybody in it, updated or not.
+    pub servers: Vec<Server>,
+    /// What can be bought, and every offer of which surge is held.
+    pub offers: Vec<Offer>,
+    /// Surge that runs or was ordered already; a plan counts on it and does not buy it again.
+    pub held: Vec<Held>,
+    /// How long the parts of an update take.
+    pub durations: Durations,
+    /// Plan times stand at this quantile of the durations (of the slowest server of a batch).
+    pub plan_at: Probability,
+    /// Peak-to-mean efficiency of the load balancer, in (0, 1].
+    pub balance: f64,
+    /// Capacity that is there for nothing the whole time, on top of the fleet; a missing
+    /// dimension has none.
+    pub spare: PerDimension<f64>,
+    /// At most this many servers are not in service at the same time, unhealthy ones included.
+    pub max_unavailable: u32,
+    /// At most this many surge instances at the same time, held ones included.
+    pub max_surge: u32,
+    /// When servers may be out: windows minus freezes. They may reach beyond the deadline; what
+    /// lies there serves only to say what would fit.
+    pub windows: Vec<Interval>,
+    /// The last server carries full load again by then.
+    pub deadline: Timestamp,
+    /// Watch this long after the last batch before surge is released.
+    pub stabilisation: Duration,
+    /// The grid of the plan, aligned to UTC.
+    pub step: Step,
+    /// The unit of all prices.
+    pub currency: String,
+}
+
+/// A server of the fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Its name.
+    pub name: ServerName,
+    /// Its availability zone.
+    pub zone: Option<Zone>,
+    /// Whether it serves. An unhealthy server counts as unavailable and carries nothing.
+    pub healthy: bool,
+    /// Whether it is still to be updated.
+    pub pending: bool,
+    /// Load that it carries safely; a missing dimension is none.
+    pub capacity: PerDimension<f64>,
+}
+
+/// Surge capacity that can be bought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// Its name, unique in the fleet.
+    pub name: OfferName,
+    /// How it is bought.
+    pub market: Market,
+    /// Where its instances run.
+    pub zone: Option<Zone>,
+    /// Load that one instance carries safely; a missing dimension is none.
+    pub capacity: PerDimension<f64>,
+    /// Price of one instance per hour.
+    pub price_per_hour: f64,
+    /// From the order until an instance runs, boot included.
+    pub lead: Spread,
+    /// From then until it carries full load.
+    pub warmup: Spread,
+    /// At most this many instances, held ones included.
+    pub max: u32,
+    /// How a running instance is billed.
+    pub billing: Billing,
+    /// How instances get lost.
+    pub interruption: Interruption,
+    /// Probability that an order is filled. A batch waits for its surge, so that an order that
+    /// is not filled costs time, never capacity.
+    pub fulfilment: f64,
+}
+
+/// How surge is bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Market {
+    /// Own standby servers.
+    Standby,
+    /// At list price, not interrupted by the seller.
+    OnDemand,
+    /// Cheap, and taken away when the seller needs it.
+    Spot,
+}
+
+/// How the running time of an instance becomes money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Billing {
+    /// At least this long is billed.
+    pub minimum: Duration,
+    /// Begun units of this length are billed; zero bills exactly.
+    pub granularity: Duration,
+}
+
+/// How surge gets lost. Losses are counted as if they came before the first batch.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Interruption {
+    /// Probability that one instance is lost within an hour, independent of the others.
+    pub per_hour: f64,
+    /// Probability that all instances of the offer are lost together within an hour.
+    pub pool_per_hour: f64,
+}
+
+/// Surge that is there, or ordered, before the plan begins. It is given back with the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// From which offer.
+    pub offer: OfferName,
+    /// How many instances.
+    pub count: u32,
+    /// When all of them carry full load; batches that start before do not count on them.
+    pub ready_at: Timestamp,
+    /// When it goes whatever the plan says; batches that end after do not count on it.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// How long the parts of the update of one server take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Durations {
+    /// From the last new request to the last answer.
+    pub drain: Spread,
+    /// The update itself, with its reboot; for replaced servers the boot of the new one.
+    pub work: Spread,
+    /// From the first new request to full load.
+    pub warmup: Spread,
+    /// The share of its capacity that a server has when its warm-up begins, in [0, 1]; it rises
+    /// linearly to 1.
+    pub warmup_from: f64,
+}
+
+/// Which servers go out when.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Schedule {
+    /// The first removal; `None` searches it.
+    pub start_at: Option<Timestamp>,
+    /// The batches in order; `None` searches them.
+    pub batches: Option<Vec<Vec<ServerName>>>,
+}
+
+/// The first batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canary {
+    /// One server, or one in a hundred of a large fleet.
+    Auto,
+    /// So many servers, at least one.
+    Size(u32),
+    /// There was one already: a revision in the middle of a rollout.
+    Passed,
+}
+
+/// Extra on top of the forecast load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Margin {
+    /// A share of the load: 0.1 is 10 %.
+    Ratio(f64),
+    /// So much load.
+    Absolute(f64),
+}
+
+/// Losses that a plan shall survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Survive {
+    /// So many servers.
+    pub servers: u32,
+    /// So many zones.
+    pub zones: u32,
+}
+
+/// How many sampled paths are enough to plan at `risk`: 20 / risk, at least 400.
+pub fn paths_for(risk: Probability) -> usize {
+    ((20.0 / risk.get()).ceil() as usize).clamp(400, 1_000_000)
+}
