@@ -3,11 +3,15 @@
 //! The types named `…Spec` and `…Document` are the documents as they are written. They refuse
 //! unknown fields, wrong types and numbers out of range.
 //!
+//! [`FleetDocument::check`] and [`RolloutDocument::check`] turn them into [`Fleet`] and
+//! [`Rollout`], which can be trusted, or into everything that is wrong with them.
+//!
 //! A field that names an adapter is an [`AdapterSlot`]: the domain knows that there is one,
 //! never which.
 
 mod adapter;
 mod capacity;
+mod check;
 mod count;
 mod document;
 mod durations;
@@ -27,6 +31,10 @@ pub use adapter::{
     TrafficSpec, UpdateSpec,
 };
 pub use capacity::{CapacitiesSpec, CapacitySpec};
+pub use check::{
+    Canary, DrainPolicy, Fleet, FleetServer, Gate, GivenSchedule, LoadInput, Offer, Rollout,
+    UpdateDurations, hint, nearest,
+};
 pub use count::{BadPercent, CountOrPercent, Percent};
 pub use document::{
     ApiVersion, BadRolloutName, FleetDocument, Kind, LONGEST_ROLLOUT_NAME, Metadata,
@@ -47,7 +55,5 @@ pub use rollout::{
     BatchSpec, BudgetSpec, CanarySize, CanarySpec, LimitBy, LimitSpec, RolloutSpec, ScheduleSpec,
     StabilisationSpec, SurviveSpec, TargetSpec,
 };
-pub use schedule::{
-    BadInstant, BadTimeOfDay, Day, DeadlineSpec, FreezeSpec, Instant, TimeOfDay, WindowSpec,
-};
+pub use schedule::{BadInstant, Day, DeadlineSpec, FreezeSpec, Instant, TimeOfDay, WindowSpec};
 pub use span::{BadSpan, LONGEST, PositiveSpan, Span};

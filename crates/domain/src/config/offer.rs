@@ -46,7 +46,7 @@ pub struct OfferSpec {
     pub max: u32,
     /// How often an instance is taken away.
     #[serde(default)]
-    pub interruption: InterruptionSpec,
+    pub interruption: Option<InterruptionSpec>,
     /// The share of an order that is delivered.
     #[serde(default)]
     pub fulfilment: Option<PositiveShare>,
@@ -82,7 +82,7 @@ impl Default for BillingSpec {
 }
 
 /// The chance that an instance is taken away: a probability per hour, or its parts.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InterruptionSpec {
     /// Probability that one instance is lost within an hour.
     pub per_hour: f64,
@@ -93,8 +93,16 @@ pub struct InterruptionSpec {
 }
 
 impl InterruptionSpec {
+    /// Instances are never lost.
+    pub const NEVER: Self = Self::per_hour(0.0);
+
+    /// Each instance is lost within an hour with this probability, from 0 to 1.
+    pub const fn per_hour(probability: f64) -> Self {
+        Self { per_hour: probability, pool_per_hour: 0.0, notice: Span::ZERO }
+    }
+
     /// Whether instances are never lost.
-    pub fn is_none(&self) -> bool {
+    pub fn is_never(&self) -> bool {
         self.per_hour == 0.0 && self.pool_per_hour == 0.0
     }
 }
@@ -120,8 +128,8 @@ impl<'de> Deserialize<'de> for InterruptionSpec {
                 )
             }
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<InterruptionSpec, E> {
-                let per_hour = Share::new(value).map_err(E::custom)?.get();
-                Ok(InterruptionSpec { per_hour, ..InterruptionSpec::default() })
+                let share = Share::new(value).map_err(E::custom)?;
+                Ok(InterruptionSpec::per_hour(share.get()))
             }
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<InterruptionSpec, E> {
                 self.visit_f64(value as f64)

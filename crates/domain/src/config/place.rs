@@ -107,9 +107,10 @@ impl Findings {
         self.0.push(Finding { place, message: message.into() });
     }
 
-    /// Says that the feature at `place` is part of the schema and not built yet.
-    pub fn unsupported(&mut self, place: Place, what: &str) {
-        self.add(place, format!("{what} is not supported yet; leave it out"));
+    /// Says that the feature at `place` is part of the schema and not built yet, and what to do
+    /// instead.
+    pub fn unsupported(&mut self, place: Place, what: &str, instead: &str) {
+        self.add(place, format!("{what} is not supported yet; {instead}"));
     }
 
     /// How many there are.

@@ -76,7 +76,7 @@ pub struct RolloutSpec {
     pub on_failure: OnFailure,
     /// How long the rollout may hold, and what then.
     #[serde(default)]
-    pub hold: HoldSpec,
+    pub hold: Option<HoldSpec>,
     /// Whether the update can be undone.
     #[serde(default = "yes")]
     pub reversible: bool,

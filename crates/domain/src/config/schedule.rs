@@ -5,9 +5,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use jiff::civil::Weekday;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
+
+use crate::calendar::DayTime;
 
 use super::span::{PositiveSpan, Span};
 
@@ -33,54 +36,23 @@ impl Day {
         [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
 }
 
-/// A local time of day from `00:00` to `24:00`, in minutes after midnight.
+impl From<Day> for Weekday {
+    fn from(day: Day) -> Self {
+        match day {
+            Day::Mon => Self::Monday,
+            Day::Tue => Self::Tuesday,
+            Day::Wed => Self::Wednesday,
+            Day::Thu => Self::Thursday,
+            Day::Fri => Self::Friday,
+            Day::Sat => Self::Saturday,
+            Day::Sun => Self::Sunday,
+        }
+    }
+}
+
+/// A local time of day, `"00:00"` to `"24:00"`, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TimeOfDay(u16);
-
-/// A text that is no time of day.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a time of day; write it as \"HH:MM\" from \"00:00\" to \"24:00\"")]
-pub struct BadTimeOfDay(String);
-
-impl TimeOfDay {
-    /// The start of the day.
-    pub const MIDNIGHT: Self = Self(0);
-    /// The end of the day, which is the start of the next one.
-    pub const END: Self = Self(24 * 60);
-
-    /// Minutes after midnight, 0 to 1440.
-    pub fn minutes(self) -> u16 {
-        self.0
-    }
-}
-
-impl FromStr for TimeOfDay {
-    type Err = BadTimeOfDay;
-
-    fn from_str(text: &str) -> Result<Self, BadTimeOfDay> {
-        let bad = || BadTimeOfDay(text.chars().take(40).collect());
-        let two = |part: &str| -> Option<u16> {
-            let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-            if digits { part.parse().ok() } else { None }
-        };
-        let (hours, minutes) = text.split_once(':').ok_or_else(bad)?;
-        let (hours, minutes) = (two(hours).ok_or_else(bad)?, two(minutes).ok_or_else(bad)?);
-        let total = hours * 60 + minutes;
-        if minutes < 60 && total <= Self::END.0 { Ok(Self(total)) } else { Err(bad()) }
-    }
-}
-
-impl fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
-    }
-}
-
-impl Serialize for TimeOfDay {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+pub struct TimeOfDay(pub DayTime);
 
 impl<'de> Deserialize<'de> for TimeOfDay {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -91,7 +63,7 @@ impl<'de> Deserialize<'de> for TimeOfDay {
                 f.write_str("a time of day such as \"02:00\"")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<TimeOfDay, E> {
-                text.parse().map_err(E::custom)
+                text.parse().map(TimeOfDay).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Text)
@@ -104,7 +76,7 @@ impl JsonSchema for TimeOfDay {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" })
+        json_schema!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$|^24:00$" })
     }
 }
 
@@ -259,17 +231,6 @@ impl JsonSchema for DeadlineSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_of_day_reach_from_midnight_to_midnight() {
-        for (text, minutes) in [("00:00", 0), ("02:30", 150), ("23:59", 1439), ("24:00", 1440)] {
-            let time: TimeOfDay = text.parse().unwrap();
-            assert_eq!((time.minutes(), time.to_string().as_str()), (minutes, text));
-        }
-        for bad in ["24:01", "25:00", "2:00", "02:60", "0200", "", "-1:00", "02:00:00"] {
-            assert!(bad.parse::<TimeOfDay>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_deadline_is_a_span_or_an_instant() {

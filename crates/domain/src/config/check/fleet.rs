@@ -1,0 +1,267 @@
+//! A fleet that can be trusted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::offers::{Offer, offers};
+use super::servers::{FleetServer, Units, capacities, servers};
+use crate::config::adapter::AdapterRef;
+use crate::config::document::FleetDocument;
+use crate::config::fleet::{FleetSpec, SurgeVersion};
+use crate::config::load::{LoadSpec, Measure};
+use crate::config::place::{Findings, Place};
+use crate::event::OnTimeout;
+use crate::name::FleetName;
+use crate::plan::PerDimension;
+use crate::spread::Spread;
+
+/// A fleet, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fleet {
+    /// Its name.
+    pub name: FleetName,
+    /// Anything that helps to find it.
+    pub labels: BTreeMap<String, String>,
+    /// Who is in it, at least one.
+    pub servers: Vec<FleetServer>,
+    /// What one server carries unless it says otherwise, in the unit of each dimension.
+    pub capacity: PerDimension<f64>,
+    /// Mean over peak load of the servers behind the load balancer, in (0, 1].
+    pub balance: f64,
+    /// Where the load of each dimension is read; the same dimensions as `capacity`.
+    pub load: PerDimension<LoadInput>,
+    /// How long the parts of an update take.
+    pub durations: UpdateDurations,
+    /// What surge can be bought.
+    pub offers: Vec<Offer>,
+    /// The currency of all prices.
+    pub currency: String,
+    /// How servers are drained.
+    pub drain: DrainPolicy,
+    /// Who starts and ends surge.
+    pub provisioner: Option<AdapterRef>,
+    /// The load balancer.
+    pub traffic: Option<AdapterRef>,
+    /// How a server comes to run another version.
+    pub update: Option<AdapterRef>,
+}
+
+/// One dimension of load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadInput {
+    /// Where it is read.
+    pub source: AdapterRef,
+    /// What a sample says.
+    pub measure: Measure,
+    /// The unit, for people.
+    pub unit: Option<String>,
+    /// A sample is complete once this has passed.
+    pub delay: Duration,
+    /// So many samples may be missing before the load counts as unknown, at least 1.
+    pub stale_after: u32,
+}
+
+/// How long the parts of an update take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UpdateDurations {
+    /// Until a server that gets no new requests has finished those under way.
+    pub drain: Spread,
+    /// From the start of the update until the server runs the target, a reboot included.
+    pub update: Spread,
+    /// From the order until a replaced server runs.
+    pub boot: Spread,
+    /// From the first request until a server carries its full load.
+    pub warmup: Spread,
+    /// The share of its capacity that a server has when its warm-up begins, in [0, 1].
+    pub warmup_from: f64,
+}
+
+/// How a server is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainPolicy {
+    /// It may take this long.
+    pub timeout: Duration,
+    /// What happens when it takes longer.
+    pub on_timeout: OnTimeout,
+}
+
+impl FleetDocument {
+    /// The fleet of the document, or everything that is wrong with it.
+    ///
+    /// Keys that name adapters are taken as they are: whether such an adapter exists is known
+    /// to the registry of adapters only.
+    pub fn check(&self) -> Result<Fleet, Findings> {
+        let spec = &self.spec;
+        let mut findings = Findings::default();
+        not_built_yet(spec, &mut findings);
+        let units: Units<'_> =
+            spec.load.iter().map(|(dimension, load)| (dimension, load.unit.as_deref())).collect();
+        let place = Place::spec().key("capacity");
+        let capacity = capacities(&spec.capacity, &place, &units, &mut findings);
+        let servers = servers(&spec.servers, &capacity, &units, &mut findings);
+        let load = load(spec, &mut findings);
+        let durations = durations(spec, &mut findings);
+        let offers = offers(&spec.surge.offers, &capacity, &units, &mut findings);
+        let currency = currency(spec.currency.as_deref(), &mut findings);
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let drain = DrainPolicy {
+            timeout: spec.drain.timeout.duration(),
+            on_timeout: spec.drain.on_timeout,
+        };
+        Ok(Fleet {
+            name: self.metadata.name.clone(),
+            labels: self.metadata.labels.clone(),
+            servers,
+            capacity,
+            balance: spec.balance.map_or(1.0, |share| share.get()),
+            load,
+            durations,
+            offers,
+            currency,
+            drain,
+            provisioner: spec.surge.provisioner.0.only().cloned(),
+            traffic: spec.traffic.0.only().cloned(),
+            update: spec.update.0.only().cloned(),
+        })
+    }
+}
+
+/// Says which features of the document are part of the schema and not built yet.
+fn not_built_yet(spec: &FleetSpec, findings: &mut Findings) {
+    const OUT: &str = "leave it out";
+    let here = Place::spec();
+    if spec.slo.is_some() {
+        findings.unsupported(here.key("slo"), "learning capacity", "give capacity as a number");
+    }
+    for dimension in spec.saturation.keys() {
+        findings.unsupported(here.key("saturation").key(dimension), "saturation", OUT);
+    }
+    for index in 0..spec.signals.len() {
+        findings.unsupported(here.key("signals").index(index), "a signal", OUT);
+    }
+    for index in 0..spec.surge.quotas.len() {
+        let instead = "bound each offer by its max";
+        findings.unsupported(here.key("surge").key("quotas").index(index), "a quota", instead);
+    }
+    if spec.surge.version == SurgeVersion::New {
+        let place = here.key("surge").key("version");
+        findings.unsupported(place, "surge that runs the new version", "write old");
+    }
+    if spec.surge.adopt {
+        findings.unsupported(here.key("surge").key("adopt"), "adopting surge", "write false");
+    }
+    if !spec.size.0.is_empty() {
+        let instead = "leave it out and suspend the auto-scaler for the time of the rollout";
+        findings.unsupported(here.key("size"), "holding an auto-scaler", instead);
+    }
+}
+
+fn load(spec: &FleetSpec, findings: &mut Findings) -> PerDimension<LoadInput> {
+    let place = Place::spec().key("load");
+    let crate::config::capacity::CapacitiesSpec::Given(capacity) = &spec.capacity else {
+        return PerDimension::new();
+    };
+    if capacity.is_empty() {
+        let form = "requests: 850";
+        findings.add(Place::spec().key("capacity"), format!("is empty; write for instance {form}"));
+    }
+    if capacity.len() > 1 {
+        let instead = "keep the one that binds first";
+        findings.unsupported(Place::spec().key("capacity"), "more than one dimension", instead);
+    }
+    for dimension in capacity.keys().filter(|dimension| !spec.load.contains_key(*dimension)) {
+        let message = format!("has no source for {dimension}, which spec.capacity names; add it");
+        findings.add(place.clone(), message);
+    }
+    let mut inputs = PerDimension::new();
+    for (dimension, load) in &spec.load {
+        let here = place.key(dimension);
+        if !capacity.contains_key(dimension) {
+            let known = capacity.keys().map(|known| known.as_str());
+            let near = super::hint(dimension.as_str(), known.collect::<Vec<_>>());
+            findings.add(here.clone(), format!("spec.capacity has no dimension {dimension}{near}"));
+        }
+        if let Some(input) = input(load, &here, findings) {
+            inputs.insert(dimension.clone(), input);
+        }
+    }
+    inputs
+}
+
+fn input(load: &LoadSpec, place: &Place, findings: &mut Findings) -> Option<LoadInput> {
+    if load.measure == Measure::Utilisation {
+        let instead = "give the load in the unit of the capacity";
+        findings.unsupported(place.key("measure"), "load as utilisation", instead);
+    }
+    if load.in_service.is_some() && load.measure != Measure::Utilisation {
+        findings.add(place.key("inService"), "is of use with measure: utilisation only");
+    }
+    if load.measure == Measure::Count
+        && let Some(unit) = load.unit.as_deref().filter(|unit| !unit.contains('/'))
+    {
+        let message = format!(
+            "is {unit:?}, but counts are divided by their length in seconds, as the capacity is \
+             per second; write {unit}/s"
+        );
+        findings.add(place.key("unit"), message);
+    }
+    if load.stale_after == 0 {
+        findings.add(place.key("staleAfter"), "expected at least 1 sample, found 0");
+    }
+    let source = load.adapter.only()?.clone();
+    Some(LoadInput {
+        source,
+        measure: load.measure,
+        unit: load.unit.clone(),
+        delay: load.delay.duration(),
+        stale_after: load.stale_after,
+    })
+}
+
+fn durations(spec: &FleetSpec, findings: &mut Findings) -> UpdateDurations {
+    let given = &spec.durations;
+    let place = Place::spec().key("durations");
+    let expected = spec.drain.expect.map(|span| Spread::exactly(span.duration()));
+    let drain = given.drain.map(|spread| spread.0);
+    match (drain, expected) {
+        (Some(one), Some(other)) if one.p50() != other.p50() && one.p95() != other.p95() => {
+            let message = "differs from spec.durations.drain; give one of them";
+            findings.add(Place::spec().key("drain").key("expect"), message);
+        }
+        (None, None) => {
+            let message = "does not say how long a drain takes; add for instance drain: 1m";
+            findings.add(place.clone(), message);
+        }
+        _ => {}
+    }
+    if given.update.is_none() {
+        let message = "does not say how long the update of one server takes; add update: 5m";
+        findings.add(place.clone(), message);
+    }
+    let drain = drain.or(expected).unwrap_or(Spread::ZERO);
+    if drain.p95() > spec.drain.timeout.duration() {
+        let (timeout, place) = (spec.drain.timeout, Place::spec().key("drain").key("timeout"));
+        let message = format!("is {timeout}, shorter than the drain that is expected; raise it");
+        findings.add(place, message);
+    }
+    UpdateDurations {
+        drain,
+        update: given.update.map_or(Spread::ZERO, |spread| spread.0),
+        boot: given.boot.map_or(Spread::ZERO, |spread| spread.0),
+        warmup: given.warmup.map_or(Spread::ZERO, |spread| spread.0),
+        warmup_from: given.warmup_from.map_or(0.0, |share| share.get()),
+    }
+}
+
+fn currency(given: Option<&str>, findings: &mut Findings) -> String {
+    let currency = given.unwrap_or("USD");
+    let good = (1..=16).contains(&currency.len())
+        && currency.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !good {
+        let message = format!("expected a code such as USD or EUR, found {currency:?}");
+        findings.add(Place::spec().key("currency"), message);
+    }
+    currency.to_owned()
+}

@@ -1,0 +1,343 @@
+//! A rollout that can be trusted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::calendar::calendar;
+use super::fleet::Fleet;
+use super::hint;
+use crate::calendar::Calendar;
+use crate::config::adapter::AdapterRef;
+use crate::config::count::CountOrPercent;
+use crate::config::document::{RolloutDocument, RolloutName};
+use crate::config::gate::{AfterHold, HoldSpec, OnFailure};
+use crate::config::margin::{Extra, MarginSpec};
+use crate::config::place::{Finding, Findings, Place};
+use crate::config::rollout::{CanarySize, RolloutSpec, ScheduleSpec};
+use crate::config::schedule::DeadlineSpec;
+use crate::forecast::Probability;
+use crate::name::{FleetName, ServerName, Version};
+use crate::plan::PerDimension;
+use crate::series::Step;
+
+/// The longest step of a plan.
+const LONGEST_STEP: Duration = Duration::from_secs(3_600);
+
+/// A rollout, checked against its fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollout {
+    /// Its name.
+    pub name: RolloutName,
+    /// Anything that helps to find it.
+    pub labels: BTreeMap<String, String>,
+    /// The fleet that is updated.
+    pub fleet: FleetName,
+    /// What every server shall run.
+    pub target: Version,
+    /// What is given of the schedule.
+    pub schedule: GivenSchedule,
+    /// Allowed probability of attributable overload.
+    pub risk: Probability,
+    /// Whether a risk that the history cannot show is refused.
+    pub strict_risk: bool,
+    /// What is bought on top of the forecast; dimensions without an entry get nothing.
+    pub margin: PerDimension<Extra>,
+    /// The grid of the plan.
+    pub step: Step,
+    /// The quantile of durations at which the plan's times stand.
+    pub plan_at: Probability,
+    /// At most so many servers are out, at least one.
+    pub max_unavailable: u32,
+    /// At most so many surge instances at once.
+    pub max_surge: u32,
+    /// The first batch.
+    pub canary: Canary,
+    /// When servers may be out.
+    pub calendar: Calendar,
+    /// When the last server has to be back; see [`Rollout::deadline`].
+    pub deadline: DeadlineSpec,
+    /// What the surge may cost, in the currency of the fleet.
+    pub budget: Option<f64>,
+    /// How long to watch after the last batch.
+    pub stabilisation: Duration,
+    /// What a server has to show before it gets traffic again.
+    pub gates: Vec<Gate>,
+}
+
+/// A schedule that is given in whole or in part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GivenSchedule {
+    /// When the first batch goes out.
+    pub start_at: Option<Timestamp>,
+    /// Who goes out together, in order: every server of the fleet exactly once.
+    pub batches: Option<Vec<Vec<ServerName>>>,
+}
+
+/// The first batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Canary {
+    /// So many servers, at least one; `None`: the planner chooses.
+    pub size: Option<u32>,
+    /// How long it is watched before the next batch.
+    pub watch: Duration,
+}
+
+/// A health gate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    /// How often it is asked.
+    pub every: Duration,
+    /// So many passes in a row open it, at least one.
+    pub successes: u32,
+    /// So many failures in a row close it, at least one.
+    pub failures: u32,
+    /// It has to open within this time.
+    pub timeout: Duration,
+    /// Who is asked.
+    pub adapter: AdapterRef,
+}
+
+impl RolloutDocument {
+    /// The rollout of the document, or everything that is wrong with it. `fleets` are the names
+    /// of all fleets that are configured, and `fleet` the one that the rollout updates, where it
+    /// could be checked itself.
+    pub fn check(&self, fleets: &[FleetName], fleet: Option<&Fleet>) -> Result<Rollout, Findings> {
+        let spec = &self.spec;
+        let mut findings = Findings::default();
+        not_built_yet(spec, &mut findings);
+        let name = self.fleet(fleets, &mut findings);
+        let calendar = calendar(&spec.windows, &spec.freezes, &mut findings);
+        let step = step(spec, &mut findings);
+        let gates = gates(spec, &mut findings);
+        let bounds = fleet.map(|fleet| against(spec, fleet, &mut findings));
+        let (Some(bounds), Some(name), Some(step), true) =
+            (bounds, name, step, findings.is_empty())
+        else {
+            return Err(findings);
+        };
+        Ok(Rollout {
+            name: self.metadata.name.clone(),
+            labels: self.metadata.labels.clone(),
+            fleet: name,
+            target: spec.target.version.clone(),
+            schedule: bounds.schedule,
+            risk: spec.risk.into(),
+            strict_risk: spec.strict_risk,
+            margin: bounds.margin,
+            step,
+            plan_at: spec.plan_at.into(),
+            max_unavailable: bounds.max_unavailable,
+            max_surge: bounds.max_surge,
+            canary: bounds.canary,
+            calendar,
+            deadline: spec.deadline,
+            budget: spec.budget.amount.map(|money| money.get()),
+            stabilisation: spec.stabilisation.min.duration(),
+            gates,
+        })
+    }
+
+    /// The only fleet that the rollout names.
+    fn fleet(&self, fleets: &[FleetName], findings: &mut Findings) -> Option<FleetName> {
+        let place = Place::spec().key("fleets");
+        let [name] = self.spec.fleets.as_slice() else {
+            if self.spec.fleets.is_empty() {
+                findings.add(place, "is empty; name the fleet to update");
+            } else {
+                let instead = "write one rollout per fleet";
+                findings.unsupported(place, "a rollout over several fleets", instead);
+            }
+            return None;
+        };
+        if !fleets.contains(name) {
+            let known: Vec<&str> = fleets.iter().map(FleetName::as_str).collect();
+            let near = hint(name.as_str(), known);
+            let message = format!("no document describes a fleet {:?}{near}", name.as_str());
+            findings.add(place.index(0), message);
+            return None;
+        }
+        Some(name.clone())
+    }
+}
+
+impl Rollout {
+    /// The instant of the deadline for a rollout that is created at `now`, or what is wrong
+    /// with it.
+    pub fn deadline(&self, now: Timestamp) -> Result<Timestamp, Finding> {
+        let deadline = self.deadline.from(now);
+        if deadline > now {
+            return Ok(deadline);
+        }
+        let message = format!("{deadline} is not after now, {now}; give a later one, or 24h");
+        Err(Finding { place: Place::spec().key("deadline"), message })
+    }
+}
+
+/// Says which features of the document are part of the schema and not built yet.
+fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
+    const OUT: &str = "leave it out";
+    let here = Place::spec();
+    let batch = here.key("batch");
+    let survive = here.key("survive");
+    let hold = spec.hold.unwrap_or_default();
+    let pages = "write page";
+    #[rustfmt::skip]
+    let later = [
+        (spec.survive.servers > 0, survive.key("servers"), "surviving lost servers", "write 0"),
+        (spec.survive.zones > 0, survive.key("zones"), "surviving lost zones", "write 0"),
+        (spec.span_windows, here.key("spanWindows"), "pausing between windows", "write false"),
+        (spec.failure_budget > 0, here.key("failureBudget"), "a failure budget", "write 0"),
+        (spec.on_failure == OnFailure::Rollback, here.key("onFailure"), "rolling back", "write hold"),
+        (hold.max != HoldSpec::default().max, here.key("hold").key("max"), "a maximum of holds", OUT),
+        (hold.then != AfterHold::Page, here.key("hold").key("then"), "ending a hold", pages),
+        (!spec.reversible, here.key("reversible"), "an update that cannot be undone", "write true"),
+        (spec.approval.required, here.key("approval").key("required"), "approval", "write false"),
+        (!spec.approval.by.is_empty(), here.key("approval").key("by"), "approval", OUT),
+        (spec.hooks.before.is_some(), here.key("hooks").key("before"), "a hook", OUT),
+        (spec.hooks.after_batch.is_some(), here.key("hooks").key("afterBatch"), "a hook", OUT),
+        (spec.hooks.after.is_some(), here.key("hooks").key("after"), "a hook", OUT),
+        (spec.stabilisation.until_load.is_some(), here.key("stabilisation").key("untilLoad"),
+            "watching until a load was carried", OUT),
+    ];
+    for (_, place, what, instead) in later.into_iter().filter(|(given, ..)| *given) {
+        findings.unsupported(place, what, instead);
+    }
+    for index in 0..spec.batch.limits.len() {
+        findings.unsupported(batch.key("limits").index(index), "a limit by zone", OUT);
+    }
+    for index in 0..spec.notify.len() {
+        findings.unsupported(here.key("notify").index(index), "notification", OUT);
+    }
+}
+
+fn step(spec: &RolloutSpec, findings: &mut Findings) -> Option<Step> {
+    let length = spec.step.duration();
+    let whole = i64::try_from(length.as_secs()).ok().filter(|_| length.subsec_nanos() == 0);
+    if let Some(Ok(step)) = whole.map(Step::from_seconds)
+        && length <= LONGEST_STEP
+    {
+        return Some(step);
+    }
+    let message = format!("expected 1s to 1h in whole seconds, found {}", spec.step);
+    findings.add(Place::spec().key("step"), message);
+    None
+}
+
+fn gates(spec: &RolloutSpec, findings: &mut Findings) -> Vec<Gate> {
+    let place = Place::spec().key("gates");
+    let mut gates = Vec::new();
+    for (index, gate) in spec.gates.iter().enumerate() {
+        let here = place.index(index);
+        for (key, count) in [("successes", gate.successes), ("failures", gate.failures)] {
+            if count == 0 {
+                findings.add(here.key(key), "expected at least 1, found 0");
+            }
+        }
+        if gate.timeout < gate.every {
+            let message = format!("is {}, shorter than every, {}", gate.timeout, gate.every);
+            findings.add(here.key("timeout"), message);
+        }
+        let Some(adapter) = gate.adapter.only().cloned() else { continue };
+        gates.push(Gate {
+            every: gate.every.duration(),
+            successes: gate.successes,
+            failures: gate.failures,
+            timeout: gate.timeout.duration(),
+            adapter,
+        });
+    }
+    gates
+}
+
+/// What a rollout says about a fleet of a given size.
+struct Bounds {
+    schedule: GivenSchedule,
+    margin: PerDimension<Extra>,
+    max_unavailable: u32,
+    max_surge: u32,
+    canary: Canary,
+}
+
+fn against(spec: &RolloutSpec, fleet: &Fleet, findings: &mut Findings) -> Bounds {
+    let total = u32::try_from(fleet.servers.len()).unwrap_or(u32::MAX);
+    let batch = Place::spec().key("batch");
+    let max_unavailable = spec.batch.max_unavailable.rounded_down(total).clamp(0, total);
+    if max_unavailable == 0 {
+        let (given, place) = (spec.batch.max_unavailable, batch.key("maxUnavailable"));
+        let message = format!(
+            "{given} of {total} servers rounds down to none, so that no server may ever be out; \
+             write at least 1"
+        );
+        findings.add(place, message);
+    }
+    let size = match spec.batch.canary.size {
+        CanarySize::Auto => None,
+        CanarySize::Fixed(size) => Some(size.rounded_down(total).clamp(1, total.max(1))),
+    };
+    if let (Some(size), CanarySize::Fixed(CountOrPercent::Count(_))) =
+        (size, spec.batch.canary.size)
+        && size > max_unavailable
+        && max_unavailable > 0
+    {
+        let message = format!("is {size}, but at most {max_unavailable} servers may be out");
+        findings.add(batch.key("canary").key("size"), message);
+    }
+    Bounds {
+        schedule: schedule(&spec.schedule, fleet, max_unavailable, findings),
+        margin: margin(&spec.margin, fleet, findings),
+        max_unavailable,
+        max_surge: spec.batch.max_surge.rounded_up(total),
+        canary: Canary { size, watch: spec.batch.canary.watch.duration() },
+    }
+}
+
+fn margin(spec: &MarginSpec, fleet: &Fleet, findings: &mut Findings) -> PerDimension<Extra> {
+    for dimension in spec.dimensions.keys().filter(|name| !fleet.capacity.contains_key(*name)) {
+        let known: Vec<&str> = fleet.capacity.keys().map(|known| known.as_str()).collect();
+        let near = hint(dimension.as_str(), known);
+        let message = format!("the fleet has no dimension {dimension}{near}");
+        findings.add(Place::spec().key("margin").key(dimension), message);
+    }
+    let all = fleet.capacity.keys().map(|dimension| (dimension.clone(), spec.of(dimension)));
+    all.filter(|(_, extra)| !extra.is_zero()).collect()
+}
+
+fn schedule(
+    spec: &ScheduleSpec,
+    fleet: &Fleet,
+    max_unavailable: u32,
+    findings: &mut Findings,
+) -> GivenSchedule {
+    let start_at = spec.start_at.map(|instant| instant.0);
+    let Some(batches) = &spec.batches else { return GivenSchedule { start_at, batches: None } };
+    let place = Place::spec().key("schedule").key("batches");
+    let mut waiting: BTreeSet<&str> =
+        fleet.servers.iter().map(|server| server.name.as_str()).collect();
+    let known = waiting.clone();
+    for (index, batch) in batches.iter().enumerate() {
+        if batch.is_empty() {
+            findings.add(place.index(index), "is empty: a batch has at least one server");
+        }
+        if batch.len() > max_unavailable as usize {
+            let message =
+                format!("takes out {}, but at most {max_unavailable} may be out", batch.len());
+            findings.add(place.index(index), message);
+        }
+        for (nth, server) in batch.iter().enumerate() {
+            let here = place.index(index).index(nth);
+            if !known.contains(server.as_str()) {
+                let near = hint(server.as_str(), known.iter().copied());
+                findings.add(here, format!("the fleet has no server {:?}{near}", server.as_str()));
+            } else if !waiting.remove(server.as_str()) {
+                findings.add(here, format!("takes {:?} out twice", server.as_str()));
+            }
+        }
+    }
+    if let Some(left) = waiting.first() {
+        let message = format!("leaves out {} servers, for instance {left}", waiting.len());
+        findings.add(place, format!("{message}; name every server of the fleet once"));
+    }
+    GivenSchedule { start_at, batches: Some(batches.clone()) }
+}
