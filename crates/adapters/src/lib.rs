@@ -6,7 +6,6 @@ pub mod command;
 pub mod health;
 pub mod load;
 pub mod provisioner;
-pub mod span;
 pub mod traffic;
 pub mod updater;
 mod web;

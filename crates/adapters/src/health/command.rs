@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::config::PositiveSpan;
 use domain::ports::{Health, PortError, Retry, Target, Verdict};
 use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
@@ -17,7 +18,6 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{MAX_QUOTE, check, fill};
-use crate::span::Span;
 use crate::web;
 
 /// The most that is kept of what a command prints, in bytes; the rest is read and dropped.
@@ -42,11 +42,11 @@ pub struct CommandConfig {
     pub command: Vec<String>,
     /// It is killed, with all its children, after this long; 10s unless given.
     #[serde(default = "default_timeout")]
-    pub timeout: Span,
+    pub timeout: PositiveSpan,
 }
 
-fn default_timeout() -> Span {
-    Span::seconds(10)
+fn default_timeout() -> PositiveSpan {
+    PositiveSpan::seconds(10)
 }
 
 /// A gate by command.

@@ -1,13 +1,13 @@
 //! A health gate that asks over HTTP or HTTPS.
 
 use async_trait::async_trait;
+use domain::config::PositiveSpan;
 use domain::ports::{Health, PortError, Retry, Target, Verdict};
 use reqwest::Client;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{MAX_QUOTE, check, fill};
-use crate::span::Span;
 use crate::web;
 
 /// The most that is read of an answer, in bytes; `body` is looked for in it.
@@ -26,7 +26,7 @@ pub struct HttpConfig {
     pub status: Vec<u16>,
     /// The longest wait for the whole answer; 2s unless given. Later is a failure.
     #[serde(default = "default_timeout")]
-    pub timeout: Span,
+    pub timeout: PositiveSpan,
     /// A text that the first 64 KiB of the answer must contain.
     #[serde(default)]
     pub body: Option<String>,
@@ -36,8 +36,8 @@ fn default_status() -> Vec<u16> {
     vec![200]
 }
 
-fn default_timeout() -> Span {
-    Span::seconds(2)
+fn default_timeout() -> PositiveSpan {
+    PositiveSpan::seconds(2)
 }
 
 /// A gate over HTTP.

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use async_trait::async_trait;
+use domain::config::PositiveSpan;
 use domain::ports::{Health, PortError, Retry, Target, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,7 +11,6 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::{MAX_QUOTE, check, fill};
-use crate::span::Span;
 use crate::web;
 
 /// A gate that passes when a TCP connection is accepted in time. It shows that something listens,
@@ -24,15 +24,15 @@ pub struct TcpConfig {
     pub address: String,
     /// The longest wait for the connection; 2s unless given. Later is a failure.
     #[serde(default = "default_timeout")]
-    pub timeout: Span,
+    pub timeout: PositiveSpan,
 }
 
 fn default_address() -> String {
     "{address}".into()
 }
 
-fn default_timeout() -> Span {
-    Span::seconds(2)
+fn default_timeout() -> PositiveSpan {
+    PositiveSpan::seconds(2)
 }
 
 /// A gate over TCP.

@@ -342,12 +342,15 @@ fn choose(
 /// What a file was like when it was read.
 type Stamp = (u64, Option<SystemTime>);
 
+/// What was read, and when it was like that.
+type Reading = (Stamp, Arc<Vec<Sample>>);
+
 /// A file as a load source. It is read again whenever its length or time of change differs.
 #[derive(Debug, Clone)]
 pub struct CsvLoad {
     path: PathBuf,
     series: Option<String>,
-    read: Arc<Mutex<Option<(Stamp, Arc<Vec<Sample>>)>>>,
+    read: Arc<Mutex<Option<Reading>>>,
 }
 
 impl CsvLoad {

@@ -9,14 +9,13 @@
 use std::path::Path;
 
 use async_trait::async_trait;
+use domain::config::PositiveSpan;
 use domain::name::ServerName;
 use domain::ports::{
-    Admission, Backend, BackendState, Drained, PortError, Progress, Retry, Target, Traffic, Wanted,
+    Admission, Backend, Drained, PortError, Progress, Retry, Target, Traffic, Wanted,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-use crate::span::Span;
 
 mod runtime;
 mod table;
@@ -52,15 +51,15 @@ pub struct HaproxyConfig {
     pub backend: String,
     /// The longest that one command may take; 5s unless given.
     #[serde(default = "default_timeout")]
-    pub timeout: Span,
+    pub timeout: PositiveSpan,
     /// What follows name and address where a surge server is added: HAProxy does not apply the
     /// backend's `default-server` line there. `check inter 500ms rise 1 fall 2` unless given.
     #[serde(default = "default_add_options")]
     pub add_options: String,
 }
 
-fn default_timeout() -> Span {
-    Span::seconds(5)
+fn default_timeout() -> PositiveSpan {
+    PositiveSpan::seconds(5)
 }
 
 fn default_add_options() -> String {

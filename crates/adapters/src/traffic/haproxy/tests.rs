@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::contract::traffic as contract;
-use domain::ports::Clock as _;
+use domain::ports::{BackendState, Clock as _};
 
 use super::*;
 use crate::clock::SystemClock;
@@ -169,7 +169,7 @@ fn a_configuration_that_cannot_work_is_refused() {
         (r#"{"address":"b","backend":"be"}"#, "address is not host:port"),
         (r#"{"socket":"a","backend":"be;show info"}"#, "backend is not the name"),
         (r#"{"socket":"a","backend":"be","addOptions":"check; del server"}"#, "addOptions has"),
-        (r#"{"socket":"a","backend":"be","timeout":"0s"}"#, "is not a length of time"),
+        (r#"{"socket":"a","backend":"be","timeout":"0s"}"#, "above zero is needed"),
         (r#"{"socket":"a","backend":"be","sockets":[]}"#, "unknown field"),
     ] {
         let error = read(text).expect_err(text);
