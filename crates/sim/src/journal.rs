@@ -74,14 +74,23 @@ impl Journal for MemoryJournal {
     }
 
     async fn read(&self, rollout: &RolloutId, after: u64) -> Result<Vec<Record>, PortError> {
-        Ok(self.with(rollout, |chain| chain.records.iter().skip(after as usize).cloned().collect()))
+        Ok(self.with(rollout, |chain| {
+            chain
+                .records
+                .iter()
+                .skip(usize::try_from(after).unwrap_or(usize::MAX))
+                .cloned()
+                .collect()
+        }))
     }
 
     async fn append(&self, append: Append<'_>) -> Result<Vec<Record>, AppendError> {
         let appended = self.with(append.rollout, |chain| {
             if let Authority::Driver(lease) = append.authority {
-                let current = chain.lease.as_ref().map_or(0, |held| held.epoch);
-                if current != lease.epoch {
+                let held = chain.lease.as_ref();
+                let current = held.map_or(0, |held| held.epoch);
+                let owns = held.is_some_and(|held| held.owner == lease.owner);
+                if !owns || current != lease.epoch || lease.rollout != *append.rollout {
                     return Err(AppendError::Fenced { held: lease.epoch, current });
                 }
             }

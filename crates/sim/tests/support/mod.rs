@@ -1,5 +1,7 @@
 //! A stage for the driver: one fleet, one rollout, one journal, any number of drivers.
 
+#![allow(dead_code, reason = "each test file uses a part of the stage")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
