@@ -1,4 +1,240 @@
 //! From documents to a plan: load history → forecast → sampled paths → request → plan.
-//!
-//! (Written by the rollout engineer: `request.rs`, `history.rs`, `mod.rs`. The command line calls
-//! [`Prepared::make_plan`].)
+
+mod history;
+mod request;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::config::{AdapterRef, Finding, Fleet, Rollout};
+use domain::journal::{Digest, digest_of};
+use domain::name::Dimension;
+use domain::plan::{Inputs, PerDimension, Plan, Refused};
+use domain::ports::{Clock, PortError};
+use jiff::Timestamp;
+
+use crate::documents::{Documents, FleetFile, RolloutFile};
+use crate::registry::{self, BadAdapter, Here};
+
+pub use self::history::{Feed, History};
+pub use self::request::Ask;
+use self::request::{Outlook, request};
+
+/// Load is forecast this far beyond the end of the rollout, to see its next peak.
+const NEXT_PEAK: Duration = Duration::from_secs(24 * 3600);
+
+/// A plan may be performed this long after it was made.
+const DRAWS: [u64; 2] = [0, 0x9E37_79B9_7F4A_7C15];
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing fits.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A load source does not answer.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A history cannot be used.
+    #[error("the history of {dimension} cannot be used")]
+    History {
+        /// Which dimension.
+        dimension: Dimension,
+        /// Why not.
+        #[source]
+        source: forecast::hygiene::HygieneError,
+    },
+    /// A history cannot be forecast.
+    #[error("{dimension} cannot be forecast")]
+    Forecast {
+        /// Which dimension.
+        dimension: Dimension,
+        /// Why not.
+        #[source]
+        source: forecast::ForecastError,
+    },
+    /// The time to plan for is empty.
+    #[error("there is nothing to plan for between {from} and {until}")]
+    Nothing {
+        /// From.
+        from: Timestamp,
+        /// To.
+        until: Timestamp,
+    },
+    /// The deadline has passed.
+    #[error("{}: {}", .0.place, .0.message)]
+    Deadline(Finding),
+    /// The plan that was computed does not keep its own rules.
+    #[error("the planner has made a plan that breaks its rules, which is a defect: {0}")]
+    Defect(String),
+}
+
+/// A rollout with its fleet and its sources of load, ready to be planned.
+pub struct Prepared {
+    /// The fleet.
+    pub fleet: Fleet,
+    /// The rollout.
+    pub rollout: Rollout,
+    /// The load, one feed per dimension.
+    pub feeds: Vec<Feed>,
+    /// The digest of both documents and of everything that was replaced in them.
+    pub config: Digest,
+    /// What adapters of the fleet are made with.
+    pub fleet_here: Here,
+    /// What adapters of the rollout are made with.
+    pub rollout_here: Here,
+}
+
+/// A plan, and what it was made from.
+pub struct Made {
+    /// The plan.
+    pub plan: Plan,
+    /// The cleaned histories.
+    pub histories: PerDimension<History>,
+    /// What was odd, in words.
+    pub warnings: Vec<String>,
+}
+
+impl Prepared {
+    /// Prepares a rollout of some documents. `loads` replaces sources: (`fleet/dimension`, file).
+    pub fn new(
+        documents: &Documents,
+        name: Option<&str>,
+        clock: &Arc<dyn Clock>,
+        loads: &[(String, PathBuf)],
+    ) -> Result<Self, crate::cli::Failed> {
+        let rollout = documents.rollout(name).map_err(crate::cli::Failed::data)?;
+        let fleet = documents.fleet(rollout);
+        let here = |folder: &PathBuf| Here { folder: folder.clone(), clock: clock.clone() };
+        let (fleet_here, rollout_here) = (here(&fleet.folder), here(&rollout.folder));
+        let replaced = replaced(fleet, loads).map_err(crate::cli::Failed::data)?;
+        let feeds = feeds(fleet, &fleet_here, &replaced).map_err(crate::cli::Failed::data)?;
+        Ok(Self {
+            config: config_digest(fleet, rollout, &replaced),
+            fleet: fleet.fleet.clone(),
+            rollout: rollout.rollout.clone(),
+            feeds,
+            fleet_here,
+            rollout_here,
+        })
+    }
+
+    /// Reads the load up to `ask.now`, forecasts it, and plans.
+    pub async fn make_plan(&self, ask: Ask) -> Result<Made, PlanError> {
+        let mut histories = PerDimension::new();
+        for feed in &self.feeds {
+            histories.insert(feed.dimension.clone(), history::read(feed, ask.now).await?);
+        }
+        let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
+        let (fleet, rollout, config) =
+            (self.fleet.clone(), self.rollout.clone(), self.config.clone());
+        let compute = move || {
+            let outlook = outlook(&rollout, &ask, &histories, config)?;
+            let request = request(&fleet, &rollout, ask, outlook);
+            let plan = plan::plan(&request)?;
+            let findings = plan::check(&plan, &request.facts);
+            match findings.first() {
+                Some(finding) => Err(PlanError::Defect(finding.to_string())),
+                None => Ok((plan, histories)),
+            }
+        };
+        let done = tokio::task::spawn_blocking(compute).await;
+        let (plan, histories) = done.map_err(|e| PlanError::Defect(e.to_string()))??;
+        Ok(Made { plan, histories, warnings })
+    }
+
+    /// The question for the first plan, with the deadline as it stands at `now`.
+    pub fn first(&self, now: Timestamp, seed: u64) -> Result<Ask, PlanError> {
+        let deadline = self.rollout.deadline(now).map_err(PlanError::Deadline)?;
+        Ok(Ask::first(now, deadline, seed))
+    }
+}
+
+fn outlook(
+    rollout: &Rollout,
+    ask: &Ask,
+    histories: &PerDimension<History>,
+    config: Digest,
+) -> Result<Outlook, PlanError> {
+    let until = ask.deadline + rollout.stabilisation + NEXT_PEAK;
+    let count = plan::paths_for(rollout.risk);
+    let grid = (rollout.step, ask.now, until);
+    let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
+    let mut windows = u32::MAX;
+    for (dimension, history) in histories {
+        let forecaster = history::forecaster(dimension, &history.series, until)?;
+        for (salt, sets) in DRAWS.iter().zip([&mut choosing, &mut fresh]) {
+            let draw = (count, ask.seed ^ salt);
+            let paths = history::paths(dimension, &history.series, &forecaster, grid, draw)?;
+            sets.insert(dimension.clone(), paths);
+        }
+        windows = windows.min(comparable_windows(history, ask));
+    }
+    let digests = histories.iter().map(|(d, h)| (format!("{}/{d}", rollout.fleet), h.digest.clone()));
+    let ends = histories.values().map(|h| h.series.end());
+    let inputs = Inputs {
+        config,
+        load: digests.collect(),
+        until: ends.min().unwrap_or(ask.now),
+    };
+    Ok(Outlook { choosing, fresh, comparable_windows: windows, inputs })
+}
+
+/// Windows of the rollout's length at the same time of day, in the history of a dimension.
+fn comparable_windows(history: &History, ask: &Ask) -> u32 {
+    let day = 86_400.0;
+    let window = ask.deadline.duration_since(ask.now).as_secs_f64();
+    let length = history.series.end().duration_since(history.series.start()).as_secs_f64();
+    let known = history.series.values().iter().filter(|v| v.is_finite()).count() as f64;
+    let share = known / history.series.values().len().max(1) as f64;
+    (length * share / (window / day).ceil().max(1.0) / day) as u32
+}
+
+fn config_digest(
+    fleet: &FleetFile,
+    rollout: &RolloutFile,
+    replaced: &PerDimension<AdapterRef>,
+) -> Digest {
+    let replaced: Vec<_> = replaced.iter().map(|(d, r)| (d, &r.adapter, &r.config)).collect();
+    digest_of(&(fleet.digest(), rollout.digest(), replaced))
+}
+
+/// The sources that the command line replaces by files.
+fn replaced(
+    fleet: &FleetFile,
+    loads: &[(String, PathBuf)],
+) -> Result<PerDimension<AdapterRef>, String> {
+    let name = &fleet.fleet.name;
+    let mut list = PerDimension::new();
+    for (which, path) in loads {
+        let dimension = which.strip_prefix(&format!("{name}/")).unwrap_or(which);
+        let known = fleet.fleet.load.keys().find(|d| d.as_str() == dimension);
+        let Some(dimension) = known else {
+            let all: Vec<_> = fleet.fleet.load.keys().map(|d| format!("{name}/{d}")).collect();
+            return Err(format!("--load {which}: there is {}", all.join(", ")));
+        };
+        let path = std::path::absolute(path).map_err(|e| format!("--load {which}: {e}"))?;
+        let config = serde_json::json!({ "path": path });
+        list.insert(dimension.clone(), AdapterRef { adapter: "csv".into(), config });
+    }
+    Ok(list)
+}
+
+fn feeds(
+    fleet: &FleetFile,
+    here: &Here,
+    replaced: &PerDimension<AdapterRef>,
+) -> Result<Vec<Feed>, BadAdapter> {
+    let feed = |(dimension, input): (&Dimension, &domain::config::LoadInput)| {
+        let source = replaced.get(dimension).unwrap_or(&input.source);
+        Ok(Feed {
+            dimension: dimension.clone(),
+            source: registry::load(source, here)?,
+            measure: input.measure,
+            delay: input.delay,
+            stale_after: input.stale_after,
+        })
+    };
+    fleet.fleet.load.iter().map(feed).collect()
+}

@@ -1,0 +1,189 @@
+//! The story of a rollout, told line by line while it happens.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+
+use domain::event::{Event, Outcome};
+use domain::journal::Record;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rollout::driver::Audience;
+use rollout::observe::Seen;
+use rollout::state::{Phase, Stage, State};
+
+/// The same trouble is told again after so many other lines.
+const TROUBLE_AGAIN: u32 = 50;
+
+/// Tells the story on standard error; on a terminal with a status line that stays at the bottom.
+pub struct Storyteller {
+    zone: TimeZone,
+    terminal: bool,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    status: String,
+    troubles: BTreeMap<String, u32>,
+}
+
+impl Storyteller {
+    /// A storyteller on standard error.
+    pub fn new() -> Self {
+        let (zone, terminal) = (TimeZone::system(), std::io::stderr().is_terminal());
+        Self { zone, terminal, told: Mutex::default() }
+    }
+
+    fn line(&self, at: Option<Timestamp>, text: &str) {
+        let mut told = self.told.lock().expect("no panic under the lock");
+        let time = at.map(|at| at.to_zoned(self.zone.clone()).strftime("%H:%M:%S ").to_string());
+        let mut err = std::io::stderr().lock();
+        let clear = if self.terminal && !told.status.is_empty() { "\r\x1b[2K" } else { "" };
+        let _ = writeln!(err, "{clear}{}{text}", time.unwrap_or_default());
+        told.status.clear();
+    }
+
+    fn status(&self, text: String) {
+        if !self.terminal {
+            return;
+        }
+        let mut told = self.told.lock().expect("no panic under the lock");
+        if told.status != text {
+            let mut err = std::io::stderr().lock();
+            let _ = write!(err, "\r\x1b[2K{text}");
+            let _ = err.flush();
+            told.status = text;
+        }
+    }
+}
+
+impl Default for Storyteller {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Audience for Storyteller {
+    fn recorded(&self, state: &State, record: &Record) {
+        let Ok(event) = record.event() else { return };
+        if let Some(text) = tell(state, &event, &record.reason) {
+            self.line(Some(record.at), &text);
+        }
+    }
+
+    fn looked(&self, state: &State, seen: &Seen, now: Timestamp) {
+        self.status(summary(state, seen, now));
+    }
+
+    fn troubled(&self, text: &str) {
+        let mut told = self.told.lock().expect("no panic under the lock");
+        let count = told.troubles.entry(text.to_owned()).or_default();
+        *count += 1;
+        let tell = *count % TROUBLE_AGAIN == 1;
+        drop(told);
+        if tell {
+            self.line(None, &format!("warning: {text}"));
+        }
+    }
+}
+
+/// One line on where a rollout stands.
+pub fn summary(state: &State, seen: &Seen, now: Timestamp) -> String {
+    let total = state.servers.len();
+    let done = state.servers.values().filter(|s| s.updated && s.stage == Stage::Back).count();
+    let out = state.servers.values().filter(|s| s.is_out()).count();
+    let phase = match (&state.hold, state.phase) {
+        (Some(hold), _) => format!("HOLDS ({})", hold.detail),
+        (None, _) if state.paused => "paused".into(),
+        (None, Phase::New | Phase::Planned) => "planned".into(),
+        (None, Phase::Provisioning) => "provisioning".into(),
+        (None, Phase::Rolling) => match (&state.open, state.next_batch()) {
+            (Some(open), _) => format!("batch {} is out", open.batch.index),
+            (None, Some(next)) => format!("batch {} {}", next.index, from_now(next.out_at, now)),
+            (None, None) => "rolling".into(),
+        },
+        (None, Phase::Stabilising { until }) => format!("stabilising, over {}", from_now(until, now)),
+        (None, Phase::Releasing) => "releasing surge".into(),
+        (None, Phase::Aborting) => "aborting".into(),
+        (None, Phase::Finished(outcome)) => format!("{outcome:?}"),
+    };
+    let load = seen.load.iter().filter_map(|(dimension, samples)| {
+        samples.last().map(|s| format!("  {dimension} {:.0}", s.value))
+    });
+    let surge = state.surge_in_service();
+    format!("{done}/{total} updated  {out} out  surge {surge}  {phase}{}", load.collect::<String>())
+}
+
+/// `in 12m`, `now`.
+fn from_now(at: Timestamp, now: Timestamp) -> String {
+    let seconds = at.duration_since(now).as_secs();
+    match seconds {
+        ..=0 => "now".into(),
+        1..=119 => format!("in {seconds} s"),
+        _ => format!("in {} min", seconds / 60),
+    }
+}
+
+/// An event in words; `None` for those that only the journal needs.
+fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
+    let text = match event {
+        Event::RolloutCreated(created) => {
+            format!("rollout {} of {} to {}", state.id, created.fleet, created.target)
+        }
+        Event::PlanAdopted { plan } if plan.revision > 1 => format!(
+            "new plan, revision {} ({reason}): {} batches, finished {}",
+            plan.revision,
+            plan.batches.len(),
+            plan.finish_at
+        ),
+        Event::DriverStarted { epoch, .. } if *epoch > 1 => {
+            format!("taken over (epoch {epoch}); going on where the world is")
+        }
+        Event::PlanAdopted { .. } | Event::DriverStarted { .. } => return None,
+        Event::SurgeOrdered { offer, names, .. } => format!("surge    ordered {} × {offer}", names.len()),
+        Event::SurgeRunning { instances, .. } => format!("surge    {} running", instances.len()),
+        Event::SurgeJoining { .. } => return None,
+        Event::SurgeJoined { server, .. } => format!("surge    {server} in service"),
+        Event::SurgeReleasing { key } => format!("surge    draining {key}"),
+        Event::SurgeDrained { server, cut } => format!("surge    {server} drained{}", cuts(*cut)),
+        Event::SurgeLeft { .. } => return None,
+        Event::SurgeReleased { key } => format!("surge    given back: {key}"),
+        Event::SurgeLost { server, detail } => format!("surge    LOST {server}: {detail}"),
+        Event::BatchOpened { index, look } => format!(
+            "batch {index}  out: {} in service, {} surge; {reason}",
+            look.in_service, look.surge
+        ),
+        Event::DrainStarted { server } => format!("  {server} draining"),
+        Event::Drained { server, cut } => format!("  {server} drained{}", cuts(*cut)),
+        Event::UpdateStarted { server, attempt: 1 } => format!("  {server} updating"),
+        Event::UpdateStarted { server, attempt } => format!("  {server} updating, attempt {attempt}"),
+        Event::Updated { server, version: Some(version), .. } => format!("  {server} runs {version}"),
+        Event::Updated { server, .. } => format!("  {server} updated"),
+        Event::Verified { server } => format!("  {server} healthy"),
+        Event::RestoreStarted { .. } => return None,
+        Event::Restored { server, .. } => format!("  {server} in service, warming up"),
+        Event::Warmed { server } => format!("  {server} back"),
+        Event::ServerFailed { server, detail } => format!("  {server} FAILED: {detail}"),
+        Event::ServerRetried { server } => format!("  {server} is tried again"),
+        Event::BatchClosed { index } => format!("batch {index}  back"),
+        Event::StabilisationStarted { until } => format!("all updated; watching until {until}"),
+        Event::Held { detail, .. } => format!(
+            "HOLD     {detail}\n         no more servers go out; `presurge rollout resume {0}` or \
+             `abort {0}`",
+            state.created.name
+        ),
+        Event::HoldEnded { detail } => format!("hold over: {detail}"),
+        Event::PauseRequested {} => "paused: no further batch goes out".into(),
+        Event::ResumeRequested {} => "resumed".into(),
+        Event::AbortRequested {} => "aborting: what is out comes back, the surge is given back".into(),
+        Event::CommandFailed { key, error } => format!("  {key}: {error}"),
+        Event::Finished { outcome: Outcome::Done } => "done".into(),
+        Event::Finished { outcome: Outcome::Aborted } => "aborted".into(),
+    };
+    Some(text)
+}
+
+fn cuts(cut: u64) -> String {
+    if cut == 0 { String::new() } else { format!(", {cut} connections cut") }
+}

@@ -1,0 +1,113 @@
+//! Load history: reading it, cleaning it, sampling its future.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::config::Measure;
+use domain::forecast::Paths;
+use domain::journal::Digest;
+use domain::name::Dimension;
+use domain::ports::LoadSource;
+use domain::series::{Sample, Series, Step};
+use forecast::{AutoForecaster, Options};
+use jiff::Timestamp;
+
+use super::PlanError;
+
+/// History older than this is not asked for: six weeks show a week six times.
+const REACH: Duration = Duration::from_secs(42 * 86_400);
+
+/// One dimension of load of a fleet.
+#[derive(Clone)]
+pub struct Feed {
+    /// Which dimension.
+    pub dimension: Dimension,
+    /// Where it is read.
+    pub source: Arc<dyn LoadSource>,
+    /// What a sample says.
+    pub measure: Measure,
+    /// A sample is complete once this has passed.
+    pub delay: Duration,
+    /// So many samples may be missing before the load counts as unknown.
+    pub stale_after: u32,
+}
+
+/// The cleaned history of one dimension, in the unit of the capacity.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The series.
+    pub series: Series,
+    /// The digest of the samples that it was made from.
+    pub digest: Digest,
+    /// The samples as they are archived: one `seconds,value` per line.
+    pub archived: Vec<u8>,
+    /// What was odd about it, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and cleans the history of a feed up to `now`.
+pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
+    let samples = feed.source.samples(now - REACH, now).await?;
+    let archived = archived(&samples);
+    let options = forecast::hygiene::Options {
+        step: None,
+        measure: match feed.measure {
+            Measure::Count => forecast::hygiene::Measure::Count,
+            _ => forecast::hygiene::Measure::Rate,
+        },
+        now: Some(now),
+        delay: feed.delay,
+    };
+    let clean = forecast::hygiene::clean(&samples, &options)
+        .map_err(|source| PlanError::History { dimension: feed.dimension.clone(), source })?;
+    let warnings = clean.warnings.iter().map(|w| format!("{}: {w}", feed.dimension)).collect();
+    Ok(History {
+        series: clean.series,
+        digest: Digest::of_bytes(&archived),
+        archived,
+        warnings,
+    })
+}
+
+fn archived(samples: &[Sample]) -> Vec<u8> {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(samples.len() * 24);
+    for sample in samples {
+        let _ = writeln!(text, "{},{}", sample.at.as_second(), sample.value);
+    }
+    text.into_bytes()
+}
+
+/// How many steps of a series lie between its end and `until`, at least one.
+fn steps_until(series: &Series, until: Timestamp) -> usize {
+    let seconds = until.as_second() - series.end().as_second();
+    let step = series.step().seconds();
+    usize::try_from(seconds.div_euclid(step) + 1).unwrap_or(1).clamp(1, 200_000)
+}
+
+/// A forecaster that is calibrated as far as `until`.
+pub fn forecaster(
+    dimension: &Dimension,
+    series: &Series,
+    until: Timestamp,
+) -> Result<AutoForecaster, PlanError> {
+    let options = Options { horizon: Some(steps_until(series, until)), ..Options::default() };
+    forecast::auto(series, &options)
+        .map_err(|source| PlanError::Forecast { dimension: dimension.clone(), source })
+}
+
+/// Sampled load on the grid of a plan over `[from, until)`.
+pub fn paths(
+    dimension: &Dimension,
+    series: &Series,
+    forecaster: &AutoForecaster,
+    grid: (Step, Timestamp, Timestamp),
+    draw: (usize, u64),
+) -> Result<Paths, PlanError> {
+    let ((step, from, until), (count, seed)) = (grid, draw);
+    let horizon = steps_until(series, until);
+    let paths = forecaster
+        .paths(horizon, count, seed)
+        .map_err(|source| PlanError::Forecast { dimension: dimension.clone(), source })?;
+    paths.resample(step, from, until).ok_or_else(|| PlanError::Nothing { from, until })
+}

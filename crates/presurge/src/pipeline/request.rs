@@ -1,0 +1,176 @@
+//! From a checked fleet, a checked rollout and sampled load to the planner's question.
+
+use std::time::Duration;
+
+use domain::config::{self, Extra, Fleet, Rollout};
+use domain::forecast::Paths;
+use domain::journal::Digest;
+use domain::name::ServerName;
+use domain::plan::{Inputs, PerDimension};
+use jiff::Timestamp;
+use plan::{
+    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Request,
+    Schedule, Survive,
+};
+
+/// Windows are looked at this far beyond the deadline, to say what would fit.
+const BEYOND_DEADLINE: Duration = Duration::from_secs(36 * 3600);
+
+/// What changes from one plan of a rollout to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// The present moment.
+    pub now: Timestamp,
+    /// The number of the plan.
+    pub revision: u32,
+    /// The plan that it replaces.
+    pub parent: Option<Digest>,
+    /// Servers that are to be updated; `None` means all.
+    pub pending: Option<Vec<ServerName>>,
+    /// Servers that do not serve.
+    pub unhealthy: Vec<ServerName>,
+    /// Surge that runs.
+    pub held: Vec<Held>,
+    /// The last server is back by then.
+    pub deadline: Timestamp,
+    /// The seed of every draw.
+    pub seed: u64,
+}
+
+impl Ask {
+    /// The question for the first plan of a rollout.
+    pub fn first(now: Timestamp, deadline: Timestamp, seed: u64) -> Self {
+        Self {
+            now,
+            revision: 1,
+            parent: None,
+            pending: None,
+            unhealthy: Vec::new(),
+            held: Vec::new(),
+            deadline,
+            seed,
+        }
+    }
+
+    fn is_pending(&self, server: &ServerName) -> bool {
+        self.pending.as_ref().is_none_or(|pending| pending.contains(server))
+    }
+}
+
+/// The sampled load, and what it was made from.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    /// Paths to choose on.
+    pub choosing: PerDimension<Paths>,
+    /// Paths to report on.
+    pub fresh: PerDimension<Paths>,
+    /// Independent windows of this kind in the history.
+    pub comparable_windows: u32,
+    /// What the plan says of its inputs.
+    pub inputs: Inputs,
+}
+
+/// The planner's question.
+pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> Request {
+    let begun = !fleet.servers.iter().all(|server| ask.is_pending(&server.name));
+    let canary = match rollout.canary.size {
+        _ if begun => Canary::Passed,
+        Some(size) => Canary::Size(size),
+        None => Canary::Auto,
+    };
+    let margin = |extra: &Extra| match extra {
+        Extra::Percent(percent) => Margin::Ratio(percent.ratio()),
+        Extra::Absolute(amount) => Margin::Absolute(amount.get()),
+    };
+    Request {
+        rollout: rollout.name.to_string(),
+        revision: ask.revision,
+        parent: ask.parent.clone(),
+        seed: ask.seed,
+        now: ask.now,
+        inputs: outlook.inputs,
+        schedule: schedule(rollout, &ask),
+        canary,
+        canary_watch: rollout.canary.watch,
+        margin: rollout.margin.iter().map(|(d, extra)| (d.clone(), margin(extra))).collect(),
+        risk: rollout.risk,
+        strict_risk: rollout.strict_risk,
+        budget: rollout.budget,
+        survive: Survive::default(),
+        choosing: outlook.choosing,
+        fresh: outlook.fresh,
+        band: None,
+        comparable_windows: outlook.comparable_windows,
+        facts: facts(fleet, rollout, &ask),
+    }
+}
+
+/// What is given of the schedule, without the servers that are done. A revision comes after the
+/// given start, so it is not bound to it.
+fn schedule(rollout: &Rollout, ask: &Ask) -> Schedule {
+    let left = |batch: &Vec<ServerName>| -> Vec<ServerName> {
+        batch.iter().filter(|server| ask.is_pending(server)).cloned().collect()
+    };
+    let given = rollout.schedule.batches.as_ref();
+    let batches = given.map(|all| all.iter().map(left).filter(|b| !b.is_empty()).collect());
+    let start_at = rollout.schedule.start_at.filter(|_| ask.revision == 1);
+    Schedule { start_at, batches }
+}
+
+fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
+    let server = |server: &config::FleetServer| plan::Server {
+        name: server.name.clone(),
+        zone: server.zone.clone(),
+        healthy: !ask.unhealthy.contains(&server.name),
+        pending: ask.is_pending(&server.name),
+        capacity: server.capacity.clone(),
+    };
+    Facts {
+        fleet: fleet.name.clone(),
+        servers: fleet.servers.iter().map(server).collect(),
+        offers: fleet.offers.iter().map(|o| offer(o, fleet)).collect(),
+        held: ask.held.clone(),
+        durations: Durations {
+            drain: fleet.durations.drain,
+            work: fleet.durations.update,
+            warmup: fleet.durations.warmup,
+            warmup_from: fleet.durations.warmup_from,
+        },
+        plan_at: rollout.plan_at,
+        balance: fleet.balance,
+        spare: PerDimension::new(),
+        max_unavailable: rollout.max_unavailable,
+        max_surge: rollout.max_surge,
+        windows: rollout.calendar.allowed(ask.now, ask.deadline + BEYOND_DEADLINE),
+        deadline: ask.deadline,
+        stabilisation: rollout.stabilisation,
+        step: rollout.step,
+        currency: fleet.currency.clone(),
+    }
+}
+
+fn offer(offer: &config::Offer, fleet: &Fleet) -> Offer {
+    Offer {
+        name: offer.name.clone(),
+        market: match offer.market {
+            config::Market::Standby => Market::Standby,
+            config::Market::OnDemand => Market::OnDemand,
+            config::Market::Spot => Market::Spot,
+        },
+        zone: offer.zone.clone(),
+        capacity: offer.capacity.clone(),
+        price_per_hour: offer.price_per_hour,
+        lead: offer.lead,
+        warmup: fleet.durations.warmup,
+        max: offer.max,
+        billing: Billing {
+            minimum: offer.billing_minimum,
+            granularity: offer.billing_granularity,
+        },
+        interruption: Interruption {
+            per_hour: offer.interruption.per_hour,
+            pool_per_hour: offer.interruption.pool_per_hour,
+        },
+        fulfilment: offer.fulfilment,
+    }
+}
