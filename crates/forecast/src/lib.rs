@@ -1,1 +1,68 @@
-//! placeholder
+//! Forecasts of load: a series goes in, and calibrated quantiles and sampled futures come out.
+//!
+//! [`hygiene`] makes a regular series from raw samples. [`auto`] finds its seasons, fits every
+//! model, lets them forecast from past origins, chooses the best combination by pinball loss at
+//! the levels that planning reads, and turns the errors that were made into intervals
+//! (split conformal, per horizon). Nothing here does I/O, reads a clock, or draws a random number
+//! except from a seed that is passed in; the same input gives the same output to the last bit.
+//!
+//! ```
+//! use domain::forecast::Probability;
+//! use domain::series::Sample;
+//! use forecast::{Options, auto, hygiene};
+//!
+//! // Three weeks of hourly requests per second: a day with a peak, and a little unrest.
+//! let samples: Vec<Sample> = (0..21 * 24)
+//!     .map(|hour| Sample {
+//!         at: jiff::Timestamp::from_second(hour * 3_600).unwrap(),
+//!         value: 100.0 + 50.0 * ((hour % 24) as f64 / 24.0 * 6.283).sin() + (hour * 7 % 11) as f64,
+//!     })
+//!     .collect();
+//!
+//! let clean = hygiene::clean(&samples, &hygiene::Hygiene::default())?;
+//! assert!(clean.warnings.is_empty());
+//!
+//! let mut forecaster = auto(&clean.series, &Options::default())?;
+//! assert_eq!(forecaster.report().seasons.shortest(), Some(24));
+//!
+//! let levels = [0.05, 0.5, 0.95].map(|level| Probability::new(level).unwrap());
+//! let forecast = forecaster.forecast(24, &levels)?;
+//! assert!(forecast.quantiles.iter().all(|row| row[0] <= row[1] && row[1] <= row[2]));
+//!
+//! let paths = forecaster.paths(24, 100, 7)?;
+//! assert_eq!((paths.count(), paths.steps()), (100, 24));
+//!
+//! // A new sample moves the forecaster on without a new fit.
+//! forecaster.update(Sample { at: forecast.start, value: 103.0 })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it works
+//!
+//! | step | module | source |
+//! | --- | --- | --- |
+//! | seasons | [`season`] | leave-one-cycle-out R² of clock and autocorrelation candidates |
+//! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) |
+//! | choice | [`Report`] | pinball loss over rolling origins; combinations after Bates and Granger (1969) |
+//! | intervals | [`AutoForecaster::forecast`] | split conformal with local scale, Lei et al. (2018) |
+//! | futures | [`AutoForecaster::paths`] | Schaake shuffle, Clark et al. (2004) |
+//! | scores | [`metrics`], [`backtest`] | M4 competition, Makridakis et al. (2020) |
+
+mod auto;
+pub mod backtest;
+mod calibrate;
+pub mod hygiene;
+mod linear;
+pub mod metrics;
+pub mod models;
+mod paths;
+mod quantile;
+mod rolling;
+pub mod season;
+mod select;
+pub mod settings;
+
+pub use auto::{
+    AutoForecaster, ForecastError, ModelChoice, ModelReport, Note, Options, Report, SeasonChoice,
+    auto, forecast_many,
+};

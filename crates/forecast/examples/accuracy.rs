@@ -1,0 +1,37 @@
+//! Prints the accuracy of the automatic choice and of each model on the developers' data.
+#![allow(clippy::disallowed_methods)] // it measures time
+
+#[path = "../tests/data/mod.rs"]
+mod data;
+#[path = "../tests/data/score.rs"]
+mod score;
+
+use std::time::Instant;
+
+use forecast::{ModelChoice, Options, models};
+
+fn main() {
+    if data::folder().is_none() {
+        println!("skipped: the data folder is missing (set PRESURGE_DATA)");
+        return;
+    }
+    let mut choices = vec![("auto", ModelChoice::Auto)];
+    if std::env::args().any(|a| a == "--each") {
+        choices.extend(models::NAMES.map(|n| (n, ModelChoice::Named(vec![n.to_owned()]))));
+    }
+    println!("{:<22}{}", "M4 hourly", score::HEADER);
+    for (name, choice) in &choices {
+        let options = Options { models: choice.clone(), horizon: Some(48), ..Options::default() };
+        let start = Instant::now();
+        let result = score::m4(&options);
+        println!("{name:<22}{result} {:8.1}", start.elapsed().as_secs_f64() * 1e3 / 207.0);
+    }
+    println!("\n{:<22}{}", "server traces, 4 h", score::HEADER);
+    for (name, choice) in &choices {
+        let options = Options { models: choice.clone(), ..Options::default() };
+        let verbose = std::env::args().any(|a| a == "--traces") && *name == "auto";
+        let start = Instant::now();
+        let (result, fits) = score::traces(&options, verbose);
+        println!("{name:<22}{result} {:8.1}", start.elapsed().as_secs_f64() * 1e3 / fits as f64);
+    }
+}

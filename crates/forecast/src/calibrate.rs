@@ -1,0 +1,197 @@
+//! Intervals from the errors that were really made (split conformal prediction, per horizon).
+//!
+//! Past errors are divided by a scale (how large errors are so many steps ahead, at this level
+//! or phase of the season). What remains has one shape per band of horizons, read off as an
+//! empirical quantile function, the lower and the upper side apart. Sources: Lei, G'Sell,
+//! Rinaldo, Tibshirani and Wasserman, "Distribution-free predictive inference for regression",
+//! JASA 113, 2018 (locally weighted scores); the Student factor for few independent blocks of
+//! origins is that of a mean from a small sample.
+
+use crate::quantile;
+use crate::settings;
+
+mod normaliser;
+mod shape;
+
+use normaliser::Normaliser;
+use shape::Shape;
+
+/// The past errors of one forecaster.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Errors {
+    /// Index of the first value that each origin forecast.
+    pub(crate) origins: Vec<usize>,
+    /// What was said, one row per origin.
+    pub(crate) centres: Vec<Vec<f64>>,
+    /// What came minus what was said; `NaN` where nothing came (yet).
+    pub(crate) errors: Vec<Vec<f64>>,
+}
+
+/// The interval that history may justify at most, and the least value that makes sense.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Bounds {
+    /// Bounds from the history: its range, and as much again as [`settings::WIDTH_CAP`] says;
+    /// never below zero if the history is not.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let finite = values.iter().filter(|v| v.is_finite());
+        let (low, high) =
+            finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        let size = (high - low).max(0.5 * high.abs());
+        let room = settings::WIDTH_CAP * size;
+        let least = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
+        Self { least, most: high + room }
+    }
+
+    pub(crate) fn clamp(&self, value: f64) -> f64 {
+        if value.is_finite() { value.clamp(self.least, self.most) } else { self.least }
+    }
+}
+
+/// How wrong the forecaster is, by horizon.
+#[derive(Debug, Clone)]
+pub(crate) struct Calibration {
+    /// The size of errors per step ahead, in the unit of the series over the normaliser.
+    scale: Vec<f64>,
+    /// How the size grows beyond the last calibrated step: the exponent of the horizon.
+    growth: f64,
+    normaliser: Normaliser,
+    shapes: Vec<Shape>,
+}
+
+impl Calibration {
+    /// Learns from past errors. `seasons` are the periods that the size of errors may follow.
+    pub(crate) fn learn(past: &Errors, seasons: &[usize]) -> Self {
+        let horizon = past.errors.first().map_or(1, Vec::len).max(1);
+        let normaliser = Normaliser::choose(past, seasons);
+        let scores: Vec<Vec<f64>> = (0..past.errors.len())
+            .map(|o| {
+                (0..horizon)
+                    .map(|h| {
+                        past.errors[o][h]
+                            / normaliser.factor(past.origins[o] + h, past.centres[o][h])
+                    })
+                    .collect()
+            })
+            .collect();
+        let (scale, known) = scale_by_step(&scores, horizon);
+        let growth = growth(&scale, known);
+        let span = past.origins.last().zip(past.origins.first()).map_or(0, |(l, f)| l - f);
+        let shapes = bands(horizon)
+            .into_iter()
+            .map(|(from, to)| {
+                let mut pool: Vec<f64> = scores
+                    .iter()
+                    .flat_map(|row| (from..to).map(|h| row[h] / scale[h]))
+                    .filter(|u| u.is_finite())
+                    .collect();
+                let middle = (from + to).div_ceil(2).max(1);
+                let blocks = (span as f64 / middle as f64).min(past.origins.len() as f64);
+                Shape::of(&mut pool, settings::FREEDOM_PER_BLOCK * blocks)
+            })
+            .collect();
+        Self { scale, growth, normaliser, shapes }
+    }
+
+    /// How many steps were calibrated.
+    pub(crate) fn horizon(&self) -> usize {
+        self.scale.len()
+    }
+
+    /// The size of an error `ahead` steps ahead (0 is the next step) at absolute index `index`.
+    fn size(&self, index: usize, ahead: usize, centre: f64) -> f64 {
+        let last = self.scale.len() - 1;
+        let scale = if ahead <= last {
+            self.scale[ahead]
+        } else {
+            self.scale[last] * ((ahead + 1) as f64 / (last + 1) as f64).powf(self.growth)
+        };
+        scale * self.normaliser.factor(index, centre)
+    }
+
+    /// The quantile at normal score `score` of the value at `index`, `ahead` steps ahead.
+    pub(crate) fn quantile(&self, index: usize, ahead: usize, centre: f64, score: f64) -> f64 {
+        let band = band_of(ahead.min(self.scale.len() - 1));
+        let shape = &self.shapes[band.min(self.shapes.len() - 1)];
+        centre + self.size(index, ahead, centre) * shape.at(score)
+    }
+
+    /// The error in units of its size: what paths take their dependence from.
+    pub(crate) fn standardised(&self, index: usize, ahead: usize, centre: f64, error: f64) -> f64 {
+        error / self.size(index, ahead, centre).max(f64::MIN_POSITIVE)
+    }
+}
+
+/// The mean size of errors per step, smoothed over neighbouring steps; and how many steps have
+/// errors at all. Steps without errors get the growth of a random walk.
+fn scale_by_step(scores: &[Vec<f64>], horizon: usize) -> (Vec<f64>, usize) {
+    let mut sums = vec![(0.0, 0usize); horizon];
+    for row in scores {
+        for (sum, score) in sums.iter_mut().zip(row) {
+            if score.is_finite() {
+                *sum = (sum.0 + score.abs(), sum.1 + 1);
+            }
+        }
+    }
+    let known = sums.iter().rposition(|(_, count)| *count > 0).map_or(0, |last| last + 1);
+    if known == 0 {
+        return (vec![f64::MIN_POSITIVE; horizon], 0);
+    }
+    let mut scale = vec![0.0; horizon];
+    for (h, slot) in scale.iter_mut().enumerate().take(known) {
+        let reach = h / settings::SCALE_SMOOTHING;
+        let (sum, count) = sums[h - reach.min(h)..(h + reach + 1).min(known)]
+            .iter()
+            .fold((0.0, 0usize), |(s, c), (t, d)| (s + t, c + d));
+        *slot = if count > 0 { sum / count as f64 } else { 0.0 };
+    }
+    for h in known..horizon {
+        scale[h] = scale[known - 1] * ((h + 1) as f64 / known as f64).sqrt();
+    }
+    for value in &mut scale {
+        *value = value.max(f64::MIN_POSITIVE);
+    }
+    (scale, known)
+}
+
+/// The exponent by which errors grew over the last half of the calibrated steps.
+fn growth(scale: &[f64], known: usize) -> f64 {
+    if known < settings::GROWTH_STEPS {
+        return 0.5;
+    }
+    let (half, last) = (scale[known / 2 - 1], scale[known - 1]);
+    ((last / half).ln() / (known as f64 / (known / 2) as f64).ln()).clamp(0.0, 0.5)
+}
+
+/// Bands of steps that share a shape: 1, 2–3, 4–7, …
+fn bands(horizon: usize) -> Vec<(usize, usize)> {
+    let mut bands = Vec::new();
+    let mut from = 0;
+    while from < horizon {
+        let to = (2 * from + 1).min(horizon);
+        bands.push((from, to));
+        from = to;
+    }
+    // A short last band shares the shape of the one before.
+    if let [.., (start, _), (from, to)] = bands[..]
+        && to - from < (from - start) / 2
+    {
+        bands.pop();
+        let last = bands.len() - 1;
+        bands[last] = (start, to);
+    }
+    bands
+}
+
+fn band_of(ahead: usize) -> usize {
+    (usize::BITS - 1 - (ahead + 1).leading_zeros()) as usize
+}
+
+/// The normal score of a level.
+pub(crate) fn score(level: f64) -> f64 {
+    quantile::normal(level)
+}

@@ -1,0 +1,155 @@
+//! What the size of errors follows: nothing, the level, or the phase of a season.
+
+use super::Errors;
+use crate::settings;
+
+/// A factor per forecast value; errors divided by it are alike.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Normaliser {
+    /// Errors have one size.
+    Flat,
+    /// The size grows with a power of the level; `floor` keeps it off zero.
+    Level { power: f64, unit: f64, floor: f64 },
+    /// The size follows the phase of a season.
+    Phase { factors: Vec<f64> },
+}
+
+impl Normaliser {
+    /// The factor of the value at absolute index `index` whose forecast is `centre`.
+    pub(crate) fn factor(&self, index: usize, centre: f64) -> f64 {
+        match self {
+            Self::Flat => 1.0,
+            Self::Level { power, unit, floor } => (centre.abs() / unit).max(*floor).powf(*power),
+            Self::Phase { factors } => {
+                let season = factors.len();
+                factors[index % season]
+            }
+        }
+    }
+
+    /// The candidate under which past errors are most alike: the least mean of
+    /// `ln b + |e| / b` with `b` proportional to the factor (the likelihood of Laplace errors).
+    pub(crate) fn choose(past: &Errors, seasons: &[usize]) -> Self {
+        let mut best = (f64::INFINITY, Self::Flat);
+        for (candidate, penalty) in candidates(past, seasons) {
+            let loss = candidate.loss(past) + penalty;
+            if loss < best.0 {
+                best = (loss, candidate);
+            }
+        }
+        best.1
+    }
+
+    fn loss(&self, past: &Errors) -> f64 {
+        let (mut logs, mut sizes, mut count) = (0.0, 0.0, 0usize);
+        each(past, |index, _, centre, error| {
+            let factor = self.factor(index, centre);
+            logs += factor.ln();
+            sizes += error.abs() / factor;
+            count += 1;
+        });
+        if count == 0 || sizes <= 0.0 {
+            return 0.0;
+        }
+        let n = count as f64;
+        logs / n + (sizes / n).ln()
+    }
+}
+
+/// The candidates, each with what it must be better by.
+fn candidates(past: &Errors, seasons: &[usize]) -> Vec<(Normaliser, f64)> {
+    let mut list = vec![(Normaliser::Flat, 0.0)];
+    let (mut sum, mut count) = (0.0, 0usize);
+    each(past, |_, _, centre, _| {
+        sum += centre.abs();
+        count += 1;
+    });
+    let unit = sum / count.max(1) as f64;
+    if unit > 0.0 && count >= settings::NORMALISER_LEAST {
+        for power in [0.5, 1.0] {
+            let level = Normaliser::Level { power, unit, floor: settings::LEVEL_FLOOR };
+            list.push((level, settings::NORMALISER_MARGIN));
+        }
+    }
+    for &season in seasons {
+        if let Some(factors) = phase_factors(past, season) {
+            list.push((Normaliser::Phase { factors }, settings::PHASE_MARGIN));
+        }
+    }
+    list
+}
+
+/// The size of errors around each phase relative to all, drawn towards 1.
+fn phase_factors(past: &Errors, season: usize) -> Option<Vec<f64>> {
+    let (mut sums, mut counts) = (vec![0.0; season], vec![0.0; season]);
+    let mut total = 0.0;
+    each(past, |index, _, _, error| {
+        sums[index % season] += error.abs();
+        counts[index % season] += 1.0;
+        total += error.abs();
+    });
+    let count: f64 = counts.iter().sum();
+    if count < settings::NORMALISER_LEAST as f64 || total <= 0.0 {
+        return None;
+    }
+    let mean = total / count;
+    let reach = season / settings::PHASE_SMOOTHING;
+    let weight = settings::PHASE_SHRINKAGE * count / season as f64 * (2 * reach + 1) as f64;
+    let factors = (0..season)
+        .map(|phase| {
+            let around = (0..=2 * reach).map(|k| (phase + season + k - reach) % season);
+            let (sum, seen) = around.fold((0.0, 0.0), |(s, c), p| (s + sums[p], c + counts[p]));
+            ((sum + weight * mean) / (seen + weight) / mean).max(settings::PHASE_LEAST)
+        })
+        .collect();
+    Some(factors)
+}
+
+/// Visits every known error: index, steps ahead, forecast, error.
+fn each(past: &Errors, mut visit: impl FnMut(usize, usize, f64, f64)) {
+    for ((origin, centres), errors) in past.origins.iter().zip(&past.centres).zip(&past.errors) {
+        for (h, (centre, error)) in centres.iter().zip(errors).enumerate() {
+            if error.is_finite() {
+                visit(origin + h, h, *centre, *error);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(size: impl Fn(usize, f64) -> f64) -> Errors {
+        let mut past = Errors::default();
+        for o in 0..60 {
+            let origin = 100 + 5 * o;
+            let centres: Vec<f64> =
+                (0..12).map(|h| 10.0 + ((origin + h) % 7) as f64 * 20.0).collect();
+            let row = (0..12)
+                .map(|h| {
+                    let sign = ((origin * 31 + h * 17) as f64 * 12.9898).sin();
+                    sign * size(origin + h, centres[h])
+                })
+                .collect();
+            past.origins.push(origin);
+            past.centres.push(centres);
+            past.errors.push(row);
+        }
+        past
+    }
+
+    #[test]
+    fn errors_that_grow_with_the_level_are_seen() {
+        let chosen = Normaliser::choose(&errors(|_, centre| centre), &[]);
+        assert!(matches!(chosen, Normaliser::Level { power: 1.0, .. }), "{chosen:?}");
+        assert_eq!(Normaliser::choose(&errors(|_, _| 3.0), &[]), Normaliser::Flat);
+    }
+
+    #[test]
+    fn errors_that_follow_the_phase_are_seen() {
+        let chosen = Normaliser::choose(&errors(|i, _| if i % 4 == 0 { 9.0 } else { 1.0 }), &[4]);
+        let Normaliser::Phase { factors } = chosen else { panic!("{chosen:?}") };
+        assert!(factors[0] > 2.0 * factors[1]);
+    }
+}

@@ -1,0 +1,129 @@
+//! What every model learns from: a bounded, gap-free copy of the series, and its regressors.
+
+use crate::season::Seasons;
+use crate::settings;
+
+/// Outside columns on the grid of the series.
+///
+/// A column that is known ahead (calendar, planned events) has values beyond the end of the
+/// series; one that is known only up to now (other metrics) has not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Regressors {
+    /// Columns whose future is known; each covers the series and the horizon.
+    pub ahead: Vec<Vec<f64>>,
+    /// Columns whose future is not known; each covers the series.
+    pub past: Vec<Vec<f64>>,
+}
+
+impl Regressors {
+    /// Whether there are no columns.
+    pub fn is_empty(&self) -> bool {
+        self.ahead.is_empty() && self.past.is_empty()
+    }
+
+    /// No columns at all.
+    pub const NONE: Self = Self { ahead: Vec::new(), past: Vec::new() };
+}
+
+/// The newest values of a series, without gaps.
+///
+/// Gaps hold the value one season earlier where there is one, else a straight line; they are
+/// marked so that regressions can skip them. At most [`settings::MAX_FIT_POINTS`] are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    values: Vec<f64>,
+    observed: Vec<bool>,
+    /// How many values were dropped at the front since the first one: keeps phases in place.
+    dropped: usize,
+}
+
+impl History {
+    /// A history from raw values in which `NaN` is a gap.
+    pub(crate) fn of(raw: &[f64], seasons: &Seasons) -> Self {
+        let first = raw.iter().position(|v| v.is_finite()).unwrap_or(raw.len());
+        let from = first.max(raw.len().saturating_sub(settings::MAX_FIT_POINTS));
+        let mut values = raw[from..].to_vec();
+        let observed: Vec<bool> = values.iter().map(|v| v.is_finite()).collect();
+        if observed.iter().any(|o| !o) {
+            bridge(&mut values, &observed, seasons);
+        }
+        Self { values, observed, dropped: from }
+    }
+
+    /// All values, oldest first.
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Which values were really seen.
+    pub(crate) fn observed(&self) -> &[bool] {
+        &self.observed
+    }
+
+    /// How many values are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The absolute index of the oldest value that is kept.
+    pub(crate) fn first_index(&self) -> usize {
+        self.dropped
+    }
+}
+
+/// Fills gaps from one season earlier, else by a straight line between the neighbours.
+fn bridge(values: &mut [f64], observed: &[bool], seasons: &Seasons) {
+    let mut index = 0;
+    while index < values.len() {
+        if observed[index] {
+            index += 1;
+            continue;
+        }
+        let end = (index..values.len()).find(|i| observed[*i]).unwrap_or(values.len());
+        let gap = end - index;
+        let season = seasons.periods().iter().rev().find(|m| **m <= index);
+        match season {
+            Some(&m) if gap > settings::BRIDGED_GAP => {
+                for i in index..end {
+                    values[i] = values[i - m];
+                }
+            }
+            _ => {
+                let left = if index > 0 { values[index - 1] } else { values[end] };
+                let right = if end < values.len() { values[end] } else { left };
+                for (k, i) in (index..end).enumerate() {
+                    let share = (k + 1) as f64 / (gap + 1) as f64;
+                    values[i] = left + share * (right - left);
+                }
+            }
+        }
+        index = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_gaps_are_lines_and_long_ones_repeat_the_season() {
+        let nan = f64::NAN;
+        let history = History::of(&[nan, 1.0, nan, 3.0], &Seasons::none());
+        assert_eq!(history.values(), &[1.0, 2.0, 3.0]);
+        assert_eq!(history.observed(), &[true, false, true]);
+        assert_eq!(history.first_index(), 1);
+
+        let mut raw: Vec<f64> = (0..40).map(|i| f64::from(i % 10)).collect();
+        raw[22..30].fill(nan);
+        let history = History::of(&raw, &Seasons::given(&[10]));
+        assert_eq!(history.values()[22..30], [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_kept_and_phases_stay() {
+        let raw: Vec<f64> = (0..settings::MAX_FIT_POINTS + 5).map(|i| (i % 7) as f64).collect();
+        let history = History::of(&raw, &Seasons::none());
+        assert_eq!(history.len(), settings::MAX_FIT_POINTS);
+        assert_eq!(history.values()[0], (history.first_index() % 7) as f64);
+    }
+}

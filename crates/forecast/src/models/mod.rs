@@ -1,0 +1,141 @@
+//! The models, one per file, behind one pair of traits.
+//!
+//! A [`Model`] is a recipe and holds no data. [`Model::fit`] turns it into a [`Fitted`], and
+//! only that can predict. Later models (smoothing, decompositions, regressions on events,
+//! networks) are further files that implement the same pair and one line in [`by_name`].
+
+use domain::series::Series;
+
+use crate::season::Seasons;
+
+mod history;
+
+pub use history::Regressors;
+
+/// What a model may know beside the series itself.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The periods of the series in steps, shortest first.
+    pub seasons: Seasons,
+    /// Outside columns on the grid of the series; may be empty.
+    pub regressors: Regressors,
+}
+
+/// One new sample for a fitted model.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation<'a> {
+    /// The value; `NaN` is a gap, over which the model carries its own expectation.
+    pub value: f64,
+    /// The regressor values of this step, in the order of the columns; may be empty.
+    pub regressors: &'a [f64],
+}
+
+impl Observation<'_> {
+    /// A sample without regressors.
+    pub fn of(value: f64) -> Self {
+        Self { value, regressors: &[] }
+    }
+}
+
+/// What a fitted model expects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The centre of each step ahead, in the unit of the series.
+    pub centre: Vec<f64>,
+    /// The model's own idea of its error per step (one standard deviation), if it has one.
+    pub scale: Option<Vec<f64>>,
+}
+
+/// A recipe that can be fitted to a series.
+pub trait Model: Send + Sync {
+    /// The name by which users ask for the model.
+    fn name(&self) -> &'static str;
+
+    /// Learns from the series. Gaps are `NaN`.
+    fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError>;
+}
+
+/// A model that has learned.
+pub trait Fitted: Send + Sync {
+    /// Takes in the next sample without learning anew: constant, small cost.
+    fn update(&mut self, observation: Observation<'_>);
+
+    /// Expects the next `horizon` steps. `ahead` holds the known-ahead columns of those steps.
+    fn forecast(&self, horizon: usize, ahead: &Regressors) -> Prediction;
+
+    /// A copy with the same state.
+    fn boxed_clone(&self) -> Box<dyn Fitted>;
+}
+
+impl Clone for Box<dyn Fitted> {
+    fn clone(&self) -> Self {
+        self.boxed_clone()
+    }
+}
+
+/// Why a model could not learn from a series.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FitError {
+    /// The series has too few values for this model.
+    #[error("{model} needs {needed} values and the series has {found}")]
+    TooShort {
+        /// The model.
+        model: &'static str,
+        /// How many values it needs.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// The model needs a season and the series has none.
+    #[error("{model} needs a season and the series has none")]
+    NoSeason {
+        /// The model.
+        model: &'static str,
+    },
+    /// The equations have no finite solution.
+    #[error("{model} found no finite solution")]
+    Unsolvable {
+        /// The model.
+        model: &'static str,
+    },
+}
+
+mod naive;
+mod scale;
+mod seasonal_ar;
+mod smoothing;
+
+use scale::Scale;
+use seasonal_ar::{Recipe, Target};
+
+/// The models of the automatic choice, by name.
+pub const NAMES: [&str; 13] = [
+    "naive",
+    "seasonal-naive",
+    "seasonal-naive-long",
+    "rho",
+    "rho-log",
+    "delta",
+    "delta-log",
+    "rho-profile",
+    "rho-profile-log",
+    "delta-profile",
+    "delta-profile-log",
+    "smoothing",
+    "smoothing-log",
+];
+
+/// The model of that name.
+pub fn by_name(name: &str) -> Option<Box<dyn Model>> {
+    let name = *NAMES.iter().find(|n| **n == name)?;
+    let scale = if name.ends_with("-log") { Scale::Log } else { Scale::Plain };
+    let target = if name.starts_with("rho") { Target::Level } else { Target::Difference };
+    let smoothing = if name.contains("profile") { crate::settings::PROFILE_SMOOTHING } else { 1.0 };
+    Some(match name {
+        "naive" => Box::new(naive::Naive),
+        "seasonal-naive" => Box::new(naive::SeasonalNaive::Shortest),
+        "seasonal-naive-long" => Box::new(naive::SeasonalNaive::Longest),
+        "smoothing" | "smoothing-log" => Box::new(smoothing::Smoothing { name, scale }),
+        _ => Box::new(Recipe { name, target, lags: crate::settings::LAGS, smoothing, scale }),
+    })
+}

@@ -1,0 +1,277 @@
+//! Regressions on lags and on smoothed seasonal profiles, iterated over the horizon.
+//!
+//! The regression is
+//! `y_t = c + Σ_i φ_i y_{t−i} + Σ_m (α_m E^m_t + β_m E^m_{t−1}) + Σ_m γ_m y_{t−m} + ε_t`,
+//! where `E^m` is the exponentially smoothed value of the same phase in earlier cycles of
+//! period `m`: `E^m_t = E^m_{t−m} + λ (y_{t−m} − E^m_{t−m})`. With `λ = 1` this is the seasonal
+//! autoregression of the Rho method (Doornik, Castle and Hendry, "Card forecasts for M4",
+//! Int. J. Forecasting 36, 2020); smaller `λ` averages over cycles as seasonal smoothing does.
+//! In differences the target is `y_t − y_{t−m}`, which is the seasonal form of their Delta method.
+
+use domain::series::Series;
+
+use super::history::{History, Regressors};
+use super::scale::Scale;
+use super::{Context, FitError, Fitted, Model, Observation, Prediction};
+use crate::linear::Normal;
+use crate::settings;
+
+/// What the regression explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The level itself.
+    Level,
+    /// The change against one season earlier (the longest season; one step without a season).
+    Difference,
+}
+
+/// The form of the regression, before it has met a series.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recipe {
+    pub(crate) name: &'static str,
+    pub(crate) target: Target,
+    /// Plain lags `1..=lags`.
+    pub(crate) lags: usize,
+    /// Smoothing of the profiles over cycles, 0 to 1; 1 is the last cycle alone.
+    pub(crate) smoothing: f64,
+    pub(crate) scale: Scale,
+}
+
+impl Model for Recipe {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError> {
+        let history = History::of(series.values(), &context.seasons);
+        Ok(Box::new(Regression::fit(self, &history, context)?))
+    }
+}
+
+/// A fitted regression: coefficients and as much of the past as they reach.
+#[derive(Debug, Clone)]
+pub(crate) struct Regression {
+    form: Form,
+    beta: Vec<f64>,
+    scale: super::scale::Fitted,
+    past: Past,
+    /// The bounds of iterated values, scaled.
+    bounds: (f64, f64),
+}
+
+/// Which columns a regression has.
+#[derive(Debug, Clone)]
+struct Form {
+    lags: usize,
+    seasons: Vec<usize>,
+    difference: usize,
+    smoothing: f64,
+}
+
+/// Scaled values and the smoothed profile of each season, up to now.
+#[derive(Debug, Clone)]
+struct Past {
+    values: Vec<f64>,
+    profiles: Vec<Vec<f64>>,
+}
+
+impl Past {
+    fn push(&mut self, value: f64, form: &Form) {
+        self.values.push(value);
+        for (profile, &m) in self.profiles.iter_mut().zip(&form.seasons) {
+            let next = profile.len();
+            profile.push(expected(&self.values, profile, next, m, form.smoothing));
+        }
+    }
+}
+
+/// `E^m_t` from the values before `t`; one step further than `values` reaches.
+fn expected(values: &[f64], profile: &[f64], t: usize, m: usize, smoothing: f64) -> f64 {
+    if t < m {
+        return values[t.min(values.len() - 1)];
+    }
+    let before = if t >= 2 * m { profile[t - m] } else { values[t - m] };
+    before + smoothing * (values[t - m] - before)
+}
+
+impl Form {
+    fn of(recipe: &Recipe, length: usize, context: &Context) -> Self {
+        let seasons =
+            context.seasons.within(length, settings::CYCLES_FOR_PROFILE).periods().to_vec();
+        let difference = match recipe.target {
+            Target::Level => 0,
+            Target::Difference => seasons.last().copied().unwrap_or(1),
+        };
+        Self { lags: recipe.lags, seasons, difference, smoothing: recipe.smoothing }
+    }
+
+    fn width(&self) -> usize {
+        1 + self.lags + 3 * self.seasons.len()
+    }
+
+    /// The first value that has all its columns.
+    fn first(&self) -> usize {
+        let season = self.seasons.last().copied().unwrap_or(0);
+        (season + self.lags.max(1) + 1).max(self.difference + self.lags + 1)
+    }
+
+    /// How far back a column reaches.
+    fn reach(&self) -> usize {
+        2 * self.seasons.last().copied().unwrap_or(0) + self.difference + self.lags + 2
+    }
+
+    /// The columns of value `t`. In differences every column is a difference to one season before.
+    fn row(&self, past: &Past, t: usize, row: &mut Vec<f64>) {
+        let d = self.difference;
+        row.clear();
+        row.push(1.0);
+        let values = &past.values;
+        let value = |i: usize| if d == 0 { values[i] } else { values[i] - self.base(past, i) };
+        for lag in 1..=self.lags {
+            row.push(value(t - lag));
+        }
+        for (profile, &m) in past.profiles.iter().zip(&self.seasons) {
+            let base = |i: usize| if d == 0 { 0.0 } else { self.base(past, i) };
+            row.push(profile[t] - base(t));
+            row.push(profile[t - 1] - base(t - 1));
+            row.push(values[t - m] - base(t));
+        }
+    }
+
+    /// What a difference is taken against.
+    fn base(&self, past: &Past, t: usize) -> f64 {
+        past.values[t.saturating_sub(self.difference)]
+    }
+
+    fn target(&self, past: &Past, t: usize) -> f64 {
+        past.values[t] - if self.difference == 0 { 0.0 } else { self.base(past, t) }
+    }
+}
+
+impl Regression {
+    pub(crate) fn fit(
+        recipe: &Recipe,
+        history: &History,
+        context: &Context,
+    ) -> Result<Self, FitError> {
+        let model = recipe.name;
+        let n = history.len();
+        let form = Form::of(recipe, n, context);
+        let needed = form.first() + settings::ROWS_PER_COLUMN * form.width();
+        if n < needed {
+            return Err(FitError::TooShort { model, needed, found: n });
+        }
+        let scale = recipe.scale.fit(history.values());
+        let mut past =
+            Past { values: Vec::with_capacity(n), profiles: vec![Vec::new(); form.seasons.len()] };
+        for profile in &mut past.profiles {
+            profile.push(scale.into(history.values()[0]));
+        }
+        for value in history.values() {
+            past.push(scale.into(*value), &form);
+        }
+        let beta = solve(&form, &past, history.observed()).ok_or(FitError::Unsolvable { model })?;
+        let (low, high) = past
+            .values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        let room = settings::RANGE_ROOM * (high - low);
+        let bounds = (low - room, high + room);
+        let mut fitted = Self { form, beta, scale, past, bounds };
+        fitted.forget();
+        Ok(fitted)
+    }
+
+    /// Drops what no column reaches any more.
+    fn forget(&mut self) {
+        let keep = self.form.reach();
+        if self.past.values.len() > keep + settings::HISTORY_SLACK {
+            let cut = self.past.values.len() - keep;
+            self.past.values.drain(..cut);
+            for profile in &mut self.past.profiles {
+                profile.drain(..cut);
+            }
+        }
+    }
+
+    fn next(&self, past: &Past, row: &mut Vec<f64>) -> f64 {
+        let t = past.values.len();
+        self.form.row(past, t, row);
+        let sum: f64 = row.iter().zip(&self.beta).map(|(x, b)| x * b).sum();
+        let base = if self.form.difference == 0 { 0.0 } else { self.form.base(past, t) };
+        (sum + base).clamp(self.bounds.0, self.bounds.1)
+    }
+
+    /// The next values, still scaled.
+    pub(crate) fn iterate(&self, horizon: usize) -> Vec<f64> {
+        let from = self.past.values.len().saturating_sub(self.form.reach());
+        let mut past = Past {
+            values: self.past.values[from..].to_vec(),
+            profiles: self.past.profiles.iter().map(|p| p[from..].to_vec()).collect(),
+        };
+        let start = past.values.len();
+        let mut row = Vec::with_capacity(self.form.width());
+        for _ in 0..horizon {
+            let value = self.next(&past, &mut row);
+            past.push(value, &self.form);
+        }
+        past.values.split_off(start)
+    }
+}
+
+/// Weighted least squares, with large errors weighed down once (Huber's psi, one step).
+fn solve(form: &Form, past: &Past, observed: &[bool]) -> Option<Vec<f64>> {
+    let rows: Vec<usize> = (form.first()..past.values.len()).filter(|t| observed[*t]).collect();
+    let mut row = Vec::with_capacity(form.width());
+    let mut beta: Option<Vec<f64>> = None;
+    let mut limit = f64::INFINITY;
+    for _ in 0..=settings::HUBER_STEPS {
+        let mut sums = Normal::new(form.width());
+        let mut errors = Vec::with_capacity(rows.len());
+        for &t in &rows {
+            form.row(past, t, &mut row);
+            let y = form.target(past, t);
+            let error = beta
+                .as_ref()
+                .map_or(0.0, |b| (y - row.iter().zip(b).map(|(x, b)| x * b).sum::<f64>()).abs());
+            errors.push(error);
+            sums.add(&row, y, if error > limit { limit / error } else { 1.0 });
+        }
+        if sums.weight() < form.width() as f64 {
+            return None;
+        }
+        let next = sums.solve(settings::RIDGE)?;
+        let mut sizes: Vec<f64> = Vec::with_capacity(rows.len());
+        for &t in &rows {
+            form.row(past, t, &mut row);
+            let fit: f64 = row.iter().zip(&next).map(|(x, b)| x * b).sum();
+            sizes.push((form.target(past, t) - fit).abs());
+        }
+        let middle = sizes.len() / 2;
+        let median = *sizes.select_nth_unstable_by(middle, f64::total_cmp).1;
+        limit = settings::HUBER_LIMIT * median.max(f64::MIN_POSITIVE) / settings::MAD_NORMAL;
+        beta = Some(next);
+    }
+    beta
+}
+
+impl Fitted for Regression {
+    fn update(&mut self, observation: Observation<'_>) {
+        let value = if observation.value.is_finite() {
+            self.scale.into(observation.value)
+        } else {
+            self.next(&self.past, &mut Vec::new())
+        };
+        self.past.push(value, &self.form);
+        self.forget();
+    }
+
+    fn forecast(&self, horizon: usize, _ahead: &Regressors) -> Prediction {
+        let centre = self.iterate(horizon).into_iter().map(|v| self.scale.back(v)).collect();
+        Prediction { centre, scale: None }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Fitted> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,223 @@
+//! Exponential smoothing with several additive seasons, a damped trend and an error that
+//! carries over (Taylor, "Short-term electricity demand forecasting using double seasonal
+//! exponential smoothing", J. Oper. Res. Soc. 54, 2003, with his AR(1) adjustment).
+//!
+//! With level `l`, damped trend `b`, seasons `s^m` and last error `e`:
+//! `ŷ_t = l + φ b + Σ_m s^m_{t} + ρ e_{t−1}`, `e_t = y_t − (l + φ b + Σ_m s^m_t)`,
+//! `l += φ b + α ε`, `b = φ b + β ε`, `s^m_t += γ_m ε`, with the one-step error `ε = y_t − ŷ_t`.
+
+use domain::series::Series;
+
+use super::history::{History, Regressors};
+use super::scale::Scale;
+use super::{Context, FitError, Fitted, Model, Observation, Prediction};
+use crate::settings;
+
+/// Smoothing with all seasons that the series can carry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Smoothing {
+    pub(crate) name: &'static str,
+    pub(crate) scale: Scale,
+}
+
+/// The smoothing weights: level, trend, damping, carry-over, one per season.
+#[derive(Debug, Clone, PartialEq)]
+struct Weights {
+    level: f64,
+    trend: f64,
+    damping: f64,
+    carry: f64,
+    seasons: Vec<f64>,
+}
+
+/// The state after some values.
+#[derive(Debug, Clone)]
+struct State {
+    level: f64,
+    trend: f64,
+    error: f64,
+    /// One ring per season, indexed by the absolute index modulo its length.
+    seasons: Vec<Vec<f64>>,
+    next: usize,
+}
+
+impl State {
+    fn base(&self, weights: &Weights, ahead: usize, trend: f64) -> f64 {
+        let index = self.next + ahead;
+        let seasons: f64 = self.seasons.iter().map(|s| s[index % s.len()]).sum();
+        let _ = weights;
+        self.level + trend + seasons
+    }
+
+    /// Takes in one value and returns the one-step error.
+    fn step(&mut self, weights: &Weights, value: f64) -> f64 {
+        let slope = weights.damping * self.trend;
+        let base = self.base(weights, 0, slope);
+        let error = value - base - weights.carry * self.error;
+        self.level += slope + weights.level * error;
+        self.trend = slope + weights.trend * error;
+        for (season, weight) in self.seasons.iter_mut().zip(&weights.seasons) {
+            let phase = self.next % season.len();
+            season[phase] += weight * error;
+        }
+        self.error = value - base;
+        self.next += 1;
+        error
+    }
+}
+
+impl Model for Smoothing {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError> {
+        let model = self.name;
+        let history = History::of(series.values(), &context.seasons);
+        let n = history.len();
+        let seasons = context.seasons.within(n, settings::CYCLES_FOR_SMOOTHING);
+        let longest = seasons.longest().unwrap_or(1);
+        let needed = settings::SMOOTHING_LEAST.max(2 * longest);
+        if n < needed {
+            return Err(FitError::TooShort { model, needed, found: n });
+        }
+        let scale = self.scale.fit(history.values());
+        let values: Vec<f64> = history.values().iter().map(|v| scale.into(*v)).collect();
+        let first = history.first_index();
+        let start = initial(&values, seasons.periods(), first);
+        let weights = search(&values, history.observed(), &start);
+        let mut state = start;
+        run(&mut state, &weights, &values, history.observed(), settings::HUBER_OFF);
+        let (low, high) = values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        let room = settings::RANGE_ROOM * (high - low);
+        Ok(Box::new(Smoothed { weights, state, scale, bounds: (low - room, high + room) }))
+    }
+}
+
+/// Seasons from phase means of the first cycles, shortest season first, each on the rest.
+fn initial(values: &[f64], periods: &[usize], first: usize) -> State {
+    let longest = periods.last().copied().unwrap_or(1);
+    let cycles = (values.len() / longest).min(settings::CYCLES_TO_START);
+    let span = if periods.is_empty() { settings::SMOOTHING_LEAST } else { cycles * longest };
+    let head = &values[..span.min(values.len())];
+    let level = head.iter().sum::<f64>() / head.len() as f64;
+    let mut rest: Vec<f64> = head.iter().map(|v| v - level).collect();
+    let mut seasons = Vec::new();
+    for &m in periods {
+        let (mut sums, mut counts) = (vec![0.0; m], vec![0usize; m]);
+        for (i, v) in rest.iter().enumerate() {
+            sums[(first + i) % m] += v;
+            counts[(first + i) % m] += 1;
+        }
+        let season: Vec<f64> =
+            sums.iter().zip(&counts).map(|(s, c)| s / (*c).max(1) as f64).collect();
+        for (i, v) in rest.iter_mut().enumerate() {
+            *v -= season[(first + i) % m];
+        }
+        seasons.push(season);
+    }
+    State { level, trend: 0.0, error: 0.0, seasons, next: first }
+}
+
+/// Runs over the values and returns the mean size of the one-step errors (Huber's loss).
+fn run(state: &mut State, weights: &Weights, values: &[f64], observed: &[bool], limit: f64) -> f64 {
+    let warm = values.len() / 4;
+    let (mut loss, mut count) = (0.0, 0usize);
+    for (i, (value, seen)) in values.iter().zip(observed).enumerate() {
+        let error = state.step(weights, *value).abs();
+        if i >= warm && *seen {
+            loss += if error <= limit { error * error } else { limit * (2.0 * error - limit) };
+            count += 1;
+        }
+    }
+    loss / count.max(1) as f64
+}
+
+/// Coordinate search over the weights from a few starts, on the one-step loss.
+fn search(values: &[f64], observed: &[bool], start: &State) -> Weights {
+    let k = start.seasons.len();
+    let loss = |w: &Weights, limit: f64| {
+        let mut state = start.clone();
+        run(&mut state, w, values, observed, limit)
+    };
+    let mut best =
+        Weights { level: 0.1, trend: 0.0, damping: 0.9, carry: 0.7, seasons: vec![0.15; k] };
+    let rough = loss(&best, f64::INFINITY).sqrt();
+    let limit = settings::HUBER_LIMIT * rough;
+    let mut lowest = loss(&best, limit);
+    let mut width = 1.0;
+    for _ in 0..settings::SMOOTHING_ROUNDS {
+        for coordinate in 0..3 + k {
+            for direction in [-1.0, 1.0] {
+                let trial = moved(&best, coordinate, direction * width);
+                if trial == best {
+                    continue;
+                }
+                let found = loss(&trial, limit);
+                if found < lowest {
+                    (best, lowest) = (trial, found);
+                    break;
+                }
+            }
+        }
+        width *= settings::SMOOTHING_SHRINK;
+    }
+    best
+}
+
+/// One weight moved by `amount` on the logit scale (the trend: by steps of its own grid).
+fn moved(weights: &Weights, coordinate: usize, amount: f64) -> Weights {
+    let mut next = weights.clone();
+    let logit = |x: f64, low: f64, high: f64| {
+        let share = ((x - low) / (high - low)).clamp(0.005, 0.995);
+        let moved = (share / (1.0 - share)).ln() + 2.0 * amount;
+        low + (high - low) / (1.0 + (-moved).exp())
+    };
+    match coordinate {
+        0 => next.level = logit(next.level, 0.0, 0.99),
+        1 => next.carry = logit(next.carry, -0.5, 0.99),
+        2 => next.trend = logit(next.trend, 0.0, 0.1),
+        i => next.seasons[i - 3] = logit(next.seasons[i - 3], 0.0, 0.8),
+    }
+    next
+}
+
+#[derive(Debug, Clone)]
+struct Smoothed {
+    weights: Weights,
+    state: State,
+    scale: super::scale::Fitted,
+    bounds: (f64, f64),
+}
+
+impl Fitted for Smoothed {
+    fn update(&mut self, observation: Observation<'_>) {
+        let value = if observation.value.is_finite() {
+            self.scale.into(observation.value)
+        } else {
+            let slope = self.weights.damping * self.state.trend;
+            self.state.base(&self.weights, 0, slope) + self.weights.carry * self.state.error
+        };
+        self.state.step(&self.weights, value);
+    }
+
+    fn forecast(&self, horizon: usize, _ahead: &Regressors) -> Prediction {
+        let (mut trend, mut slope, mut carry) = (0.0, self.state.trend, self.state.error);
+        let centre = (0..horizon)
+            .map(|h| {
+                slope *= self.weights.damping;
+                trend += slope;
+                carry *= self.weights.carry;
+                let value = self.state.base(&self.weights, h, trend) + carry;
+                self.scale.back(value.clamp(self.bounds.0, self.bounds.1))
+            })
+            .collect();
+        Prediction { centre, scale: None }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Fitted> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,148 @@
+//! Rolling origins: what each model would have said at past moments.
+//!
+//! A model is fitted at a few checkpoints on the data before them, carried forward by `update`,
+//! and asked at every origin; no forecast sees a value at or after its origin.
+
+use domain::series::Series;
+
+use crate::models::{Context, Fitted, Model, Observation, Regressors};
+use crate::settings;
+
+/// Where the origins lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Index of the first value that is forecast, per origin; rising.
+    pub(crate) origins: Vec<usize>,
+    /// The origins at which models are fitted anew, as places in `origins`.
+    pub(crate) refits: Vec<usize>,
+    /// Steps that each origin forecasts.
+    pub(crate) horizon: usize,
+}
+
+impl Plan {
+    /// Origins over the newer part of `length` values. `season` is the shortest one (or 1): the
+    /// spacing shares no factor with it, so that all phases take part.
+    pub(crate) fn over(length: usize, horizon: usize, season: usize) -> Self {
+        let reach = length.min(settings::MAX_FIT_POINTS);
+        let share = (reach as f64 * settings::EVALUATED_SHARE) as usize;
+        let first = (length - share).max(1);
+        let mut spacing = (length - first).div_ceil(settings::ORIGINS).max(1);
+        while spacing > 1 && season > 1 && gcd(spacing, season) > 1 {
+            spacing += 1;
+        }
+        let count = (length - first).div_ceil(spacing);
+        // Counted from the end, so that the newest origins are always there.
+        let mut origins: Vec<usize> =
+            (0..count).map(|k| length - 1 - k * spacing).filter(|o| *o >= 1).collect();
+        origins.reverse();
+        let refits = (0..settings::REFITS.min(origins.len()))
+            .map(|k| k * origins.len() / settings::REFITS.min(origins.len()))
+            .collect();
+        Self { origins, refits, horizon }
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// What one model said at each origin: one row per origin, one value per step ahead.
+/// `None` if it could not be fitted at the first checkpoint.
+pub(crate) type Rows = Option<Vec<Vec<f64>>>;
+
+/// Runs one model over the plan.
+pub(crate) fn run(model: &dyn Model, series: &Series, context: &Context, plan: &Plan) -> Rows {
+    let values = series.values();
+    let mut rows = Vec::with_capacity(plan.origins.len());
+    let mut fitted: Option<Box<dyn Fitted>> = None;
+    let mut at = 0;
+    for (k, &origin) in plan.origins.iter().enumerate() {
+        if fitted.is_none() || plan.refits.contains(&k) {
+            let past = Series::new(series.start(), series.step(), values[..origin].to_vec());
+            match model.fit(&past, context) {
+                Ok(new) => fitted = Some(new),
+                Err(_) if fitted.is_some() => {}
+                Err(_) => return None,
+            }
+            at = if fitted.is_some() { origin } else { at };
+        }
+        let current = fitted.as_mut()?;
+        for value in &values[at..origin] {
+            current.update(Observation::of(*value));
+        }
+        at = origin;
+        let centre = current.forecast(plan.horizon, &Regressors::NONE).centre;
+        if centre.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        rows.push(centre);
+    }
+    Some(rows)
+}
+
+/// The actual values after each origin; `NaN` where there is a gap or no value yet.
+pub(crate) fn actuals(values: &[f64], plan: &Plan) -> Vec<Vec<f64>> {
+    plan.origins
+        .iter()
+        .map(|o| (0..plan.horizon).map(|h| *values.get(o + h).unwrap_or(&f64::NAN)).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{FitError, Prediction};
+    use domain::series::Step;
+    use jiff::Timestamp;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn origins_end_at_the_newest_value_and_meet_all_phases() {
+        let plan = Plan::over(1_000, 48, 24);
+        assert_eq!(plan.origins.last(), Some(&999));
+        assert!(plan.origins.len() <= settings::ORIGINS + 1);
+        let mut phases: Vec<usize> = plan.origins.iter().map(|o| o % 24).collect();
+        phases.sort_unstable();
+        phases.dedup();
+        assert_eq!(phases.len(), 24);
+        assert_eq!(Plan::over(2, 5, 1).origins, [1]);
+    }
+
+    /// Says how many values it has seen.
+    struct Counter(AtomicUsize);
+    #[derive(Clone)]
+    struct Seen(usize);
+    impl Model for Counter {
+        fn name(&self) -> &'static str {
+            "counter"
+        }
+        fn fit(&self, series: &Series, _: &Context) -> Result<Box<dyn Fitted>, FitError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Box::new(Seen(series.values().len())))
+        }
+    }
+    impl Fitted for Seen {
+        fn update(&mut self, _: Observation<'_>) {
+            self.0 += 1;
+        }
+        fn forecast(&self, horizon: usize, _: &Regressors) -> Prediction {
+            Prediction { centre: vec![self.0 as f64; horizon], scale: None }
+        }
+        fn boxed_clone(&self) -> Box<dyn Fitted> {
+            Box::new(self.clone())
+        }
+    }
+
+    #[test]
+    fn no_forecast_sees_its_own_future() {
+        let step = Step::from_seconds(60).unwrap();
+        let series = Series::new(Timestamp::UNIX_EPOCH, step, vec![0.0; 500]);
+        let plan = Plan::over(500, 3, 1);
+        let model = Counter(AtomicUsize::new(0));
+        let rows = run(&model, &series, &Context::default(), &plan).unwrap();
+        for (row, origin) in rows.iter().zip(&plan.origins) {
+            assert_eq!(row[0], *origin as f64);
+        }
+        assert_eq!(model.0.into_inner(), settings::REFITS);
+    }
+}

@@ -1,0 +1,151 @@
+//! Every tuning constant, with its unit and where it comes from.
+//!
+//! "Measured" means: chosen on the developers' data sets by the example `accuracy`.
+
+/// The newest values that models learn from, in steps. Four weeks of minutes; bounds the cost
+/// of a fit on a year of minutes.
+pub const MAX_FIT_POINTS: usize = 40_320;
+/// Values that may pile up beyond [`MAX_FIT_POINTS`] before the oldest are dropped, in steps.
+pub const HISTORY_SLACK: usize = 2_048;
+/// Gaps up to this length are bridged by a straight line, in steps; longer ones stay gaps.
+pub const BRIDGED_GAP: usize = 3;
+
+/// Added to the diagonal of every regression, as a share of the total weight: keeps collinear
+/// columns solvable without moving the others (columns are scaled to variance near 1).
+pub const RIDGE_FLOOR: f64 = 1e-9;
+
+/// The shortest candidate season, in steps.
+pub const SHORTEST_SEASON: usize = 4;
+/// A season shorter than this, in steps, is dropped if a longer one is a multiple of it.
+pub const SHORTEST_KEPT: usize = 7;
+/// How many cycles a longer season needs to stand in for a shorter one.
+pub const CYCLES_TO_EXPLAIN: usize = 3;
+/// Least leave-one-cycle-out R² of a season. Noise has about `−1/(cycles − 1)`.
+pub const SEASON_GAIN: f64 = 0.02;
+/// Periods that differ by less than this share are the same.
+pub const SEASON_NEARNESS: f64 = 0.05;
+/// The autocorrelation is taken on at most this many points, in steps of the thinned series.
+pub const ACF_POINTS: usize = 2_000;
+/// Series with fewer (thinned) points than this have no autocorrelation peaks.
+pub const ACF_SHORTEST: usize = 20;
+/// The least autocorrelation of a peak that is worth a test.
+pub const ACF_PEAK: f64 = 0.2;
+/// How many peaks are tested at most.
+pub const ACF_PEAKS: usize = 3;
+
+/// Cycles of a season that a regression needs before it has columns for it.
+pub const CYCLES_FOR_PROFILE: usize = 2;
+/// Cycles of a season that smoothing needs before it carries it.
+pub const CYCLES_FOR_SMOOTHING: usize = 2;
+/// Cycles that the starting values of smoothing are made from.
+pub const CYCLES_TO_START: usize = 2;
+/// The fewest values that smoothing learns from.
+pub const SMOOTHING_LEAST: usize = 10;
+/// Rounds of the search for the smoothing weights.
+pub const SMOOTHING_ROUNDS: usize = 8;
+/// How the step of that search shrinks from round to round.
+pub const SMOOTHING_SHRINK: f64 = 0.7;
+/// A limit that turns Huber's loss into the square.
+pub const HUBER_OFF: f64 = f64::INFINITY;
+/// Errors beyond this many robust standard deviations count linearly (Huber 1964: 1.345 gives
+/// 95 % efficiency on normal errors; load is spiky, so measured).
+pub const HUBER_LIMIT: f64 = 2.0;
+/// Reweighting steps of a regression.
+pub const HUBER_STEPS: usize = 1;
+/// The median absolute deviation of a standard normal.
+pub const MAD_NORMAL: f64 = 0.6745;
+/// Ridge of the lag regressions, as a share of the total weight (columns have variance near 1).
+pub const RIDGE: f64 = 1e-3;
+/// Observations that a regression needs per column.
+pub const ROWS_PER_COLUMN: usize = 4;
+/// How far beyond the range of the history an iterated forecast may go, as a share of it.
+pub const RANGE_ROOM: f64 = 1.0;
+/// Logarithms are taken only if the smallest value is above this share of the mean.
+pub const LOG_FLOOR: f64 = 1e-3;
+
+/// The newest share of the history over which origins roll.
+pub const EVALUATED_SHARE: f64 = 0.5;
+/// How many origins are rolled at most (spacing grows with the history).
+pub const ORIGINS: usize = 72;
+/// How often models are fitted anew while rolling.
+pub const REFITS: usize = 3;
+
+/// How far a quantile may lie beyond the range of the history, as a share of it.
+pub const WIDTH_CAP: f64 = 3.0;
+/// Degrees of freedom that one independent block of origins is worth. Measured.
+pub const FREEDOM_PER_BLOCK: f64 = 2.0;
+/// The least degrees of freedom, where the expansion of the Student quantile still holds.
+pub const LEAST_FREEDOM: f64 = 3.0;
+/// The size of errors is averaged over this fraction (one over it) of the steps before and after.
+pub const SCALE_SMOOTHING: usize = 4;
+/// Steps with errors that are needed to measure their growth; below it a random walk is assumed.
+pub const GROWTH_STEPS: usize = 8;
+/// Known errors that a normaliser other than the flat one needs.
+pub const NORMALISER_LEAST: usize = 200;
+/// What a level normaliser must be better by, in mean log-likelihood.
+pub const NORMALISER_MARGIN: f64 = 0.01;
+/// What a phase normaliser must be better by (it has many parameters).
+pub const PHASE_MARGIN: f64 = 0.03;
+/// The least forecast relative to the mean that still lowers the size of errors.
+pub const LEVEL_FLOOR: f64 = 0.05;
+/// Phase factors are averaged over this fraction (one over it) of the season to each side.
+pub const PHASE_SMOOTHING: usize = 24;
+/// Weight of the mean size against the phase's own, relative to the errors seen.
+pub const PHASE_SHRINKAGE: f64 = 0.5;
+/// The least phase factor.
+pub const PHASE_LEAST: f64 = 0.1;
+/// Values of a normal shape that are mixed into every pool of errors.
+pub const PRIOR_ERRORS: usize = 10;
+/// The standard deviation of a normal whose mean size is 1: √(π/2).
+pub const SIZE_TO_DEVIATION: f64 = 1.253_314_137;
+/// How many of the most extreme errors make the tail.
+pub const TAIL_ERRORS: usize = 20;
+
+/// The levels that planning reads; selection minimises the mean pinball loss over them.
+pub const PLANNING_LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+/// A single model is chosen only if combinations are not better even with its loss times this
+/// (combinations vary less on new data: Bates and Granger 1969).
+pub const SINGLE_PENALTY: f64 = 1.02;
+/// The most members of a combination.
+pub const BLEND_MOST: usize = 7;
+/// Weights in the weighted mean fall with this power of the loss. Measured.
+pub const BLEND_POWER: f64 = 4.0;
+/// Members with less weight than this, relative to the best, are left out.
+pub const BLEND_LEAST_WEIGHT: f64 = 0.05;
+/// Steps per horizon that are scored at most.
+pub const SCORED_STEPS: usize = 96;
+
+/// The share of a horizon that must have come for an origin to serve as a template of paths.
+pub const TEMPLATE_SHARE: f64 = 0.75;
+/// The fewest templates; with fewer, paths are autoregressions.
+pub const TEMPLATES_LEAST: usize = 8;
+/// How much of a path is one past origin itself; the rest is a mixture of all.
+pub const TEMPLATE_OWN: f64 = 0.8;
+/// Correlation of neighbouring steps where no past errors tell it.
+pub const CARRY_ON: f64 = 0.9;
+
+/// Missing steps between two samples that a forecaster carries; beyond it, fit anew.
+pub const CARRIED_GAP: usize = 10_000;
+/// The shortest default horizon, in steps.
+pub const HORIZON_LEAST: usize = 12;
+/// The longest calibrated horizon, in steps (a day of minutes).
+pub const HORIZON_MOST: usize = 1_440;
+/// The calibrated horizon is at most the history over this.
+pub const HISTORY_PER_HORIZON: usize = 4;
+/// Fewer values than this are reported as few.
+pub const FEW_VALUES: usize = 40;
+/// From this percentage of gaps on, a series is reported as sparse.
+pub const SPARSE_PERCENT: usize = 20;
+
+/// Plain lags of the regressions, in steps.
+pub const LAGS: usize = 3;
+/// Smoothing of the seasonal profiles over cycles. Measured.
+pub const PROFILE_SMOOTHING: f64 = 0.3;
+
+/// The longest grid, in steps: almost two years of minutes.
+pub const GRID_MOST: usize = 1_000_000;
+/// How far the median distance of samples may be from a usual step, as a share of it.
+pub const STEP_TOLERANCE: f64 = 0.1;
+/// Steps that sources usually have, in seconds.
+pub const USUAL_STEPS: [i64; 14] =
+    [1, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 86_400];

@@ -1,0 +1,37 @@
+//! Measured accuracy on the developers' data must not get worse. The bounds are what was
+//! measured (see the example `accuracy`) plus a small allowance.
+
+use forecast::Options;
+
+mod data;
+#[path = "data/score.rs"]
+mod score;
+
+#[test]
+fn m4_hourly_keeps_its_accuracy() {
+    if data::folder().is_none() {
+        println!("skipped: the data folder is missing (set PRESURGE_DATA)");
+        return;
+    }
+    let score = score::m4(&Options { horizon: Some(48), ..Options::default() });
+    println!("{}\n{score}", score::HEADER);
+    assert!(score.owa < 0.43, "OWA {}", score.owa);
+    assert!(score.pinball[2] < 0.130, "pinball at 0.95 {}", score.pinball[2]);
+    for (found, wanted) in score.coverage.iter().zip([0.80, 0.90, 0.95]) {
+        assert!((found - wanted).abs() < 0.025, "coverage {found} at {wanted}");
+    }
+}
+
+#[test]
+fn server_traces_keep_their_accuracy() {
+    if data::folder().is_none() {
+        println!("skipped: the data folder is missing (set PRESURGE_DATA)");
+        return;
+    }
+    let (score, fits) = score::traces(&Options::default(), false);
+    println!("{fits} fits\n{}\n{score}", score::HEADER);
+    assert!(score.owa < 0.95, "loss against seasonal naive {}", score.owa);
+    for (found, wanted) in score.coverage.iter().zip([0.80, 0.90, 0.95]) {
+        assert!((found - wanted).abs() < 0.025, "coverage {found} at {wanted}");
+    }
+}
