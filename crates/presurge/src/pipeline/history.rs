@@ -9,6 +9,7 @@ use domain::journal::Digest;
 use domain::name::Dimension;
 use domain::ports::LoadSource;
 use domain::series::{Sample, Series, Step};
+use forecast::hygiene::{Hygiene, clean};
 use forecast::{AutoForecaster, Options};
 use jiff::Timestamp;
 
@@ -49,20 +50,17 @@ pub struct History {
 pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
     let samples = feed.source.samples(now - REACH, now).await?;
     let archived = archived(&samples);
-    let options = forecast::hygiene::Options {
+    let options = Hygiene {
         step: None,
-        measure: match feed.measure {
-            Measure::Count => forecast::hygiene::Measure::Count,
-            _ => forecast::hygiene::Measure::Rate,
-        },
-        now: Some(now),
+        measure: feed.measure,
         delay: feed.delay,
+        now: Some(now),
     };
-    let clean = forecast::hygiene::clean(&samples, &options)
+    let cleaned = clean(&samples, &options)
         .map_err(|source| PlanError::History { dimension: feed.dimension.clone(), source })?;
-    let warnings = clean.warnings.iter().map(|w| format!("{}: {w}", feed.dimension)).collect();
+    let warnings = cleaned.warnings.iter().map(|w| format!("{}: {w}", feed.dimension)).collect();
     Ok(History {
-        series: clean.series,
+        series: cleaned.series,
         digest: Digest::of_bytes(&archived),
         archived,
         warnings,

@@ -17,14 +17,14 @@ use jiff::Timestamp;
 use crate::documents::{Documents, FleetFile, RolloutFile};
 use crate::registry::{self, BadAdapter, Here};
 
-pub use self::history::{Feed, History};
+pub use self::history::{Feed, History, read};
 pub use self::request::Ask;
 use self::request::{Outlook, request};
 
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
 const NEXT_PEAK: Duration = Duration::from_secs(24 * 3600);
 
-/// A plan may be performed this long after it was made.
+/// The seeds of the two sets of paths: to choose on, and to report on.
 const DRAWS: [u64; 2] = [0, 0x9E37_79B9_7F4A_7C15];
 
 /// Why there is no plan.

@@ -1,0 +1,138 @@
+//! Performing a plan: keyed by name and specification, resumed after whatever happened.
+
+pub mod audience;
+pub mod control;
+pub mod keyed;
+pub mod planner;
+pub mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::event::{Event, Outcome};
+use domain::journal::{Actor, Entry, Head};
+use domain::name::RolloutId;
+use domain::plan::Plan;
+use domain::ports::{Append, Archive, Authority, Journal};
+use jiff::Timestamp;
+use rollout::driver::{Audience, Driver, Ended, World};
+use rollout::settings::Pace;
+
+use crate::cli::{Code, Failed};
+use crate::pipeline::{Made, Prepared};
+
+/// What a rollout is performed with.
+pub struct Applier {
+    /// The rollout.
+    pub prepared: Arc<Prepared>,
+    /// Where events are kept.
+    pub journal: Arc<dyn Journal>,
+    /// Where inputs are kept.
+    pub archive: Arc<dyn Archive>,
+    /// Who watches.
+    pub audience: Arc<dyn Audience>,
+    /// How the driver paces itself.
+    pub pace: Pace,
+    /// How long a pause or a hold may last before the program returns.
+    pub patience: Option<Duration>,
+    /// The seed of every draw.
+    pub seed: u64,
+}
+
+impl Applier {
+    /// Writes down that the rollout exists, with its plan.
+    pub async fn create(&self, id: &RolloutId, made: &Made, now: Timestamp) -> Result<(), Failed> {
+        planner::keep(self.archive.as_ref(), made).await?;
+        let deadline = self.prepared.rollout.deadline.from(now);
+        let created = world::created(&self.prepared, &made.histories, &made.plan, deadline);
+        let actor = Actor::operator(&control::login());
+        let entry = |cause, reason: &str, inputs, event| Entry {
+            at: now,
+            actor: actor.clone(),
+            cause,
+            reason: reason.into(),
+            inputs,
+            event,
+        };
+        let inputs = made.histories.values().next().map(|h| h.digest.clone());
+        let plan = Event::PlanAdopted { plan: Box::new(made.plan.clone()) };
+        let entries = vec![
+            entry(None, "apply was called", None, Event::RolloutCreated(Box::new(created))),
+            entry(Some(1), "it was shown and agreed to", inputs, plan),
+        ];
+        let (authority, after) = (Authority::Operator, Head::empty());
+        self.journal.append(Append { rollout: id, authority, after: &after, entries }).await?;
+        Ok(())
+    }
+
+    /// Drives the rollout to its end, or until patience ends, or until Ctrl-C.
+    pub async fn drive(&self, id: &RolloutId, world: World) -> Result<Code, Failed> {
+        let planner = planner::LivePlanner {
+            prepared: self.prepared.clone(),
+            archive: self.archive.clone(),
+            seed: self.seed,
+        };
+        let driver = Driver {
+            world,
+            journal: self.journal.clone(),
+            planner: Arc::new(planner),
+            audience: self.audience.clone(),
+            owner: owner(),
+            build: format!("{} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH),
+            pace: self.pace,
+            patience: self.patience,
+        };
+        let name = &self.prepared.rollout.name;
+        tokio::select! {
+            ended = driver.run(id) => match ended? {
+                Ended::Finished(Outcome::Done) => Ok(Code::Done),
+                Ended::Finished(Outcome::Aborted) => Ok(Code::Aborted),
+                Ended::Waiting => {
+                    eprintln!(
+                        "\n{id} is still waiting; look at it with `presurge rollout show {name}`, \
+                         then resume or abort it and run `apply` again"
+                    );
+                    Ok(Code::Waiting)
+                }
+            },
+            signal = tokio::signal::ctrl_c() => {
+                signal?;
+                eprintln!(
+                    "\ninterrupted; {id} is still open: run the same `presurge apply` to go on, \
+                     or `presurge rollout abort {name}` first to end it"
+                );
+                Ok(Code::Interrupted)
+            }
+        }
+    }
+}
+
+/// This process, unlike every other one.
+fn owner() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
+    format!("{}/{}/{}", host.trim(), std::process::id(), started.unwrap_or("0"))
+}
+
+/// Whether a plan may be performed now: its inputs have not moved.
+pub fn still_good(plan: &Plan, prepared: &Prepared, now: Timestamp) -> Result<(), String> {
+    let again = "make a new one with `presurge plan`";
+    if plan.computed_digest() != plan.digest {
+        return Err("the plan was changed after it was made: its digest does not match".into());
+    }
+    if plan.rollout != prepared.rollout.name.as_str() {
+        let (is, wanted) = (&plan.rollout, &prepared.rollout.name);
+        return Err(format!("the plan is for rollout {is}, the configuration for {wanted}"));
+    }
+    if plan.inputs.config != prepared.config {
+        return Err(format!(
+            "the configuration has changed since the plan was made (fleet, membership, offers or \
+             rollout); {again}"
+        ));
+    }
+    if now > plan.valid_until {
+        return Err(format!("the plan was valid until {}; {again}", plan.valid_until));
+    }
+    Ok(())
+}

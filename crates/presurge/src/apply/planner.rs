@@ -1,0 +1,72 @@
+//! Revisions in the middle of a rollout: the same pipeline as the first plan, for what is left.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::plan::Plan;
+use domain::ports::Archive;
+use plan::Held;
+use rollout::planner::{Planner, ReviseError, Revision};
+
+use crate::pipeline::{Ask, Made, PlanError, Prepared};
+
+/// Plans with live data, and keeps what each plan was made from.
+pub struct LivePlanner {
+    /// The rollout.
+    pub prepared: Arc<Prepared>,
+    /// Where inputs are kept.
+    pub archive: Arc<dyn Archive>,
+    /// The seed of every draw.
+    pub seed: u64,
+}
+
+/// Keeps the histories that a plan was made from.
+pub async fn keep(archive: &dyn Archive, made: &Made) -> Result<(), domain::ports::PortError> {
+    for history in made.histories.values() {
+        archive.put(&history.archived).await?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Planner for LivePlanner {
+    async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        let held = ask.held.iter().map(|h| Held {
+            offer: h.offer.clone(),
+            count: h.count,
+            ready_at: h.ready_at,
+            ends_at: None,
+        });
+        let question = Ask {
+            now: ask.now,
+            revision: ask.revision,
+            parent: Some(ask.parent.clone()),
+            pending: Some(ask.pending.clone()),
+            unhealthy: ask.unavailable.clone(),
+            held: held.collect(),
+            deadline: ask.deadline,
+            seed: self.seed,
+        };
+        let made = self.prepared.make_plan(question).await.map_err(|error| match error {
+            PlanError::Refused(refused) => ReviseError::Refused(refused),
+            PlanError::Port(error) => ReviseError::Failed(error.chain()),
+            other => ReviseError::Failed(chain(&other)),
+        })?;
+        keep(self.archive.as_ref(), &made)
+            .await
+            .map_err(|error| ReviseError::Failed(error.chain()))?;
+        Ok(made.plan)
+    }
+}
+
+/// An error with its causes on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

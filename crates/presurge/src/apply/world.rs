@@ -1,0 +1,153 @@
+//! The real world of a rollout: its adapters, put together from the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::config::Measure;
+use domain::event::{Created, FORMAT, Member, Policy};
+use domain::plan::{PerDimension, Plan};
+use domain::series::Step;
+use jiff::Timestamp;
+use rollout::driver::{LoadWatch, World};
+use rollout::gates::Gate;
+
+use crate::cli::Failed;
+use crate::pipeline::{History, Prepared};
+use crate::registry;
+
+/// The updater has a time limit of its own; this one is for an updater that lost its own.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+
+/// A server without a gate has this long to be taken back by the load balancer.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Surge may take this many times its lead, and the time of its gates, before the rollout holds.
+const SURGE_PATIENCE: f64 = 3.0;
+
+/// So many newest samples in a row above the band make a hold: one alone is noise at any level
+/// of the band that is not certainty.
+const BAND_BREACHES: u32 = 2;
+
+/// A field of the fleet that `apply` cannot do without.
+#[derive(Debug, thiserror::Error)]
+#[error("fleet {fleet}: `apply` needs `spec.{field}`; for instance {example}")]
+struct Missing {
+    fleet: String,
+    field: &'static str,
+    example: &'static str,
+}
+
+/// The adapters of a rollout. Nothing is asked yet.
+pub fn world(
+    prepared: &Prepared,
+    histories: &PerDimension<History>,
+    plan_buys: bool,
+) -> Result<World, Failed> {
+    let fleet = &prepared.fleet;
+    let missing = |field, example| {
+        Failed::data(Missing { fleet: fleet.name.to_string(), field, example })
+    };
+    let traffic = fleet.traffic.as_ref().ok_or_else(|| {
+        missing("traffic", "traffic: { haproxy: { socket: /run/haproxy/admin.sock, backend: web } }")
+    })?;
+    let update = fleet.update.as_ref().ok_or_else(|| {
+        missing("update", "update: { exec: { command: [./update, \"{server}\", \"{version}\"] } }")
+    })?;
+    let here = &prepared.fleet_here;
+    let provisioner = match &fleet.provisioner {
+        Some(entry) => Some(registry::provisioner(entry, here).map_err(Failed::data)?),
+        None if plan_buys => {
+            let example = "provisioner: { process: { command: [./server, \"{port}\"] } }";
+            return Err(missing("surge.provisioner", example));
+        }
+        None => None,
+    };
+    Ok(World {
+        clock: here.clock.clone(),
+        traffic: registry::traffic(traffic, here).map_err(Failed::data)?,
+        provisioner,
+        updater: registry::updater(update, here).map_err(Failed::data)?,
+        gates: gates(prepared)?,
+        load: watches(prepared, histories),
+    })
+}
+
+fn gates(prepared: &Prepared) -> Result<Vec<Gate>, Failed> {
+    let gate = |gate: &domain::config::Gate| {
+        let health = registry::health(&gate.adapter, &prepared.rollout_here);
+        Ok(Gate {
+            name: gate.adapter.adapter.clone(),
+            health: health.map_err(Failed::data)?,
+            every: gate.every,
+            successes: gate.successes,
+            failures: gate.failures,
+        })
+    };
+    prepared.rollout.gates.iter().map(gate).collect()
+}
+
+fn watches(prepared: &Prepared, histories: &PerDimension<History>) -> Vec<LoadWatch> {
+    let minute = Step::from_seconds(60).expect("a minute is a step");
+    let watch = |feed: &crate::pipeline::Feed| {
+        let step = histories.get(&feed.dimension).map_or(minute, |h| h.series.step());
+        let scale = match feed.measure {
+            Measure::Count => 1.0 / step.seconds() as f64,
+            _ => 1.0,
+        };
+        LoadWatch {
+            dimension: feed.dimension.clone(),
+            source: feed.source.clone(),
+            scale,
+            delay: feed.delay,
+            step: step.duration(),
+        }
+    };
+    prepared.feeds.iter().map(watch).collect()
+}
+
+/// What is asked for, frozen: the first event of the journal.
+pub fn created(
+    prepared: &Prepared,
+    histories: &PerDimension<History>,
+    plan: &Plan,
+    deadline: Timestamp,
+) -> Created {
+    let (fleet, rollout) = (&prepared.fleet, &prepared.rollout);
+    let member = |s: &domain::config::FleetServer| Member {
+        name: s.name.clone(),
+        zone: s.zone.clone(),
+        address: s.address.clone(),
+    };
+    let gates = rollout.gates.iter().map(|g| g.timeout).max();
+    let verify = gates.unwrap_or(VERIFY_TIMEOUT);
+    let lead = fleet.offers.iter().map(|o| o.lead.p95).max().unwrap_or_default();
+    let warmup = fleet.durations.warmup;
+    let stale = prepared.feeds.iter().map(|feed| {
+        let step = histories.get(&feed.dimension).map_or(60, |h| h.series.step().seconds());
+        feed.delay.as_secs_f64() + step as f64 * f64::from(feed.stale_after + 1)
+    });
+    Created {
+        format: FORMAT,
+        name: rollout.name.to_string(),
+        spec: prepared.config.clone(),
+        fleet: fleet.name.clone(),
+        target: rollout.target.clone(),
+        servers: fleet.servers.iter().map(member).collect(),
+        deadline,
+        risk: plan.risk.target,
+        policy: Policy {
+            drain_timeout_seconds: fleet.drain.timeout.as_secs_f64(),
+            drain_on_timeout: fleet.drain.on_timeout,
+            update_timeout_seconds: UPDATE_TIMEOUT.as_secs_f64(),
+            verify_timeout_seconds: verify.as_secs_f64(),
+            warmup_seconds: warmup.quantile_seconds(rollout.plan_at.get()),
+            surge_timeout_seconds: lead.as_secs_f64() * SURGE_PATIENCE
+                + verify.as_secs_f64()
+                + warmup.p95.as_secs_f64(),
+            canary_watch_seconds: rollout.canary.watch.as_secs_f64(),
+            stabilisation_seconds: rollout.stabilisation.as_secs_f64(),
+            band_breaches: BAND_BREACHES,
+            stale_after_seconds: stale.fold(60.0, |a, b| if b > a { b } else { a }),
+        },
+    }
+}

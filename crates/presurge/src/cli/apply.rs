@@ -1,0 +1,229 @@
+//! `presurge apply`: shows the plan, asks, does it; goes on with what is open.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use adapters::clock::SystemClock;
+use clap::{Args, ValueEnum};
+use domain::config::Span;
+use domain::name::RolloutId;
+use domain::plan::{PerDimension, Plan, Refused};
+use domain::ports::{Archive, Clock, Journal};
+use rollout::settings::Pace;
+
+use super::store::StoreArgs;
+use super::{Code, Failed, render};
+use crate::apply::audience::Storyteller;
+use crate::apply::keyed::{self, Found};
+use crate::apply::{Applier, still_good, world};
+use crate::documents;
+use crate::pipeline::{History, Made, PlanError, Prepared};
+
+/// Performs a rollout: shows the plan, asks, does it, and goes on with one that is open.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Configuration files; or a plan that `presurge plan --out` wrote, with --config
+    #[arg(required = true, value_name = "FILE|PLAN")]
+    files: Vec<PathBuf>,
+    /// The configuration of a plan that is given as a file
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// Which rollout, when the files describe several
+    #[arg(long, value_name = "NAME")]
+    rollout: Option<String>,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// How far to go: only say what would be done, or do it
+    #[arg(long, value_enum, default_value_t = Mode::Act)]
+    mode: Mode,
+    /// Return with exit code 5 when a pause or a hold lasts longer than this
+    #[arg(long, value_name = "SPAN", default_value = "2h")]
+    patience: Span,
+    /// The seed of the sampled paths
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// From one look at the world to the next
+    #[arg(long, hide = true, default_value = "1s")]
+    tick: Span,
+    /// How long the lease on the rollout lasts
+    #[arg(long, hide = true, default_value = "6s")]
+    lease: Span,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// How far to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Only forecast and record (not supported yet)
+    Observe,
+    /// Plan and say
+    Advise,
+    /// Do it
+    Act,
+}
+
+impl Apply {
+    pub fn run(self) -> Result<Code, Failed> {
+        super::runtime()?.block_on(self.perform())
+    }
+
+    async fn perform(self) -> Result<Code, Failed> {
+        if self.mode == Mode::Observe {
+            let text = "--mode observe is not supported yet; use advise or act";
+            return Err(Failed::usage(text));
+        }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let given = given_plan(&self.files, &self.config)?;
+        let files = if given.is_some() { &self.config } else { &self.files };
+        let documents = documents::load(files, &clock).map_err(Failed::data)?;
+        let name = self.rollout.as_deref().or(given.as_ref().map(|plan| plan.rollout.as_str()));
+        let prepared = Arc::new(Prepared::new(&documents, name, &clock, &[])?);
+        let store = Arc::new(self.store.open()?);
+        let applier = Applier {
+            prepared: prepared.clone(),
+            journal: store.clone() as Arc<dyn Journal>,
+            archive: store as Arc<dyn Archive>,
+            audience: Arc::new(Storyteller::new()),
+            pace: self.pace(),
+            patience: Some(self.patience.duration()),
+            seed: self.seed,
+        };
+        let name = prepared.rollout.name.as_str();
+        match keyed::find(applier.journal.as_ref(), name, &prepared.config).await? {
+            Found::Done(id) => {
+                eprintln!("{id} is done already with this configuration; nothing to do");
+                Ok(Code::Done)
+            }
+            Found::OtherOpen(id) => {
+                let refused = format!(
+                    "{id} is open with another configuration; finish it with that one, or end it: \
+                     `presurge rollout abort {name}`, then `presurge apply` with its configuration"
+                );
+                self.refused_or_aborting(&applier, &id, refused).await
+            }
+            Found::Open(id) => {
+                eprintln!("{id} is open; going on with it");
+                self.resume(&applier, &id).await
+            }
+            Found::New(id) => self.begin(&applier, &id, given).await,
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        let tick = self.tick.duration();
+        let load_every = tick.saturating_mul(5);
+        Pace { tick, lease: self.lease.duration(), load_every, ..Pace::default() }
+    }
+
+    /// An abort must be possible to carry out even though the configuration has changed since.
+    async fn refused_or_aborting(
+        &self,
+        applier: &Applier,
+        id: &RolloutId,
+        refused: String,
+    ) -> Result<Code, Failed> {
+        let state = keyed::state(applier.journal.as_ref(), id).await?;
+        let aborting = state.is_some_and(|(s, _)| s.phase == rollout::state::Phase::Aborting);
+        if !aborting {
+            return Err(Failed::new(Code::Refused, refused));
+        }
+        eprintln!("{id} is being aborted; carrying that out");
+        self.resume(applier, id).await
+    }
+
+    async fn resume(&self, applier: &Applier, id: &RolloutId) -> Result<Code, Failed> {
+        let now = applier.prepared.fleet_here.clock.now();
+        let mut histories: PerDimension<History> = PerDimension::new();
+        for feed in &applier.prepared.feeds {
+            match crate::pipeline::read(feed, now).await {
+                Ok(history) => {
+                    histories.insert(feed.dimension.clone(), history);
+                }
+                Err(error) => {
+                    let text = crate::apply::planner::chain(&error);
+                    eprintln!("warning: {text}; no further server goes out without load");
+                }
+            }
+        }
+        let buys = keyed::state(applier.journal.as_ref(), id)
+            .await?
+            .is_some_and(|(state, _)| !state.orders.is_empty());
+        applier.drive(id, world::world(&applier.prepared, &histories, buys)?).await
+    }
+
+    async fn begin(
+        &self,
+        applier: &Applier,
+        id: &RolloutId,
+        given: Option<Plan>,
+    ) -> Result<Code, Failed> {
+        let prepared = &applier.prepared;
+        let now = prepared.fleet_here.clock.now();
+        let ask = prepared.first(now, self.seed).map_err(|e| super::plan_failed(e))?;
+        let mut made = match prepared.make_plan(ask).await {
+            Ok(made) => made,
+            Err(PlanError::Refused(refused)) => return Err(refusal(refused)),
+            Err(error) => return Err(super::plan_failed(error)),
+        };
+        if let Some(plan) = given {
+            still_good(&plan, prepared, now).map_err(|why| Failed::new(Code::Refused, why))?;
+            made.plan = plan;
+        }
+        for warning in &made.warnings {
+            eprintln!("warning: {warning}");
+        }
+        render::plan::text(&mut std::io::stderr().lock(), prepared, &made.plan, now)?;
+        let world = world::world(prepared, &made.histories, !made.plan.surge.is_empty())?;
+        if self.mode == Mode::Advise {
+            eprintln!("\nadvice only (--mode advise): nothing was done");
+            return Ok(Code::Done);
+        }
+        if !self.yes && !agreed()? {
+            eprintln!("nothing was done");
+            return Ok(Code::Done);
+        }
+        applier.create(id, &made, prepared.fleet_here.clock.now()).await?;
+        applier.drive(id, world).await
+    }
+}
+
+fn refusal(refused: Refused) -> Failed {
+    Failed::new(Code::Refused, refused)
+}
+
+/// A plan, when the one file that is given is one.
+fn given_plan(files: &[PathBuf], config: &[PathBuf]) -> Result<Option<Plan>, Failed> {
+    let [file] = files else { return Ok(None) };
+    if !is_plan(file) {
+        return Ok(None);
+    }
+    if config.is_empty() {
+        let text = "a plan needs the configuration that it was made from: add --config FILE";
+        return Err(Failed::usage(text));
+    }
+    let text = std::fs::read(file).map_err(|e| Failed::data(format!("{}: {e}", file.display())))?;
+    let plan = serde_json::from_slice(&text)
+        .map_err(|e| Failed::data(format!("{}: this is no plan: {e}", file.display())))?;
+    Ok(Some(plan))
+}
+
+fn is_plan(file: &Path) -> bool {
+    let Ok(text) = std::fs::read(file) else { return false };
+    let value: Result<serde_json::Value, _> = serde_json::from_slice(&text);
+    value.is_ok_and(|v| v["kind"] == "Plan")
+}
+
+fn agreed() -> Result<bool, Failed> {
+    if !std::io::stdin().is_terminal() {
+        let text = "there is nobody to ask; say --yes to perform the plan";
+        return Err(Failed::usage(text));
+    }
+    eprint!("\nPerform this plan? Only 'yes' is taken: ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}

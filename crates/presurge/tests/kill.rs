@@ -1,0 +1,83 @@
+//! `kill -9` at random moments of `apply`: it goes on, buys nothing twice, updates nobody twice,
+//! and leaves nothing behind. `PRESURGE_KILLS` sets how many kills (25 unless given).
+
+mod lab;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use lab::{Lab, configuration, has};
+
+/// A small stream of numbers from a seed (SplitMix64, Steele, Lea and Flood 2014).
+struct Moments(u64);
+
+impl Moments {
+    fn next(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % most
+    }
+}
+
+#[test]
+fn killed_at_random_moments_it_always_ends_well() {
+    if !has("haproxy") {
+        return;
+    }
+    let wanted: u32 =
+        std::env::var("PRESURGE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(25);
+    let lab = Lab::new(3, 20);
+    let load = lab.write_history(24.0, 10, 1);
+    let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
+    let mut moments = Moments(20_261_124);
+    let (mut kills, mut rollout) = (0, 1);
+    while kills < wanted {
+        rollout += 1;
+        assert!(rollout < 200, "{kills} kills in {rollout} rollouts: they end too soon to be hit");
+        let (name, version) = (format!("roll-{rollout}"), rollout.to_string());
+        let text = configuration(&lab, &name, &version, &load, "  risk: 0.01\n");
+        let file = lab.write("web.yaml", &text);
+        kills += perform(&lab, file.to_str().unwrap(), &mut moments, wanted - kills);
+        judge(&lab, &name, &version);
+    }
+    eprintln!("{kills} kills in {} rollouts", rollout - 1);
+}
+
+/// Applies until it is done, killing up to `most` times on the way. Returns the number of kills.
+fn perform(lab: &Lab, file: &str, moments: &mut Moments, most: u32) -> u32 {
+    let mut kills = 0;
+    loop {
+        let mut apply = lab
+            .presurge(&["apply", "--yes", "--tick", "200ms", "--lease", "1s", file])
+            .stderr(std::fs::File::options().create(true).append(true).open(lab.path("apply.log")).unwrap())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        if kills < most {
+            std::thread::sleep(Duration::from_millis(100 + moments.next(4_000)));
+            if apply.try_wait().unwrap().is_none() {
+                apply.kill().unwrap();
+                kills += 1;
+            }
+        }
+        let status = apply.wait().unwrap();
+        if status.code().is_some() {
+            let log = std::fs::read_to_string(lab.path("apply.log")).unwrap();
+            assert!(status.success(), "{status}\n{log}");
+            return kills;
+        }
+    }
+}
+
+fn judge(lab: &Lab, name: &str, version: &str) {
+    for backend in &lab.backends {
+        assert_eq!(lab.version_of(backend), version, "{}", backend.name);
+    }
+    let updates = lab.updates(version);
+    assert!(updates.iter().all(|(_, n)| *n == 1), "{name}: updated twice or never: {updates:?}");
+    assert_eq!(lab.surge_processes(), [0; 0], "{name}: orphans");
+    let verified = lab.run(&["audit", "verify", name]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
