@@ -167,10 +167,6 @@ fn load(spec: &FleetSpec, findings: &mut Findings) -> PerDimension<LoadInput> {
         let form = "requests: 850";
         findings.add(Place::spec().key("capacity"), format!("is empty; write for instance {form}"));
     }
-    if capacity.len() > 1 {
-        let instead = "keep the one that binds first";
-        findings.unsupported(Place::spec().key("capacity"), "more than one dimension", instead);
-    }
     for dimension in capacity.keys().filter(|dimension| !spec.load.contains_key(*dimension)) {
         let message = format!("has no source for {dimension}, which spec.capacity names; add it");
         findings.add(place.clone(), message);

@@ -1,0 +1,64 @@
+//! Every place of a document where an adapter may stand.
+
+use domain::config::{
+    AdapterSlot, FleetDocument, GateSpec, LoadSpec, Place, RolloutDocument, ServersSpec,
+};
+
+use crate::registry::Port;
+
+/// A place for an adapter.
+pub(super) struct Slot<'a> {
+    /// Where it is.
+    pub place: Place,
+    /// Which port the adapter implements.
+    pub port: Port,
+    /// What stands there.
+    pub slot: &'a AdapterSlot,
+    /// The fields that may stand beside the adapter's key.
+    pub fields: &'static [&'static str],
+    /// Whether an adapter has to be there.
+    pub required: bool,
+}
+
+fn optional(place: Place, port: Port, slot: &AdapterSlot) -> Slot<'_> {
+    Slot { place, port, slot, fields: &[], required: false }
+}
+
+/// The slots of a fleet. Saturation and signals are refused as a whole elsewhere.
+pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
+    let (spec, here) = (&document.spec, Place::spec());
+    let mut slots = Vec::new();
+    if let ServersSpec::Discovered(slot) = &spec.servers {
+        slots.push(Slot {
+            fields: &["static"],
+            ..optional(here.key("servers"), Port::Servers, slot)
+        });
+    }
+    for (dimension, load) in &spec.load {
+        slots.push(Slot {
+            place: here.key("load").key(dimension),
+            port: Port::Load,
+            slot: &load.adapter,
+            fields: LoadSpec::FIELDS,
+            required: true,
+        });
+    }
+    let surge = here.key("surge").key("provisioner");
+    slots.push(optional(surge, Port::Provisioner, &spec.surge.provisioner.0));
+    slots.push(optional(here.key("traffic"), Port::Traffic, &spec.traffic.0));
+    slots.push(optional(here.key("update"), Port::Updater, &spec.update.0));
+    slots
+}
+
+/// The slots of a rollout. Notification is refused as a whole elsewhere.
+pub(super) fn of_rollout<'a>(document: &'a RolloutDocument) -> Vec<Slot<'a>> {
+    let place = Place::spec().key("gates");
+    let slot = |(index, gate): (usize, &'a GateSpec)| Slot {
+        place: place.index(index),
+        port: Port::Health,
+        slot: &gate.adapter,
+        fields: GateSpec::FIELDS,
+        required: true,
+    };
+    document.spec.gates.iter().enumerate().map(slot).collect()
+}
