@@ -3,7 +3,9 @@
 use std::pin::pin;
 use std::task::Poll;
 
+pub mod archive;
 pub mod health;
+pub mod journal;
 pub mod load;
 pub mod provisioner;
 pub mod traffic;

@@ -1,0 +1,149 @@
+//! A database file and the one thread that works on it.
+
+use std::path::Path;
+use std::thread;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{StoreError, shown};
+use crate::file::File;
+use crate::schema;
+
+/// The most calls that wait for the thread; more wait for a place in the queue.
+const QUEUE: usize = 256;
+
+type Job = Box<dyn FnOnce(&mut Session) + Send>;
+
+/// A store in one SQLite file. Cloned handles share one connection; handles from separate
+/// [`Sqlite::open`] calls, in this or another process, share the file.
+///
+/// One thread does all work on the connection, so that no call keeps an async runtime waiting
+/// for a disk. A call that is dropped half-way may still take effect.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    file: String,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Sqlite {
+    /// Opens the store at `path`, and makes it if nothing is there. Its folder must exist.
+    ///
+    /// A file that can only be read is opened for reading; calls that write then say so.
+    ///
+    /// # Errors
+    /// When the folder is missing, the file is no database or that of another program, was
+    /// written by a newer build, or stays locked by another process.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let name = shown(path);
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                return Err(StoreError::NoFolder { file: name });
+            }
+            _ => {}
+        }
+        // No URI: a path is a path, whatever characters it has.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|source| StoreError::of(&name, source))?;
+        Self::on(connection, File::opened(path)?)
+    }
+
+    /// An empty store in memory, gone with its last handle.
+    ///
+    /// # Errors
+    /// When SQLite has no memory.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let file = File::memory();
+        let connection =
+            Connection::open_in_memory().map_err(|source| StoreError::of(&file.name, source))?;
+        Self::on(connection, file)
+    }
+
+    /// The file of this store, as messages name it.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    pub(crate) fn on(mut connection: Connection, file: File) -> Result<Self, StoreError> {
+        schema::prepare(&mut connection, &file.name)?;
+        let name = file.name.clone();
+        let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+        let mut session = Session { connection, file };
+        thread::Builder::new()
+            .name("store".into())
+            .spawn(move || {
+                while let Some(job) = queue.blocking_recv() {
+                    job(&mut session);
+                }
+            })
+            .map_err(|source| StoreError::Io { file: name.clone(), source })?;
+        Ok(Self { file: name, jobs })
+    }
+
+    /// Does `work` on the thread of the store.
+    pub(crate) async fn run<T, E>(
+        &self,
+        work: impl FnOnce(&mut Session) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |session| {
+            // The caller may be gone; the work is done all the same.
+            let _ = answer.send(work(session));
+        });
+        let closed = || StoreError::Closed { file: self.file.clone() };
+        self.jobs.send(job).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+/// The connection, as the thread of the store sees it.
+pub(crate) struct Session {
+    connection: Connection,
+    file: File,
+}
+
+impl Session {
+    /// A stored row that makes no sense.
+    pub(crate) fn damaged(&self, what: String) -> StoreError {
+        StoreError::Damaged { file: self.file.name.clone(), what }
+    }
+
+    /// Reads in one snapshot.
+    pub(crate) fn read<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.file.still_there()?;
+        let failed = |source| StoreError::of(&self.file.name, source);
+        let transaction = self.connection.transaction().map_err(failed)?;
+        work(&transaction).map_err(failed)
+    }
+
+    /// Writes in one transaction, which is durable when this returns. An error of `work` undoes
+    /// it all.
+    pub(crate) fn write<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.file.still_there()?;
+        let name = self.file.name.clone();
+        let failed = |source| StoreError::of(&name, source);
+        // Immediate: a writer waits for its turn at once instead of failing half-way.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let value = work(&transaction, &name)?;
+        transaction.commit().map_err(failed)?;
+        self.file.holds_a_write()?;
+        Ok(value)
+    }
+}
