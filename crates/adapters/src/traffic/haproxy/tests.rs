@@ -177,16 +177,33 @@ fn a_configuration_that_cannot_work_is_refused() {
     }
 }
 
-fn state(status: &str, check_status: &str, admin: u64, weight: u32) -> (BackendState, bool) {
+/// A server as HAProxy tells of it; `weights` are the set one and the full one.
+fn told(status: &str, check_status: &str, admin: u64, weights: &str) -> Server {
     let text = format!(
         "1\n# srv_name srv_admin_state srv_uweight srv_iweight srv_check_state\n\
-         web-1 {admin} {weight} 100 6\n\n\
+         web-1 {admin} {weights} 6\n\n\
          # pxname,svname,qcur,scur,status,type,check_status,addr,last_chk\n\
          be,web-1,0,0,{status},2,{check_status},127.0.0.1:1,\"a, b\"\n\n"
     );
     let table = Table::parse(&text, "be").unwrap();
-    let server = table.find(&ServerName::new("web-1").unwrap()).unwrap();
+    table.find(&ServerName::new("web-1").unwrap()).unwrap().clone()
+}
+
+fn state(status: &str, check_status: &str, admin: u64, weight: u32) -> (BackendState, bool) {
+    let server = told(status, check_status, admin, &format!("{weight} 100"));
     (server.state(), server.serves())
+}
+
+#[test]
+fn a_weight_is_a_share_of_the_full_one_and_never_nothing() {
+    let weights = |full: u32| {
+        let server = told("UP", "L7OK", 0, &format!("{full} {full}"));
+        [1, 50, 100].map(|percent| server.weight_at(percent))
+    };
+    assert_eq!(weights(100), [Some(1), Some(50), Some(100)]);
+    assert_eq!(weights(256), [Some(3), Some(128), Some(256)]);
+    assert_eq!(weights(1), [Some(1), Some(1), Some(1)]);
+    assert_eq!(weights(0), [None, None, None]);
 }
 
 #[test]
