@@ -1,9 +1,152 @@
 //! Plans of rollouts: which servers go out when, what surge is bought for it, what it costs, and
-//! how likely it lacks capacity at any moment.
+//! how likely the fleet lacks capacity at any moment.
+//!
+//! [`plan`] searches every start in the allowed windows and every number of batches for the
+//! least cost, then the earliest finish, such that at most the allowed share of sampled load
+//! paths meets attributable overload: a step in which min(load, capacity of the whole healthy
+//! fleet) exceeds the capacity in service. The risk that the plan states is then measured on
+//! other paths. [`check`] finds what is wrong with any plan, wherever it came from, and
+//! [`Ledger`] is the one account of capacity over time that everything else reads.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number that a seed does not fix.
 
+mod assess;
+mod check;
+mod checked;
+mod compose;
+mod deficit;
+mod demand;
+mod draw;
+mod layout;
+mod ledger;
+mod odds;
+mod problem;
+mod purchase;
+mod refuse;
+mod rejected;
 mod request;
+mod search;
+mod settings;
+mod timeline;
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use domain::plan::{Plan, Refused};
+
+pub use check::{Finding, Rule, check};
+pub use checked::BadRequest;
+pub use ledger::{Ledger, Outage, Supply, Unknown, share_out};
 pub use request::{
     Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Request,
     Schedule, Server, Survive, paths_for,
 };
+
+use layout::{Layout, sizes, spread_order};
+use problem::Fleet;
+use search::Problem;
+use settings::CHOOSING_CONFIDENCE;
+
+/// The cheapest plan, and among equally cheap ones the one that finishes first; sealed with its
+/// digest.
+///
+/// The purchase covers the deficit of all but so many paths that the one-sided 99.5 % bound on
+/// the share of the rest lies at or under the risk, by the planned times and by times drawn from
+/// the durations. While it chooses, a server counts as out until it is back; the stated risk
+/// counts its warm-up.
+///
+/// # Errors
+/// [`Refused`] names the constraint that binds, the moment, the dimension and the numbers, and
+/// what would fit if one constraint gave way. A request that [`Request::check`] does not pass is
+/// refused with the bad field as its binding.
+pub fn plan(request: &Request) -> Result<Plan, Refused> {
+    request.check()?;
+    refused_at_once(request)?;
+    let fleet = Fleet::new(&request.facts, request.choosing.keys());
+    let layouts = layouts(request, &fleet)?;
+    let hits = allowed_hits(request, request.risk.get()).ok_or_else(|| too_few_paths(request))?;
+    let problem = Problem::new(request, &fleet, &layouts, request.facts.deadline);
+    let limits = problem.limits(hits);
+    match problem.search(&limits) {
+        Some(choice) => Ok(compose::compose(&problem, &choice, hits)),
+        None => Err(refuse::refuse(&problem, &limits)),
+    }
+}
+
+/// How many paths may lack capacity.
+pub(crate) fn allowed_hits(request: &Request, risk: f64) -> Option<f64> {
+    let paths = request.choosing.values().next()?.count();
+    odds::most_hits(risk, paths, CHOOSING_CONFIDENCE)
+}
+
+fn refused(binding: &str, detail: String) -> Refused {
+    Refused { binding: binding.into(), detail, would_fit: Vec::new() }
+}
+
+fn too_few_paths(request: &Request) -> Refused {
+    let paths = request.choosing.values().next().map_or(0, |p| p.count());
+    let least = odds::least_trials(request.risk.get(), CHOOSING_CONFIDENCE);
+    let detail = format!(
+        "{paths} sampled paths cannot show a risk of {}; at least {least} can, {} are advised",
+        request.risk.get(),
+        paths_for(request.risk)
+    );
+    refused("paths", detail)
+}
+
+/// What no search has to find out.
+fn refused_at_once(request: &Request) -> Result<(), Refused> {
+    if request.survive != Survive::default() {
+        let detail = "surviving the loss of servers or zones is not supported yet; use 0".into();
+        return Err(refused("survive", detail));
+    }
+    let resolution = 1.0 / (f64::from(request.comparable_windows) + 1.0);
+    let risk = request.risk.get();
+    if request.strict_risk && risk < resolution {
+        let detail = format!(
+            "a risk of {risk} is below {resolution:.4}, the least that {} comparable windows of \
+             history can show; give a longer history, a higher risk, or strictRisk: false",
+            request.comparable_windows
+        );
+        return Err(refused("strictRisk", detail));
+    }
+    let facts = &request.facts;
+    if facts.deadline <= request.now {
+        let detail = format!("{} is not after the present moment {}", facts.deadline, request.now);
+        return Err(refused("deadline", detail));
+    }
+    Ok(())
+}
+
+fn layouts(request: &Request, fleet: &Fleet<'_>) -> Result<Vec<Layout>, Refused> {
+    let facts = &request.facts;
+    let most = fleet.may_be_out();
+    let watch = match request.canary {
+        Canary::Passed => 0,
+        _ => request.canary_watch.as_secs().cast_signed(),
+    };
+    if most == 0 {
+        let unhealthy = facts.servers.iter().filter(|s| !s.healthy).count();
+        let detail = format!(
+            "at most {} servers may be unavailable, and {unhealthy} are unhealthy already; no \
+             server can go out",
+            facts.max_unavailable
+        );
+        return Err(refused("maxUnavailable", detail));
+    }
+    if let Some(batches) = &request.schedule.batches {
+        let largest = batches.iter().map(Vec::len).max().unwrap_or(0);
+        if largest > most {
+            let detail = format!("a given batch has {largest} servers, at most {most} may go out");
+            return Err(refused("maxUnavailable", detail));
+        }
+        let places: BTreeMap<_, _> =
+            facts.servers.iter().enumerate().map(|(i, s)| (&s.name, i)).collect();
+        let order = batches.iter().flatten().filter_map(|name| places.get(name).copied()).collect();
+        let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
+        return Ok(vec![Layout::place(fleet, &Rc::new(order), &sizes, watch)]);
+    }
+    let order = Rc::new(spread_order(facts));
+    let sizes = sizes(order.len(), most, request.canary);
+    Ok(sizes.iter().map(|sizes| Layout::place(fleet, &order, sizes, watch)).collect())
+}

@@ -236,3 +236,31 @@ pub struct Survive {
 pub fn paths_for(risk: Probability) -> usize {
     ((20.0 / risk.get()).ceil() as usize).clamp(400, 1_000_000)
 }
+
+impl Durations {
+    /// Whether every server takes the same time.
+    pub fn are_certain(&self) -> bool {
+        [self.drain, self.work, self.warmup].into_iter().all(Spread::is_certain)
+    }
+}
+
+impl Facts {
+    /// The offer of that name.
+    pub fn offer(&self, name: &OfferName) -> Option<&Offer> {
+        self.offers.iter().find(|o| o.name == *name)
+    }
+
+    /// How many instances of that offer are held.
+    pub fn held_of(&self, name: &OfferName) -> u32 {
+        self.held.iter().filter(|h| h.offer == *name).map(|h| h.count).sum()
+    }
+
+    /// What the held surge costs for so many seconds from now.
+    pub(crate) fn kept_cost(&self, seconds: f64) -> f64 {
+        let per_hour = |held: &Held| {
+            let price = self.offer(&held.offer).map_or(0.0, |o| o.price_per_hour);
+            f64::from(held.count) * price
+        };
+        self.held.iter().map(per_hour).sum::<f64>() * seconds / 3600.0
+    }
+}

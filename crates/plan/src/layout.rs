@@ -1,0 +1,203 @@
+//! How the pending servers are cut into batches, and where each batch lies in time.
+
+use std::rc::Rc;
+
+use domain::name::Zone;
+
+use crate::problem::Fleet;
+use crate::request::{Canary, Durations, Facts};
+use crate::settings::CANARY_ONE_IN;
+
+/// The lengths of one batch in whole seconds, rounded up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// From the start of the drain to the start of the warm-up.
+    pub(crate) warm: i64,
+    /// From the start of the drain to full load.
+    pub(crate) back: i64,
+}
+
+/// The planned lengths of a batch of `servers`: each part stands at the quantile `planAt` of the
+/// slowest of them (the level `planAt^(1/n)` of one).
+pub(crate) fn lengths(facts: &Facts, servers: usize) -> Lengths {
+    let level = facts.plan_at.get().powf(1.0 / servers as f64);
+    let Durations { drain, work, warmup, .. } = facts.durations;
+    let out = drain.quantile_seconds(level) + work.quantile_seconds(level);
+    let whole = |seconds: f64| (seconds - 1e-6).ceil() as i64;
+    Lengths { warm: whole(out), back: whole(out + warmup.quantile_seconds(level)) }
+}
+
+/// One batch of a layout.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    /// Where its servers stand in the order of the layout.
+    pub(crate) first: usize,
+    /// How many servers it has.
+    pub(crate) size: usize,
+    /// When it goes out, in steps after the start.
+    pub(crate) offset: usize,
+    /// Steps in which any of it is not fully back.
+    pub(crate) covers: usize,
+    /// How long its parts take.
+    pub(crate) lengths: Lengths,
+    /// Capacity that it takes out, per dimension, before `balance`.
+    pub(crate) loss: Vec<f64>,
+}
+
+/// Steps in a row over which the same capacity is out.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Phase {
+    /// First step after the start.
+    pub(crate) from: usize,
+    /// The step after the last.
+    pub(crate) to: usize,
+    /// Capacity that is out, per dimension, before `balance`.
+    pub(crate) loss: Vec<f64>,
+}
+
+/// Batches placed in time, relative to a start that is still open.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// Indices of servers; the batches are runs of it.
+    pub(crate) order: Rc<Vec<usize>>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) phases: Vec<Phase>,
+    /// Seconds from the start until the last batch is back.
+    pub(crate) finish: i64,
+    /// The size of the largest batch.
+    pub(crate) largest: usize,
+    /// Seconds of the watch between the first batch and the second.
+    pub(crate) watch: i64,
+}
+
+impl Layout {
+    /// Batches of these sizes, taken from `order` one after the other. The second one waits `watch` seconds
+    /// after the first.
+    pub(crate) fn place(
+        fleet: &Fleet,
+        order: &Rc<Vec<usize>>,
+        sizes: &[usize],
+        watch: i64,
+    ) -> Self {
+        let step = fleet.facts.step.seconds();
+        let ceil = |seconds: i64| usize::try_from((seconds + step - 1) / step).unwrap_or(0);
+        let mut slots: Vec<Slot> = Vec::with_capacity(sizes.len());
+        let (mut first, mut offset, mut known) = (0, 0, None);
+        for (index, &size) in sizes.iter().enumerate() {
+            let lengths = match known {
+                Some((same, lengths)) if same == size => lengths,
+                _ => lengths(fleet.facts, size),
+            };
+            known = Some((size, lengths));
+            let covers = ceil(lengths.back);
+            let loss = fleet.loss(&order[first..first + size]);
+            slots.push(Slot { first, size, offset, covers, lengths, loss });
+            let pause = if index == 0 { watch } else { 0 };
+            first += size;
+            offset += ceil(lengths.back + pause);
+        }
+        let finish = slots.last().map_or(0, |s| s.offset as i64 * step + s.lengths.back);
+        let phases = phases(&slots);
+        let largest = sizes.iter().copied().max().unwrap_or(0);
+        Self { order: Rc::clone(order), slots, phases, finish, largest, watch }
+    }
+
+    /// The servers of a batch.
+    pub(crate) fn members(&self, slot: &Slot) -> &[usize] {
+        &self.order[slot.first..slot.first + slot.size]
+    }
+}
+
+/// Neighbours that touch and take out the same, joined.
+fn phases(slots: &[Slot]) -> Vec<Phase> {
+    let mut phases: Vec<Phase> = Vec::new();
+    for slot in slots.iter().filter(|s| s.covers > 0) {
+        let to = slot.offset + slot.covers;
+        match phases.last_mut() {
+            Some(last) if last.to == slot.offset && last.loss == slot.loss => last.to = to,
+            _ => phases.push(Phase { from: slot.offset, to, loss: slot.loss.clone() }),
+        }
+    }
+    phases
+}
+
+/// The pending servers in an order of which every run is spread over the zones as the whole is.
+pub(crate) fn spread_order(facts: &Facts) -> Vec<usize> {
+    let pending: Vec<usize> =
+        (0..facts.servers.len()).filter(|i| facts.servers[*i].pending).collect();
+    let zone = |index: &usize| facts.servers[*index].zone.as_ref();
+    let mut sizes: std::collections::BTreeMap<Option<&Zone>, usize> = Default::default();
+    for index in &pending {
+        *sizes.entry(zone(index)).or_default() += 1;
+    }
+    let mut seen: std::collections::BTreeMap<Option<&Zone>, usize> = Default::default();
+    let mut placed: Vec<(f64, usize)> = pending
+        .iter()
+        .map(|index| {
+            let nth = seen.entry(zone(index)).or_default();
+            *nth += 1;
+            ((*nth as f64 - 0.5) / sizes[&zone(index)] as f64, *index)
+        })
+        .collect();
+    placed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    placed.into_iter().map(|(_, index)| index).collect()
+}
+
+/// Every list of batch sizes that is worth a look: a canary, then batches that differ by at most
+/// one server, for each number of batches that some size up to `largest` leads to. Rising in the
+/// number of batches.
+pub(crate) fn sizes(pending: usize, largest: usize, canary: Canary) -> Vec<Vec<usize>> {
+    let canary = match canary {
+        Canary::Passed => 0,
+        Canary::Auto => (pending / CANARY_ONE_IN).clamp(1, largest),
+        Canary::Size(size) => (size as usize).clamp(1, largest),
+    };
+    let canary = canary.clamp(0, pending);
+    let rest = pending - canary;
+    let head = |tail: Vec<usize>| {
+        let canary = if canary > 0 { vec![canary] } else { vec![] };
+        canary.into_iter().chain(tail).collect()
+    };
+    if rest == 0 {
+        return vec![head(vec![])];
+    }
+    let mut lists: Vec<Vec<usize>> = Vec::new();
+    let mut before = 0;
+    for size in (1..=largest.clamp(1, rest)).rev() {
+        let batches = rest.div_ceil(size);
+        if batches == before {
+            continue;
+        }
+        before = batches;
+        let (small, extra) = (rest / batches, rest % batches);
+        lists.push(head((0..batches).map(|i| small + usize::from(i < extra)).collect()));
+    }
+    lists
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_balanced_and_complete() {
+        for pending in 1..60 {
+            for largest in 1..=pending {
+                for canary in [Canary::Auto, Canary::Passed, Canary::Size(3)] {
+                    let lists = sizes(pending, largest, canary);
+                    assert!(!lists.is_empty());
+                    for list in &lists {
+                        assert_eq!(list.iter().sum::<usize>(), pending);
+                        assert!(list.iter().all(|s| (1..=largest).contains(s)), "{list:?}");
+                        let bulk = if canary == Canary::Passed { &list[..] } else { &list[1..] };
+                        let (low, high) = (bulk.iter().min(), bulk.iter().max());
+                        assert!(high.unwrap_or(&0) - low.unwrap_or(&0) <= 1);
+                    }
+                    assert!(lists.windows(2).all(|w| w[0].len() < w[1].len()));
+                }
+            }
+        }
+        assert_eq!(sizes(20, 10, Canary::Auto)[0], [1, 10, 9]);
+        assert_eq!(sizes(1, 1, Canary::Auto), [[1]]);
+    }
+}

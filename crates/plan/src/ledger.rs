@@ -1,0 +1,231 @@
+//! The capacity ledger: what is in service when. Timeline, risk, check and pictures read it.
+
+use domain::name::{Dimension, OfferName, ServerName};
+use domain::plan::{PerDimension, Plan};
+use jiff::Timestamp;
+
+use crate::layout::lengths;
+use crate::problem::{Fleet, counts};
+use crate::request::Facts;
+
+/// The share of its capacity that a server lacks at `at`, once it is out: all until its warm-up
+/// starts at `warm`, then `1 − warmup_from` falling linearly to nothing at `back`. Any unit of
+/// time.
+pub fn share_out(at: f64, warm: f64, back: f64, warmup_from: f64) -> f64 {
+    if at >= back {
+        return 0.0;
+    }
+    if at < warm {
+        return 1.0;
+    }
+    (1.0 - warmup_from) * (back - at) / (back - warm)
+}
+
+/// Servers that are out together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outage {
+    /// The index of the batch.
+    pub batch: u32,
+    /// How many healthy servers it takes out.
+    pub servers: u32,
+    /// What they carry together when in service, per dimension of the ledger, after `balance`.
+    pub capacity: Vec<f64>,
+    /// They carry nothing from here on.
+    pub out_at: Timestamp,
+    /// Their warm-up starts.
+    pub warm_at: Timestamp,
+    /// They carry everything again.
+    pub back_at: Timestamp,
+}
+
+/// Surge that carries load for a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Supply {
+    /// From which offer.
+    pub offer: OfferName,
+    /// How many instances.
+    pub count: u32,
+    /// What they carry together, per dimension of the ledger, after `balance`.
+    pub capacity: Vec<f64>,
+    /// They carry load from here on.
+    pub ready_at: Timestamp,
+    /// Until here.
+    pub release_at: Timestamp,
+}
+
+/// Capacity in service over time, by the planned times of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ledger {
+    /// The dimensions; every list per dimension follows this order.
+    pub dimensions: Vec<Dimension>,
+    /// Capacity of all healthy servers, after `balance`.
+    pub full: Vec<f64>,
+    /// How many servers are healthy.
+    pub healthy: u32,
+    /// Capacity that is there for nothing.
+    pub spare: Vec<f64>,
+    /// What is taken out, in the order of the plan.
+    pub outages: Vec<Outage>,
+    /// Surge that is held, then surge that is bought.
+    pub supplies: Vec<Supply>,
+    warmup_from: f64,
+}
+
+/// A plan that names what the facts do not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// A server.
+    #[error("batch {batch}: there is no server {server} in the fleet")]
+    Server {
+        /// The index of the batch.
+        batch: u32,
+        /// The server.
+        server: ServerName,
+    },
+    /// An offer.
+    #[error("there is no offer {0}")]
+    Offer(OfferName),
+}
+
+impl Ledger {
+    /// The ledger of a plan. Its dimensions are those of the plan's timeline.
+    ///
+    /// # Errors
+    /// The plan names a server or an offer that the facts do not know.
+    pub fn of(plan: &Plan, facts: &Facts) -> Result<Self, Unknown> {
+        let dimensions: Vec<Dimension> =
+            plan.timeline.first().map(|e| e.load.keys().cloned().collect()).unwrap_or_default();
+        Self::with(plan, facts, &dimensions)
+    }
+
+    pub(crate) fn with(
+        plan: &Plan,
+        facts: &Facts,
+        dimensions: &[Dimension],
+    ) -> Result<Self, Unknown> {
+        let fleet = Fleet::new(facts, dimensions);
+        let healthy = facts.servers.iter().filter(|s| s.healthy).count();
+        let nothing = vec![0.0; dimensions.len()];
+        Ok(Self {
+            dimensions: dimensions.to_vec(),
+            full: fleet.full.clone(),
+            healthy: u32::try_from(healthy).unwrap_or(u32::MAX),
+            spare: dimensions
+                .iter()
+                .zip(nothing)
+                .map(|(d, none)| facts.spare.get(d).copied().unwrap_or(none))
+                .collect(),
+            outages: outages(plan, &fleet)?,
+            supplies: supplies(plan, &fleet)?,
+            warmup_from: facts.durations.warmup_from,
+        })
+    }
+
+    /// Capacity in service at `at`, per dimension of the ledger.
+    pub fn capacity_at(&self, at: Timestamp) -> Vec<f64> {
+        let mut sum: Vec<f64> = self.full.iter().zip(&self.spare).map(|(f, s)| f + s).collect();
+        for outage in self.outages.iter().filter(|o| o.out_at <= at && at < o.back_at) {
+            let seconds = |t: Timestamp| t.as_millisecond() as f64 / 1000.0;
+            let (warm, back) = (seconds(outage.warm_at), seconds(outage.back_at));
+            let share = share_out(seconds(at), warm, back, self.warmup_from);
+            for (sum, capacity) in sum.iter_mut().zip(&outage.capacity) {
+                *sum -= capacity * share;
+            }
+        }
+        for supply in self.supplies.iter().filter(|s| s.ready_at <= at && at < s.release_at) {
+            for (sum, capacity) in sum.iter_mut().zip(&supply.capacity) {
+                *sum += capacity;
+            }
+        }
+        sum
+    }
+
+    /// The least capacity in `[from, to)`. Capacity only falls where a batch goes out or surge
+    /// is released, and rises in between, so that it is least at `from` or at one of these.
+    pub fn least(&self, from: Timestamp, to: Timestamp) -> PerDimension<f64> {
+        let falls = self.outages.iter().map(|o| o.out_at);
+        let falls = falls.chain(self.supplies.iter().map(|s| s.release_at));
+        let inside = falls.filter(|at| from < *at && *at < to);
+        let mut least = self.capacity_at(from);
+        for at in inside {
+            for (low, here) in least.iter_mut().zip(self.capacity_at(at)) {
+                *low = if here < *low { here } else { *low };
+            }
+        }
+        self.dimensions.iter().cloned().zip(least).collect()
+    }
+
+    /// The fewest servers of the fleet that carry full load at any moment of `[from, to)`.
+    pub fn in_service(&self, from: Timestamp, to: Timestamp) -> u32 {
+        let touching = || self.outages.iter().filter(move |o| o.out_at < to && from < o.back_at);
+        let out_at = |at: Timestamp| {
+            touching().filter(|o| o.out_at <= at && at < o.back_at).map(|o| o.servers).sum::<u32>()
+        };
+        let moments = touching().map(|o| o.out_at.max(from));
+        self.healthy.saturating_sub(moments.map(out_at).max().unwrap_or(0))
+    }
+
+    /// Surge instances that carry load in all of `[from, to)`.
+    pub fn surge(&self, from: Timestamp, to: Timestamp) -> u32 {
+        let whole = self.supplies.iter().filter(|s| s.ready_at <= from && to <= s.release_at);
+        whole.map(|s| s.count).sum()
+    }
+
+    /// Every moment at which capacity changes, rising, each once. While a batch warms up,
+    /// capacity rises between them as well.
+    pub fn moments(&self) -> Vec<Timestamp> {
+        let outages = self.outages.iter().flat_map(|o| [o.out_at, o.warm_at, o.back_at]);
+        let supplies = self.supplies.iter().flat_map(|s| [s.ready_at, s.release_at]);
+        let mut moments: Vec<Timestamp> = outages.chain(supplies).collect();
+        moments.sort_unstable();
+        moments.dedup();
+        moments
+    }
+
+    /// Whether a batch warms up at some moment of `[from, to)`.
+    pub fn warms(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.outages.iter().any(|o| o.warm_at < to && from < o.back_at)
+    }
+}
+
+fn outages(plan: &Plan, fleet: &Fleet<'_>) -> Result<Vec<Outage>, Unknown> {
+    let facts = fleet.facts;
+    let places: std::collections::BTreeMap<&ServerName, usize> =
+        facts.servers.iter().enumerate().map(|(i, s)| (&s.name, i)).collect();
+    let mut list = Vec::with_capacity(plan.batches.len());
+    for batch in &plan.batches {
+        let place = |server: &ServerName| {
+            let unknown = || Unknown::Server { batch: batch.index, server: server.clone() };
+            places.get(server).copied().ok_or_else(unknown)
+        };
+        let members: Vec<usize> = batch.servers.iter().map(place).collect::<Result<_, _>>()?;
+        let healthy = members.iter().filter(|i| facts.servers[**i].healthy).count();
+        let lengths = lengths(facts, members.len().clamp(1, usize::MAX));
+        let warmup = std::time::Duration::from_secs((lengths.back - lengths.warm).unsigned_abs());
+        let capacity = fleet.loss(&members).iter().map(|c| c * facts.balance).collect();
+        list.push(Outage {
+            batch: batch.index,
+            servers: u32::try_from(healthy).unwrap_or(u32::MAX),
+            capacity,
+            out_at: batch.out_at,
+            warm_at: batch.back_at.checked_sub(warmup).unwrap_or(batch.out_at).max(batch.out_at),
+            back_at: batch.back_at,
+        });
+    }
+    Ok(list)
+}
+
+fn supplies(plan: &Plan, fleet: &Fleet<'_>) -> Result<Vec<Supply>, Unknown> {
+    let supply = |name: &OfferName, count: u32, ready_at, release_at| {
+        let offer = fleet.facts.offer(name).ok_or_else(|| Unknown::Offer(name.clone()))?;
+        let capacity = fleet.unit(offer).iter().map(|c| c * f64::from(count)).collect();
+        Ok(Supply { offer: name.clone(), count, capacity, ready_at, release_at })
+    };
+    let first = plan.batches.first().map_or(plan.start_at, |b| b.out_at);
+    let held = fleet.facts.held.iter().filter(|h| counts(h, first, plan.finish_at)).map(|h| {
+        let end = h.ends_at.map_or(plan.stabilised_at, |end| end.min(plan.stabilised_at));
+        supply(&h.offer, h.count, h.ready_at, end)
+    });
+    let bought = plan.surge.iter().map(|p| supply(&p.offer, p.count, p.ready_at, p.release_at));
+    held.chain(bought).collect()
+}

@@ -1,0 +1,121 @@
+//! Why not otherwise: the alternatives to a choice, each with its reason in numbers.
+
+use domain::plan::Rejected;
+
+use crate::layout::Layout;
+use crate::search::{Choice, Problem};
+use crate::settings::REJECTED_AT_MOST;
+
+/// A shortage in words: the moment, the dimension and the numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shortage {
+    pub(crate) text: String,
+    /// The deficit in shares of the whole fleet's capacity.
+    pub(crate) share: f64,
+}
+
+/// The binding moment of a start with nothing bought: on the path that must still be covered
+/// when `hits` paths may lack capacity, the step and dimension with the largest deficit.
+pub(crate) fn shortage(
+    problem: &Problem<'_>,
+    layout: &Layout,
+    start: usize,
+    hits: f64,
+) -> Option<Shortage> {
+    let fleet = problem.fleet;
+    let deficits = problem.deficits(layout, start);
+    let rank = hits.floor() as usize;
+    let worst = |(dimension, of): (usize, &Vec<f64>)| {
+        let mut paths: Vec<usize> = (0..of.len()).collect();
+        let rank = rank.clamp(0, paths.len() - 1);
+        let (_, path, _) = paths.select_nth_unstable_by(rank, |a, b| of[*b].total_cmp(&of[*a]));
+        (of[*path] / fleet.full[dimension], dimension, *path)
+    };
+    let (share, dimension, path) =
+        deficits.of.iter().enumerate().map(worst).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let demand = &problem.choosing[dimension];
+    let finish = problem.grid.at(start) + std::time::Duration::from_secs(layout.finish as u64);
+    let besides = fleet.besides(problem.grid.at(start), finish)[dimension];
+    let full = fleet.full[dimension];
+    let moment = |phase: &crate::layout::Phase| {
+        let left = full - phase.loss[dimension] * fleet.facts.balance + besides;
+        let steps = start + phase.from..start + phase.to;
+        let at = steps
+            .map(|s| (demand.row(s)[path], s))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        at.map(|(load, step)| (load - left, load, left, step))
+    };
+    let moments = layout.phases.iter().filter_map(moment);
+    let (lacks, load, left, step) = moments.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let sure = 1.0 - hits / demand.paths() as f64;
+    let text = format!(
+        "at {} {} reaches {load:.1} (with {:.1} % certainty, margin included) and {left:.1} are \
+         in service without more surge, {lacks:.1} too few",
+        problem.grid.at(step),
+        fleet.dimensions[dimension],
+        sure * 100.0,
+    );
+    Some(Shortage { text, share })
+}
+
+/// The most telling alternatives: the same batches at once, other batch sizes at the same start.
+pub(crate) fn rejected(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec<Rejected> {
+    let mut looked: Vec<(usize, usize)> = Vec::new();
+    let mut list = Vec::new();
+    let soonest = |layout: usize| problem.soonest(&problem.layouts[layout]);
+    let fewest = 0;
+    let mut candidates: Vec<(usize, Option<usize>)> =
+        vec![(choice.layout, soonest(choice.layout)), (fewest, soonest(fewest))];
+    let step = problem.layouts.len().div_ceil(REJECTED_AT_MOST - 3);
+    let near = [choice.layout.saturating_sub(1), choice.layout + 1];
+    let others = near.into_iter().chain((0..problem.layouts.len()).step_by(step.max(1)));
+    candidates.extend(others.map(|layout| (layout, Some(choice.start))));
+    for (layout, start) in candidates {
+        let (Some(start), true) = (start, layout < problem.layouts.len()) else { continue };
+        let same = (layout, start) == (choice.layout, choice.start);
+        if same || looked.contains(&(layout, start)) || list.len() >= REJECTED_AT_MOST {
+            continue;
+        }
+        looked.push((layout, start));
+        let Some(reason) = reason(problem, choice, layout, start, hits) else { continue };
+        let batch = u32::try_from(problem.layouts[layout].largest).unwrap_or(u32::MAX);
+        list.push(Rejected { start_at: problem.grid.at(start), batch, reason });
+    }
+    list
+}
+
+/// Why `layout` at `start` is not better; `None` if it is as good.
+fn reason(
+    problem: &Problem<'_>,
+    choice: &Choice,
+    index: usize,
+    start: usize,
+    hits: f64,
+) -> Option<String> {
+    let layout = &problem.layouts[index];
+    let finish = |index: usize, start: usize| {
+        let length = problem.layouts[index].finish.unsigned_abs();
+        problem.grid.at(start) + std::time::Duration::from_secs(length)
+    };
+    if !problem.starts(layout).iter().any(|(first, last)| (*first..=*last).contains(&start)) {
+        return Some(format!(
+            "it would end at {}, outside the window or after the deadline",
+            finish(index, start)
+        ));
+    }
+    let limits = problem.limits(hits);
+    let (here, chosen) = (finish(index, start), finish(choice.layout, choice.start));
+    let currency = &problem.fleet.facts.currency;
+    match problem.quote(index, start, &limits) {
+        Some(quote) if quote.cost > choice.quote.cost => Some(format!(
+            "it needs {} surge and costs {:.2} {currency} instead of {:.2}",
+            quote.count, quote.cost, choice.quote.cost
+        )),
+        Some(_) if here > chosen => Some(format!("it ends at {here}, later than {chosen}")),
+        Some(_) => None,
+        None => {
+            let lacks = shortage(problem, layout, start, hits).map(|s| s.text);
+            Some(format!("no allowed surge covers it: {}", lacks.unwrap_or_default()))
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The search: least cost, then earliest finish, over every start and every number of batches.
+//!
+//! Best-first branch and bound, exact. A node is a layout with an interval of starts. Its bound
+//! is the quote for the steps that all these starts have in common: each of them has to cover at
+//! least those, so that none can be cheaper. The cheapest node is halved until it is one start,
+//! for which the quote is exact. The first exact node on top is a best plan.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+
+use domain::calendar::{Interval, union};
+use domain::name::Dimension;
+use jiff::Timestamp;
+
+use crate::deficit::Deficits;
+use crate::demand::{Demand, Grid};
+use crate::layout::Layout;
+use crate::problem::Fleet;
+use crate::purchase::{Limits, Quote, Shop};
+use crate::request::{Margin, Request};
+use crate::settings::FOLLOWED_LATE_SECONDS;
+
+/// A request made ready for searching.
+#[derive(Debug)]
+pub(crate) struct Problem<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) fleet: &'a Fleet<'a>,
+    pub(crate) grid: Grid,
+    /// Load with its margin, at most what the whole fleet carries; per dimension.
+    pub(crate) choosing: Rc<Vec<Demand>>,
+    pub(crate) layouts: &'a [Layout],
+    /// The last server is back by then.
+    pub(crate) deadline: Timestamp,
+    /// The windows, apart from each other.
+    windows: Vec<Interval>,
+}
+
+/// A layout with its start and what is bought for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Choice {
+    pub(crate) layout: usize,
+    /// The step of the first removal.
+    pub(crate) start: usize,
+    pub(crate) quote: Quote,
+}
+
+impl<'a> Problem<'a> {
+    pub(crate) fn new(
+        request: &'a Request,
+        fleet: &'a Fleet<'a>,
+        layouts: &'a [Layout],
+        deadline: Timestamp,
+    ) -> Self {
+        let late = std::time::Duration::from_secs(FOLLOWED_LATE_SECONDS.unsigned_abs());
+        let known = horizon(request);
+        let end = deadline.checked_add(late).map_or(known, |late| late.min(known));
+        let grid = Grid::covering(request.facts.step, request.now, end);
+        let windows = union(request.facts.windows.clone());
+        let demand = |(index, dimension): (usize, &&Dimension)| {
+            let full = fleet.full[index];
+            let margin = request.margin.get(*dimension).copied();
+            Demand::new(&request.choosing[*dimension], &grid, |load| {
+                let load = with_margin(load, margin);
+                if load > full { full } else { load }
+            })
+        };
+        let choosing = Rc::new(fleet.dimensions.iter().enumerate().map(demand).collect());
+        Self { request, fleet, grid, choosing, layouts, deadline: deadline.min(known), windows }
+    }
+
+    /// The intervals of steps, first and last, at which a layout may start.
+    pub(crate) fn starts(&self, layout: &Layout) -> Vec<(usize, usize)> {
+        let step = self.grid.step.seconds();
+        let now = self.grid.seconds(self.request.now);
+        let deadline = self.grid.seconds(self.deadline);
+        let given = self.request.schedule.start_at.map(|at| self.grid.seconds(at));
+        let run = |window: &Interval| {
+            let (from, to) = (self.grid.seconds(window.from()), self.grid.seconds(window.to()));
+            let (mut first, mut last) = (from.max(now), to.min(deadline) - layout.finish);
+            if let Some(given) = given {
+                (first, last) = (first.max(given), last.min(given));
+            }
+            let first = (first + step - 1).div_euclid(step);
+            let last = last.div_euclid(step);
+            let run = (usize::try_from(first).ok()?, usize::try_from(last).ok()?);
+            (run.0 <= run.1).then_some(run)
+        };
+        self.windows.iter().filter_map(run).collect()
+    }
+
+    /// The windows that are open between now and the deadline.
+    pub(crate) fn open_windows(&self) -> Vec<Interval> {
+        let (now, deadline) = (self.request.now, self.deadline);
+        let cut = |w: &Interval| Interval::new(w.from().max(now), w.to().min(deadline)).ok();
+        self.windows.iter().filter_map(cut).collect()
+    }
+
+    /// The first step at which a layout may start.
+    pub(crate) fn soonest(&self, layout: &Layout) -> Option<usize> {
+        self.starts(layout).into_iter().map(|(first, _)| first).min()
+    }
+
+    /// What the request allows to buy.
+    pub(crate) fn limits(&self, hits: f64) -> Limits {
+        let budget = self.request.budget.unwrap_or(f64::INFINITY);
+        Limits { hits, max_surge: self.request.facts.max_surge, budget }
+    }
+
+    /// The same problem for other facts or another request.
+    pub(crate) fn with<'b>(&self, request: &'b Request, fleet: &'b Fleet<'b>) -> Problem<'b>
+    where
+        'a: 'b,
+    {
+        Problem {
+            request,
+            fleet,
+            grid: self.grid,
+            choosing: Rc::clone(&self.choosing),
+            layouts: self.layouts,
+            deadline: self.deadline,
+            windows: self.windows.clone(),
+        }
+    }
+
+    /// The best plan within the limits.
+    pub(crate) fn search(&self, limits: &Limits) -> Option<Choice> {
+        Search::new(self, limits).best()
+    }
+
+    /// The deficits of one start by the planned times.
+    pub(crate) fn deficits(&self, layout: &Layout, start: usize) -> Deficits {
+        let mut deficits = Deficits::new(self.choosing.len(), self.paths());
+        let besides = self.besides(layout, (start, start));
+        deficits.planned(self.fleet, &self.choosing, layout, (start, start), &besides);
+        deficits
+    }
+
+    /// The quote for one start.
+    pub(crate) fn quote(&self, layout: usize, start: usize, limits: &Limits) -> Option<Quote> {
+        let mut search = Search::new(self, limits);
+        search.settle(layout, start)
+    }
+
+    fn paths(&self) -> usize {
+        self.choosing.first().map_or(0, Demand::paths)
+    }
+
+    /// What is there besides the servers: exact for one start, at most this for several.
+    fn besides(&self, layout: &Layout, starts: (usize, usize)) -> Vec<f64> {
+        let finish = self.grid.at(starts.0) + seconds(layout.finish);
+        self.fleet.besides(self.grid.at(starts.1), finish)
+    }
+}
+
+fn seconds(count: i64) -> std::time::Duration {
+    std::time::Duration::from_secs(count.unsigned_abs())
+}
+
+/// Where the sampled load ends, in all dimensions and in both sets of paths.
+pub(crate) fn horizon(request: &Request) -> Timestamp {
+    let ends = request.choosing.values().chain(request.fresh.values()).map(|p| p.end());
+    ends.min().unwrap_or(request.now)
+}
+
+pub(crate) fn with_margin(load: f64, margin: Option<Margin>) -> f64 {
+    match margin {
+        None => load,
+        Some(Margin::Ratio(ratio)) => load * (1.0 + ratio),
+        Some(Margin::Absolute(extra)) => load + extra,
+    }
+}
+
+/// How far a node has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The quote is a lower bound.
+    Bound,
+    /// The quote is right by the planned times.
+    Planned,
+    /// The quote is right by the sampled times as well.
+    Settled,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    quote: Quote,
+    /// Seconds from the origin until the earliest of its starts is done.
+    finish: i64,
+    layout: usize,
+    /// Its first and its last start.
+    starts: (usize, usize),
+    stage: Stage,
+}
+
+impl Ord for Node {
+    /// The greatest node is the one to look at next.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let cheaper = other.quote.cost.total_cmp(&self.quote.cost);
+        let sooner = other.finish.cmp(&self.finish);
+        let nearer = (self.stage as u8).cmp(&(other.stage as u8));
+        let first = (other.layout, other.starts).cmp(&(self.layout, self.starts));
+        cheaper.then(sooner).then(nearer).then(first)
+    }
+}
+
+impl PartialOrd for Node {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Node {}
+
+struct Search<'a> {
+    problem: &'a Problem<'a>,
+    limits: &'a Limits,
+    shop: Shop<'a>,
+    deficits: Deficits,
+    nodes: BinaryHeap<Node>,
+}
+
+impl<'a> Search<'a> {
+    fn new(problem: &'a Problem<'a>, limits: &'a Limits) -> Self {
+        let now = problem.grid.seconds(problem.request.now);
+        Self {
+            problem,
+            limits,
+            shop: Shop::new(problem.fleet, now),
+            deficits: Deficits::new(problem.choosing.len(), problem.paths()),
+            nodes: BinaryHeap::new(),
+        }
+    }
+
+    fn best(mut self) -> Option<Choice> {
+        for index in 0..self.problem.layouts.len() {
+            for starts in self.problem.starts(&self.problem.layouts[index]) {
+                self.push(index, starts);
+            }
+        }
+        while let Some(node) = self.nodes.pop() {
+            let (first, last) = node.starts;
+            match node.stage {
+                Stage::Settled => {
+                    let Node { layout, quote, .. } = node;
+                    return Some(Choice { layout, start: first, quote });
+                }
+                Stage::Planned => {
+                    if let Some(quote) = self.settle(node.layout, first) {
+                        self.nodes.push(Node { quote, stage: Stage::Settled, ..node });
+                    }
+                }
+                Stage::Bound => {
+                    let middle = first + (last - first) / 2;
+                    self.push(node.layout, (first, middle));
+                    self.push(node.layout, (middle + 1, last));
+                }
+            }
+        }
+        None
+    }
+
+    fn push(&mut self, index: usize, starts: (usize, usize)) {
+        let layout = &self.problem.layouts[index];
+        let Some(quote) = self.bound(layout, starts) else { return };
+        let certain = self.problem.fleet.facts.durations.are_certain();
+        let stage = match starts.0 == starts.1 {
+            false => Stage::Bound,
+            true if certain => Stage::Settled,
+            true => Stage::Planned,
+        };
+        let finish = self.instant(starts.0) + layout.finish;
+        self.nodes.push(Node { quote, finish, layout: index, starts, stage });
+    }
+
+    fn instant(&self, step: usize) -> i64 {
+        step as i64 * self.problem.grid.step.seconds()
+    }
+
+    fn bound(&mut self, layout: &Layout, starts: (usize, usize)) -> Option<Quote> {
+        let besides = self.problem.besides(layout, starts);
+        let Problem { fleet, choosing, .. } = self.problem;
+        self.deficits.planned(fleet, choosing, layout, starts, &besides);
+        let starts = (self.instant(starts.0), self.instant(starts.1));
+        self.shop.quote(&self.deficits, layout, starts, self.limits)
+    }
+
+    /// The quote that covers both the planned and the sampled times of one start.
+    fn settle(&mut self, index: usize, start: usize) -> Option<Quote> {
+        let layout = &self.problem.layouts[index];
+        let Problem { fleet, choosing, request, .. } = self.problem;
+        let besides = self.problem.besides(layout, (start, start));
+        self.deficits.planned(fleet, choosing, layout, (start, start), &besides);
+        if !fleet.facts.durations.are_certain() {
+            self.deficits.raise_sampled(fleet, choosing, layout, start, &besides, request.seed);
+        }
+        let start = self.instant(start);
+        self.shop.quote(&self.deficits, layout, (start, start), self.limits)
+    }
+}

@@ -1,0 +1,54 @@
+//! Tuning constants of the planner, each with its unit and its reason.
+
+/// Deficits below this share of the fleet's capacity are rounding, not overload.
+pub(crate) const ROUNDING_RATIO: f64 = 1e-9;
+
+/// The confidence of the bound that is reported (`upper95`).
+pub(crate) const REPORTED_CONFIDENCE: f64 = 0.95;
+
+/// The confidence of the bound that a plan is chosen by. It is stricter than the reported one,
+/// so that the bound on fresh paths, which scatters, lies below the target as well most times.
+pub(crate) const CHOOSING_CONFIDENCE: f64 = 0.995;
+
+/// An automatic canary is one server in this many, at least one.
+pub(crate) const CANARY_ONE_IN: usize = 100;
+
+/// A sampled rollout that runs late is followed until this many seconds after its planned end;
+/// what comes later is judged by the load at that moment.
+pub(crate) const FOLLOWED_LATE_SECONDS: i64 = 3600;
+
+/// The longest interval of the timeline in seconds: the band that live load is compared with
+/// must follow the forecast. The load's own step, where it is longer, takes its place.
+pub(crate) const TIMELINE_LONGEST_SECONDS: i64 = 600;
+
+/// The timeline begins so many seconds before the start, so that the samples that are looked at
+/// before the first batch have a band.
+pub(crate) const TIMELINE_LEAD_SECONDS: i64 = 900;
+
+/// The lowest level of the band that live load is compared with.
+pub(crate) const BAND_AT_LEAST: f64 = 0.95;
+
+/// The next peak is looked for so many seconds after the end.
+pub(crate) const EXPOSURE_SECONDS: i64 = 86_400;
+
+/// At most so many rejected alternatives are listed.
+pub(crate) const REJECTED_AT_MOST: usize = 12;
+
+/// A plan stays valid for this share of its first batch's length after that batch's time, but
+/// at least [`VALID_AT_LEAST_SECONDS`]: later, its risk was computed for another load.
+pub(crate) const VALID_SHARE_OF_BATCH: f64 = 0.25;
+
+/// See [`VALID_SHARE_OF_BATCH`].
+pub(crate) const VALID_AT_LEAST_SECONDS: i64 = 60;
+
+/// Risks that are tried, in order, to say what would fit.
+pub(crate) const RISKS_TO_OFFER: [f64; 7] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
+
+/// No horizon of a plan has more steps than this: a year of minutes.
+pub(crate) const STEPS_AT_MOST: i64 = 527_040;
+
+/// Steps × paths × dimensions that are held in memory at most (8 bytes each, and a third more).
+pub(crate) const CELLS_AT_MOST: i64 = 100_000_000;
+
+/// No single length of time in a request is longer than this many seconds: a year.
+pub(crate) const LONGEST_SECONDS: u64 = 366 * 86_400;
