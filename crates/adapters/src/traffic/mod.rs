@@ -3,3 +3,5 @@
 pub mod embedded;
 pub mod fixed;
 pub mod haproxy;
+#[cfg(test)]
+mod testing;

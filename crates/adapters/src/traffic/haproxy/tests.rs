@@ -8,10 +8,9 @@ use super::*;
 use crate::clock::SystemClock;
 
 mod hostile;
-mod server;
 mod world;
 
-use server::Server as RealServer;
+use crate::traffic::testing::{Server as RealServer, pause};
 use world::World;
 
 /// Whether the real HAProxy is here; CI installs it.
@@ -37,10 +36,6 @@ async fn done(haproxy: &dyn Traffic, admission: &Admission) {
         }
     }
     panic!("{admission:?} is still not done");
-}
-
-async fn pause(length: Duration) {
-    SystemClock.sleep_until(SystemClock.now() + length).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::server::{Arrival, Server};
 use super::*;
+use crate::traffic::testing::{Answer, Arrival, Server, get, hold, requests};
 
 /// How the adapter speaks to HAProxy.
 #[derive(Debug, Clone, Copy)]
@@ -126,31 +126,12 @@ impl World {
     }
 }
 
-type Answer = JoinHandle<Result<String, String>>;
-
 pub(super) async fn finish(requests: Vec<Answer>) -> Vec<Result<String, String>> {
     let mut answers = Vec::new();
     for request in requests {
         answers.push(request.await.unwrap());
     }
     answers
-}
-
-/// One request on a connection of its own.
-async fn get(port: u16, path: &str) -> Result<String, String> {
-    let talk = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    let answer = talk.await.map_err(|error| error.to_string())?;
-    if !answer.starts_with("HTTP/1.1 200") {
-        return Err(answer.lines().next().unwrap_or("no answer").to_string());
-    }
-    Ok(answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_string())
 }
 
 /// No retry and no redispatch: a request that meets a server that is gone fails, and shows.
@@ -238,20 +219,6 @@ async fn carry(
     Ok(())
 }
 
-struct Held {
-    release: tokio::sync::oneshot::Sender<()>,
-    answer: Answer,
-}
-
-#[async_trait]
-impl contract::Held for Held {
-    async fn finish(self: Box<Self>) -> Result<(), String> {
-        self.release.send(()).map_err(|()| "the server lost the request".to_string())?;
-        let answer = self.answer.await.map_err(|error| error.to_string())??;
-        if answer == "held" { Ok(()) } else { Err(answer) }
-    }
-}
-
 #[async_trait]
 impl contract::World for World {
     fn traffic(&self) -> Arc<dyn Traffic> {
@@ -271,25 +238,11 @@ impl contract::World for World {
     }
 
     async fn requests(&self, count: usize) -> Result<BTreeMap<ServerName, usize>, String> {
-        let mut answered = BTreeMap::new();
-        for _ in 0..count {
-            let name = ServerName::new(get(self.front, "/").await?).unwrap();
-            *answered.entry(name).or_default() += 1;
-        }
-        Ok(answered)
+        requests(self.front, count).await
     }
 
     async fn hold(&self, server: &ServerName) -> Result<Box<dyn contract::Held>, String> {
-        for _ in 0..50 {
-            let answer = tokio::spawn(get(self.front, "/hold"));
-            let arrival = self.arrivals.lock().await.recv().await.ok_or("no server is left")?;
-            if arrival.server == *server {
-                return Ok(Box::new(Held { release: arrival.release, answer }));
-            }
-            let _ = arrival.release.send(());
-            answer.await.map_err(|error| error.to_string())??;
-        }
-        Err(format!("no request reaches {server}"))
+        hold(self.front, &self.arrivals, server).await
     }
 
     async fn set_healthy(&self, server: &ServerName, healthy: bool) -> bool {
