@@ -47,10 +47,7 @@ const RADIX: usize = 4;
 impl Demand {
     /// The paths on the grid, each value passed through `shape`.
     pub(crate) fn new(paths: &Paths, grid: &Grid, shape: impl Fn(f64) -> f64) -> Self {
-        let mut rows = rows_on(paths, grid);
-        for value in &mut rows {
-            *value = shape(*value);
-        }
+        let rows = rows_on(paths, grid, shape);
         let count = paths.count();
         let mut levels = vec![rows];
         while let Some(below) = levels.last().filter(|rows| rows.len() >= RADIX * count) {
@@ -112,11 +109,11 @@ pub(crate) fn raise(out: &mut [f64], other: &[f64]) {
 }
 
 /// One row of all paths per step of the grid: the same numbers as [`Paths::resample`] gives.
-fn rows_on(paths: &Paths, grid: &Grid) -> Vec<f64> {
+fn rows_on(paths: &Paths, grid: &Grid, shape: impl Fn(f64) -> f64) -> Vec<f64> {
     if grid.step > paths.step() {
         let to = grid.at(grid.steps);
         let coarse = paths.resample(grid.step, grid.origin, to);
-        return coarse.map(|p| transposed(&p, 0, p.steps())).unwrap_or_default();
+        return coarse.map(|p| transposed(&p, 0, p.steps(), shape)).unwrap_or_default();
     }
     let origin = (grid.origin.as_second() - paths.start().as_second()) as f64;
     let (own, new) = (paths.step().seconds() as f64, grid.step.seconds() as f64);
@@ -127,29 +124,32 @@ fn rows_on(paths: &Paths, grid: &Grid) -> Vec<f64> {
         (middle.floor() as usize, middle - middle.floor())
     };
     let (first, end) = (place(0).0, (place(grid.steps - 1).0 + 1).clamp(0, last) + 1);
+    if grid.step == paths.step() && place(0).1 == 0.0 && end - first == grid.steps {
+        return transposed(paths, first, end, shape);
+    }
     let count = paths.count();
-    let knots = transposed(paths, first, end);
+    let knots = transposed(paths, first, end, |load| load);
     let mut rows = Vec::with_capacity(grid.steps * count);
     for index in 0..grid.steps {
         let (left, share) = place(index);
         let right = (left + 1).clamp(0, last) - first;
         let left = &knots[(left - first) * count..][..count];
         let right = &knots[right * count..][..count];
-        rows.extend(left.iter().zip(right).map(|(l, r)| l + (r - l) * share));
+        rows.extend(left.iter().zip(right).map(|(l, r)| shape(l + (r - l) * share)));
     }
     rows
 }
 
-/// Steps `[from, to)` of all paths, step after step.
-fn transposed(paths: &Paths, from: usize, to: usize) -> Vec<f64> {
-    const TILE: usize = 16;
+/// Steps `[from, to)` of all paths, step after step, each value passed through `shape`.
+fn transposed(paths: &Paths, from: usize, to: usize, shape: impl Fn(f64) -> f64) -> Vec<f64> {
+    const TILE: usize = 32;
     let count = paths.count();
     let mut rows = vec![0.0; (to - from) * count];
     for tile in (from..to).step_by(TILE) {
         let end = (tile + TILE).clamp(tile, to);
         for (path, values) in paths.iter().enumerate() {
             for step in tile..end {
-                rows[(step - from) * count + path] = values[step];
+                rows[(step - from) * count + path] = shape(values[step]);
             }
         }
     }

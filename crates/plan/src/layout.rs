@@ -6,7 +6,7 @@ use domain::name::Zone;
 
 use crate::problem::Fleet;
 use crate::request::{Canary, Durations, Facts};
-use crate::settings::CANARY_ONE_IN;
+use crate::settings::{CANARY_ONE_IN, EVERY_NUMBER_OF_BATCHES};
 
 /// The lengths of one batch in whole seconds, rounded up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,9 +143,9 @@ pub(crate) fn spread_order(facts: &Facts) -> Vec<usize> {
     placed.into_iter().map(|(_, index)| index).collect()
 }
 
-/// Every list of batch sizes that is worth a look: a canary, then batches that differ by at most
-/// one server, for each number of batches that some size up to `largest` leads to. Rising in the
-/// number of batches.
+/// Every list of batch sizes that is looked at: a canary, then batches that differ by at most one
+/// server; every number of them up to [`EVERY_NUMBER_OF_BATCHES`], beyond that each number that
+/// is the least for some size. Rising in the number of batches.
 pub(crate) fn sizes(pending: usize, largest: usize, canary: Canary) -> Vec<Vec<usize>> {
     let canary = match canary {
         Canary::Passed => 0,
@@ -161,18 +161,18 @@ pub(crate) fn sizes(pending: usize, largest: usize, canary: Canary) -> Vec<Vec<u
     if rest == 0 {
         return vec![head(vec![])];
     }
-    let mut lists: Vec<Vec<usize>> = Vec::new();
-    let mut before = 0;
-    for size in (1..=largest.clamp(1, rest)).rev() {
-        let batches = rest.div_ceil(size);
-        if batches == before {
-            continue;
-        }
-        before = batches;
+    let largest = largest.clamp(1, rest);
+    let fewest = rest.div_ceil(largest);
+    let each = fewest..=rest.clamp(1, EVERY_NUMBER_OF_BATCHES.max(fewest));
+    let by_size = (1..=largest).rev().map(|size| rest.div_ceil(size));
+    let mut numbers: Vec<usize> = each.chain(by_size).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let lists = numbers.into_iter().map(|batches| {
         let (small, extra) = (rest / batches, rest % batches);
-        lists.push(head((0..batches).map(|i| small + usize::from(i < extra)).collect()));
-    }
-    lists
+        head((0..batches).map(|i| small + usize::from(i < extra)).collect())
+    });
+    lists.collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,10 @@ pub(crate) const CHOOSING_CONFIDENCE: f64 = 0.995;
 /// An automatic canary is one server in this many, at least one.
 pub(crate) const CANARY_ONE_IN: usize = 100;
 
+/// Every number of batches up to this is tried; beyond, only the least number for each batch
+/// size, since the sizes in between differ by next to nothing.
+pub(crate) const EVERY_NUMBER_OF_BATCHES: usize = 64;
+
 /// A sampled rollout that runs late is followed until this many seconds after its planned end;
 /// what comes later is judged by the load at that moment.
 pub(crate) const FOLLOWED_LATE_SECONDS: i64 = 3600;
