@@ -123,10 +123,15 @@ fn rows_on(paths: &Paths, grid: &Grid, shape: impl Fn(f64) -> f64) -> Vec<f64> {
         let middle = middle.clamp(0.0, last as f64);
         (middle.floor() as usize, middle - middle.floor())
     };
-    let (first, end) = (place(0).0, (place(grid.steps - 1).0 + 1).clamp(0, last) + 1);
-    if grid.step == paths.step() && place(0).1 == 0.0 && end - first == grid.steps {
-        return transposed(paths, first, end, shape);
+    let (skipped, share) = place(0);
+    if origin >= 0.0
+        && grid.step == paths.step()
+        && share == 0.0
+        && skipped + grid.steps <= paths.steps()
+    {
+        return transposed(paths, skipped, skipped + grid.steps, shape);
     }
+    let (first, end) = (place(0).0, (place(grid.steps - 1).0 + 1).clamp(0, last) + 1);
     let count = paths.count();
     let knots = transposed(paths, first, end, |load| load);
     let mut rows = Vec::with_capacity(grid.steps * count);
