@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::name::{Dimension, ServerName};
 use domain::plan::{PerDimension, Refused};
 
+use crate::demand::after;
 use crate::request::{Canary, Facts, Margin, Offer, Request};
 use crate::search::horizon;
 use crate::settings::{CELLS_AT_MOST, LONGEST_SECONDS, STEPS_AT_MOST};
@@ -78,7 +79,7 @@ impl Request {
         }
         for (dimension, paths) in self.choosing.iter().chain(&self.fresh) {
             let field = format!("load.{dimension}");
-            let begins = paths.start() <= self.now + paths.step().duration();
+            let begins = paths.start() <= after(self.now, paths.step().seconds());
             ensure(begins && paths.end() > self.now, &field, || {
                 let (from, to) = (paths.start(), paths.end());
                 format!("the forecast covers {from} to {to}, not the present moment {}", self.now)

@@ -8,7 +8,7 @@ use domain::plan::{API_VERSION, Batch, Cost, PerDimension, Plan, Risk, SurgePurc
 use jiff::Timestamp;
 
 use crate::assess::{Assessment, Chosen, assess};
-use crate::demand::{Demand, Grid};
+use crate::demand::{Demand, Grid, after};
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::problem::Fleet;
@@ -115,10 +115,6 @@ fn skeleton(
         inputs: request.inputs.clone(),
         digest: Digest::zero(),
     }
-}
-
-fn after(at: Timestamp, seconds: i64) -> Timestamp {
-    at + Duration::from_secs(seconds.unsigned_abs())
 }
 
 fn valid_until(batches: &[Batch], first_out: Timestamp) -> Timestamp {

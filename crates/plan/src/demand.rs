@@ -27,10 +27,21 @@ impl Grid {
         self.origin + self.step.duration() * u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    /// Seconds from the origin.
+    /// Whole seconds from the origin, rounded up.
+    pub(crate) fn seconds_up(&self, at: Timestamp) -> i64 {
+        self.seconds(at) + i64::from(at.subsec_nanosecond() > 0)
+    }
+
+    /// Whole seconds from the origin, rounded down.
     pub(crate) fn seconds(&self, at: Timestamp) -> i64 {
         at.as_second() - self.origin.as_second()
     }
+}
+
+/// The instant so many seconds after `at`, or the last one there is.
+pub(crate) fn after(at: Timestamp, seconds: i64) -> Timestamp {
+    let length = std::time::Duration::from_secs(seconds.unsigned_abs());
+    at.checked_add(length).unwrap_or(Timestamp::MAX)
 }
 
 /// Every path of one dimension on a grid, step after step, with maxima over blocks of 4, 16, 64

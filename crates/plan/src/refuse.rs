@@ -10,6 +10,7 @@ use domain::spread::Spread;
 
 use crate::allowed_hits;
 use crate::compose::compose;
+use crate::demand::after;
 use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::Limits;
@@ -76,14 +77,14 @@ fn no_room(problem: &Problem<'_>) -> (String, String) {
     let shortest = layouts.iter().map(|l| l.finish).min().unwrap_or(0);
     let needed = |seconds: i64| format!("{:.1} minutes", seconds as f64 / 60.0);
     let known = horizon(request);
-    if known < facts.deadline && request.now + secs(shortest) > known {
+    if known < facts.deadline && after(request.now, shortest) > known {
         let detail = format!(
             "the shortest rollout takes {}, the forecast ends at {known}",
             needed(shortest)
         );
         return ("forecast".into(), detail);
     }
-    if request.now + secs(shortest) > facts.deadline {
+    if after(request.now, shortest) > facts.deadline {
         let detail = format!(
             "the shortest rollout takes {} ({} batches of at most {} servers); from {} it ends \
              after the deadline {}",
@@ -113,10 +114,6 @@ fn no_room(problem: &Problem<'_>) -> (String, String) {
         if windows.is_empty() { "none".into() } else { windows.join(", ") }
     );
     ("windows".into(), detail)
-}
-
-fn secs(seconds: i64) -> Duration {
-    Duration::from_secs(seconds.unsigned_abs())
 }
 
 /// The choice that lacks the least capacity: what the search takes when it may buy any number of
@@ -175,7 +172,7 @@ fn later(problem: &Problem<'_>, limits: &Limits) -> Option<WouldFit> {
     let relaxed = Problem::new(request, problem.fleet, problem.layouts, known);
     let choice = relaxed.search(limits)?;
     let finish = relaxed.layouts[choice.layout].finish;
-    let finish = relaxed.grid.at(choice.start) + secs(finish);
+    let finish = after(relaxed.grid.at(choice.start), finish);
     let change = format!("deadline: {finish}");
     Some(would_fit(&relaxed, &choice, limits.hits, change))
 }

@@ -2,6 +2,7 @@
 
 use domain::plan::Rejected;
 
+use crate::demand::after;
 use crate::layout::Layout;
 use crate::search::{Choice, Problem};
 use crate::settings::REJECTED_AT_MOST;
@@ -34,7 +35,7 @@ pub(crate) fn shortage(
     let (share, dimension, path) =
         deficits.of.iter().enumerate().map(worst).max_by(|a, b| a.0.total_cmp(&b.0))?;
     let demand = &problem.choosing[dimension];
-    let finish = problem.grid.at(start) + std::time::Duration::from_secs(layout.finish as u64);
+    let finish = after(problem.grid.at(start), layout.finish);
     let besides = fleet.besides(problem.grid.at(start), finish)[dimension];
     let full = fleet.full[dimension];
     let moment = |phase: &crate::layout::Phase| {
@@ -93,10 +94,8 @@ fn reason(
     hits: f64,
 ) -> Option<String> {
     let layout = &problem.layouts[index];
-    let finish = |index: usize, start: usize| {
-        let length = problem.layouts[index].finish.unsigned_abs();
-        problem.grid.at(start) + std::time::Duration::from_secs(length)
-    };
+    let finish =
+        |index: usize, start: usize| after(problem.grid.at(start), problem.layouts[index].finish);
     if !problem.starts(layout).iter().any(|(first, last)| (*first..=*last).contains(&start)) {
         return Some(format!(
             "it would end at {}, outside the window or after the deadline",

@@ -14,7 +14,7 @@ use domain::name::Dimension;
 use jiff::Timestamp;
 
 use crate::deficit::Deficits;
-use crate::demand::{Demand, Grid};
+use crate::demand::{Demand, Grid, after};
 use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::{Limits, Quote, Shop};
@@ -52,9 +52,8 @@ impl<'a> Problem<'a> {
         layouts: &'a [Layout],
         deadline: Timestamp,
     ) -> Self {
-        let late = std::time::Duration::from_secs(FOLLOWED_LATE_SECONDS.unsigned_abs());
         let known = horizon(request);
-        let end = deadline.checked_add(late).map_or(known, |late| late.min(known));
+        let end = after(deadline, FOLLOWED_LATE_SECONDS).min(known);
         let grid = Grid::covering(request.facts.step, request.now, end);
         let windows = union(request.facts.windows.clone());
         let demand = |(index, dimension): (usize, &&Dimension)| {
@@ -72,11 +71,11 @@ impl<'a> Problem<'a> {
     /// The intervals of steps, first and last, at which a layout may start.
     pub(crate) fn starts(&self, layout: &Layout) -> Vec<(usize, usize)> {
         let step = self.grid.step.seconds();
-        let now = self.grid.seconds(self.request.now);
+        let now = self.grid.seconds_up(self.request.now);
         let deadline = self.grid.seconds(self.deadline);
         let given = self.request.schedule.start_at.map(|at| self.grid.seconds(at));
         let run = |window: &Interval| {
-            let (from, to) = (self.grid.seconds(window.from()), self.grid.seconds(window.to()));
+            let (from, to) = (self.grid.seconds_up(window.from()), self.grid.seconds(window.to()));
             let (mut first, mut last) = (from.max(now), to.min(deadline) - layout.finish);
             if let Some(given) = given {
                 (first, last) = (first.max(given), last.min(given));
@@ -148,13 +147,9 @@ impl<'a> Problem<'a> {
 
     /// What is there besides the servers: exact for one start, at most this for several.
     fn besides(&self, layout: &Layout, starts: (usize, usize)) -> Vec<f64> {
-        let finish = self.grid.at(starts.0) + seconds(layout.finish);
+        let finish = after(self.grid.at(starts.0), layout.finish);
         self.fleet.besides(self.grid.at(starts.1), finish)
     }
-}
-
-fn seconds(count: i64) -> std::time::Duration {
-    std::time::Duration::from_secs(count.unsigned_abs())
 }
 
 /// Where the sampled load ends, in all dimensions and in both sets of paths.
@@ -228,7 +223,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(problem: &'a Problem<'a>, limits: &'a Limits) -> Self {
-        let now = problem.grid.seconds(problem.request.now);
+        let now = problem.grid.seconds_up(problem.request.now);
         Self {
             problem,
             limits,

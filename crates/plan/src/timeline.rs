@@ -5,7 +5,7 @@ use domain::name::{Dimension, FleetName};
 use domain::plan::{Exposure, LoadBand, PerDimension, TimelineEntry};
 use jiff::Timestamp;
 
-use crate::demand::{Demand, Grid};
+use crate::demand::{Demand, Grid, after};
 use crate::ledger::Ledger;
 use crate::settings::{EXPOSURE_SECONDS, TIMELINE_LONGEST_SECONDS};
 
@@ -110,8 +110,7 @@ pub(crate) fn exposure(
 ) -> Option<Exposure> {
     let first = paths.values().next()?;
     let known = paths.values().map(Paths::end).min()?;
-    let day = std::time::Duration::from_secs(EXPOSURE_SECONDS.unsigned_abs());
-    let until = end.checked_add(day).map_or(known, |day| day.min(known));
+    let until = after(end, EXPOSURE_SECONDS).min(known);
     if until <= end {
         return None;
     }

@@ -6,9 +6,7 @@ use domain::calendar::Interval;
 use domain::name::{OfferName, ServerName};
 use domain::plan::Plan;
 use fleet::*;
-use plan::{
-    Canary, Held, Interruption, Ledger, Margin, Request, Rule, Schedule, Survive, check, plan,
-};
+use plan::{Canary, Held, Interruption, Ledger, Margin, Request, Schedule, Survive, check, plan};
 
 fn checked(request: &Request) -> Plan {
     let plan = plan(request).unwrap_or_else(|refused| panic!("{refused:?}"));
@@ -227,8 +225,6 @@ fn uncertain_durations_make_longer_batches_and_are_in_the_risk() {
     assert!(length(&plan.batches[1]) > 720);
     // Load rises just after the planned end: late runs meet it.
     let end = plan.finish_at.duration_since(minute(0)).as_secs() / 60;
-    let cliff = fleet::request(facts(10), |_, _| 0.0);
-    let _ = cliff;
     let load = move |_: usize, t: usize| if t as i64 > end { 1000.0 } else { 400.0 };
     let mut late = fleet::request(facts(10), load);
     late.facts.durations = request.facts.durations;
@@ -309,6 +305,18 @@ fn what_cannot_be_planned_is_refused_by_name() {
 }
 
 #[test]
+fn a_moment_between_the_seconds_and_a_rollout_beyond_all_time_are_no_trouble() {
+    let mut request = request(facts(10), |_, _| 1000.0);
+    request.now += std::time::Duration::from_millis(500);
+    let plan = checked(&request);
+    assert!(plan.start_at >= request.now, "{}", plan.start_at);
+    let mut request = fleet::request(facts(3000), |_, _| 1000.0);
+    request.facts.max_unavailable = 1;
+    request.facts.durations.work = domain::spread::Spread::exactly(minutes(360 * 1440));
+    assert_eq!(fleet_binding(&request), "deadline");
+}
+
+#[test]
 fn unhealthy_servers_count_as_unavailable() {
     let mut request = request(facts(10), |_, _| 100.0);
     request.facts.servers[0].healthy = false;
@@ -345,5 +353,4 @@ fn a_plan_outlives_its_json() {
     let again: Plan = serde_json::from_str(&text).unwrap();
     assert_eq!(again, plan);
     assert_eq!(again.computed_digest(), plan.digest);
-    let _ = Rule::Digest;
 }

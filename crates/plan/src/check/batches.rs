@@ -1,13 +1,13 @@
 //! Who is out, when, and for how long.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use domain::calendar::union;
 use domain::name::ServerName;
 use domain::plan::Plan;
 
 use super::{Findings, Rule};
+use crate::demand::after;
 use crate::layout::lengths;
 use crate::request::Facts;
 
@@ -82,7 +82,7 @@ fn times(plan: &Plan, facts: &Facts, findings: &mut Findings) {
 fn windows(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     let windows = union(facts.windows.clone());
     for batch in &plan.batches {
-        let to = batch.back_at.max(batch.out_at + Duration::from_secs(1));
+        let to = batch.back_at.max(after(batch.out_at, 1));
         findings.ensure(windows.iter().any(|w| w.covers(batch.out_at, to)), Rule::Windows, || {
             format!(
                 "batch {} is out from {} to {}, which lies in no window",
