@@ -1,7 +1,9 @@
 //! Presurge on the command line.
 
+mod apply;
 mod cli;
 mod documents;
+mod pipeline;
 mod registry;
 mod yaml;
 
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     };
     match cli.run() {
         Ok(code) => code.into(),
+        // Nobody reads any more, for instance `presurge schema | head`.
+        Err(failed) if failed.is_closed_pipe() => cli::Code::Done.into(),
         Err(failed) => {
             eprintln!("{failed}");
             failed.code().into()

@@ -22,6 +22,8 @@ pub enum Market {
     OnDemand,
     /// Cheaper, and may be taken away.
     Spot,
+    /// Our own, waiting for its use.
+    Standby,
 }
 
 /// One kind of temporary capacity.

@@ -37,7 +37,8 @@ impl Storyteller {
 
     fn line(&self, at: Option<Timestamp>, text: &str) {
         let mut told = self.told.lock().expect("no panic under the lock");
-        let time = at.map(|at| at.to_zoned(self.zone.clone()).strftime("%H:%M:%S ").to_string());
+        let time =
+            at.map(|at| at.to_zoned_datetime(self.zone.clone()).strftime("%H:%M:%S ").to_string());
         let mut err = std::io::stderr().lock();
         let clear = if self.terminal && !told.status.is_empty() { "\r\x1b[2K" } else { "" };
         let _ = writeln!(err, "{clear}{}{text}", time.unwrap_or_default());
@@ -103,7 +104,9 @@ pub fn summary(state: &State, seen: &Seen, now: Timestamp) -> String {
             (None, Some(next)) => format!("batch {} {}", next.index, from_now(next.out_at, now)),
             (None, None) => "rolling".into(),
         },
-        (None, Phase::Stabilising { until }) => format!("stabilising, over {}", from_now(until, now)),
+        (None, Phase::Stabilising { until }) => {
+            format!("stabilising, over {}", from_now(until, now))
+        }
         (None, Phase::Releasing) => "releasing surge".into(),
         (None, Phase::Aborting) => "aborting".into(),
         (None, Phase::Finished(outcome)) => format!("{outcome:?}"),
@@ -141,7 +144,9 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             format!("taken over (epoch {epoch}); going on where the world is")
         }
         Event::PlanAdopted { .. } | Event::DriverStarted { .. } => return None,
-        Event::SurgeOrdered { offer, names, .. } => format!("surge    ordered {} × {offer}", names.len()),
+        Event::SurgeOrdered { offer, names, .. } => {
+            format!("surge    ordered {} × {offer}", names.len())
+        }
         Event::SurgeRunning { instances, .. } => format!("surge    {} running", instances.len()),
         Event::SurgeJoining { .. } => return None,
         Event::SurgeJoined { server, .. } => format!("surge    {server} in service"),
@@ -157,8 +162,12 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::DrainStarted { server } => format!("  {server} draining"),
         Event::Drained { server, cut } => format!("  {server} drained{}", cuts(*cut)),
         Event::UpdateStarted { server, attempt: 1 } => format!("  {server} updating"),
-        Event::UpdateStarted { server, attempt } => format!("  {server} updating, attempt {attempt}"),
-        Event::Updated { server, version: Some(version), .. } => format!("  {server} runs {version}"),
+        Event::UpdateStarted { server, attempt } => {
+            format!("  {server} updating, attempt {attempt}")
+        }
+        Event::Updated { server, version: Some(version), .. } => {
+            format!("  {server} runs {version}")
+        }
         Event::Updated { server, .. } => format!("  {server} updated"),
         Event::Verified { server } => format!("  {server} healthy"),
         Event::RestoreStarted { .. } => return None,
@@ -176,7 +185,9 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::HoldEnded { detail } => format!("hold over: {detail}"),
         Event::PauseRequested {} => "paused: no further batch goes out".into(),
         Event::ResumeRequested {} => "resumed".into(),
-        Event::AbortRequested {} => "aborting: what is out comes back, the surge is given back".into(),
+        Event::AbortRequested {} => {
+            "aborting: what is out comes back, the surge is given back".into()
+        }
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "done".into(),
         Event::Finished { outcome: Outcome::Aborted } => "aborted".into(),

@@ -1,6 +1,5 @@
 //! The real world of a rollout: its adapters, put together from the configuration.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::config::Measure;
@@ -44,11 +43,13 @@ pub fn world(
     plan_buys: bool,
 ) -> Result<World, Failed> {
     let fleet = &prepared.fleet;
-    let missing = |field, example| {
-        Failed::data(Missing { fleet: fleet.name.to_string(), field, example })
-    };
+    let missing =
+        |field, example| Failed::data(Missing { fleet: fleet.name.to_string(), field, example });
     let traffic = fleet.traffic.as_ref().ok_or_else(|| {
-        missing("traffic", "traffic: { haproxy: { socket: /run/haproxy/admin.sock, backend: web } }")
+        missing(
+            "traffic",
+            "traffic: { haproxy: { socket: /run/haproxy/admin.sock, backend: web } }",
+        )
     })?;
     let update = fleet.update.as_ref().ok_or_else(|| {
         missing("update", "update: { exec: { command: [./update, \"{server}\", \"{version}\"] } }")
@@ -120,7 +121,7 @@ pub fn created(
     };
     let gates = rollout.gates.iter().map(|g| g.timeout).max();
     let verify = gates.unwrap_or(VERIFY_TIMEOUT);
-    let lead = fleet.offers.iter().map(|o| o.lead.p95).max().unwrap_or_default();
+    let lead = fleet.offers.iter().map(|o| o.lead.p95()).max().unwrap_or_default();
     let warmup = fleet.durations.warmup;
     let stale = prepared.feeds.iter().map(|feed| {
         let step = histories.get(&feed.dimension).map_or(60, |h| h.series.step().seconds());
@@ -143,7 +144,7 @@ pub fn created(
             warmup_seconds: warmup.quantile_seconds(rollout.plan_at.get()),
             surge_timeout_seconds: lead.as_secs_f64() * SURGE_PATIENCE
                 + verify.as_secs_f64()
-                + warmup.p95.as_secs_f64(),
+                + warmup.p95().as_secs_f64(),
             canary_watch_seconds: rollout.canary.watch.as_secs_f64(),
             stabilisation_seconds: rollout.stabilisation.as_secs_f64(),
             band_breaches: BAND_BREACHES,

@@ -18,7 +18,7 @@ use crate::apply::audience::Storyteller;
 use crate::apply::keyed::{self, Found};
 use crate::apply::{Applier, still_good, world};
 use crate::documents;
-use crate::pipeline::{History, Made, PlanError, Prepared};
+use crate::pipeline::{History, PlanError, Prepared};
 
 /// Performs a rollout: shows the plan, asks, does it, and goes on with one that is open.
 #[derive(Debug, Args)]

@@ -66,6 +66,13 @@ impl Failed {
         Self::new(Code::Usage, error)
     }
 
+    /// Whether the reader of the output has gone.
+    pub fn is_closed_pipe(&self) -> bool {
+        let io = self.error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json = self.error.downcast_ref::<serde_json::Error>().and_then(|e| e.io_error_kind());
+        io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
+    }
+
     /// The code that the program ends with.
     pub fn code(&self) -> Code {
         self.code

@@ -1,15 +1,39 @@
 //! The command line: one verb per file. Data goes to standard output, words for people to
 //! standard error.
 
+mod apply;
+mod audit;
+mod backtest;
+mod completion;
+mod doctor;
 mod exit;
+mod forecast;
+mod output;
+mod plan;
+mod progress;
+mod render;
+mod rollout;
 mod schema;
+mod series;
+mod store;
 mod validate;
+mod version;
 
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+
+use adapters::clock::{ScaledClock, SystemClock};
 use clap::{Parser, Subcommand};
+use domain::ports::{Clock, Retry};
+use jiff::Timestamp;
 
 pub use exit::{Code, Failed};
 
-/// Rolling updates that see the load coming.
+use crate::pipeline::PlanError;
+
+/// Rolling updates that see the load coming: forecasts the load, buys the cheapest extra
+/// capacity that keeps the risk of overload under a stated bound, and drives the rollout.
 #[derive(Debug, Parser)]
 #[command(name = "presurge", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -19,18 +43,109 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Forecast the series of a file
+    Forecast(forecast::Forecast),
+    /// Compare models on the past of the series of a file
+    Backtest(backtest::Backtest),
     /// Check a configuration
     Validate(validate::Validate),
     /// Print the JSON Schema of the configuration
     Schema,
+    /// Say what a rollout will do, when, what it costs, and how sure that is
+    Plan(plan::Plan),
+    /// Perform a rollout
+    Apply(apply::Apply),
+    /// Look at rollouts; pause, resume and abort them
+    Rollout(rollout::Rollout),
+    /// Show, verify and export the journal of a rollout
+    Audit(audit::Audit),
+    /// Ask every configured endpoint whether it answers
+    Doctor(doctor::Doctor),
+    /// Print the completion script of a shell
+    Completion(completion::Completion),
+    /// Print the version of this build
+    Version(version::Version),
 }
 
 impl Cli {
     /// Does what was asked for.
     pub fn run(self) -> Result<Code, Failed> {
         match self.verb {
+            Verb::Forecast(verb) => verb.run(),
+            Verb::Backtest(verb) => verb.run(),
             Verb::Validate(verb) => verb.run(),
             Verb::Schema => schema::run(),
+            Verb::Plan(verb) => verb.run(),
+            Verb::Apply(verb) => verb.run(),
+            Verb::Rollout(verb) => verb.run(),
+            Verb::Audit(verb) => verb.run(),
+            Verb::Doctor(verb) => verb.run(),
+            Verb::Completion(verb) => verb.run(),
+            Verb::Version(verb) => verb.run(),
         }
     }
+}
+
+/// What runs everything that waits.
+fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The wall clock, or one that begins at a chosen moment.
+fn clock(now: Option<Timestamp>) -> Result<Arc<dyn Clock>, Failed> {
+    Ok(match now {
+        Some(now) => Arc::new(ScaledClock::new(now, 1.0)?),
+        None => Arc::new(SystemClock),
+    })
+}
+
+/// Why there is no plan, with the exit code that it means.
+fn plan_failed(error: PlanError) -> Failed {
+    let code = match &error {
+        PlanError::Refused(_) => Code::Refused,
+        // A call that can never work was given something wrong.
+        PlanError::Port(error) if error.retry == Retry::Never => Code::BadData,
+        PlanError::Port(_) | PlanError::Defect(_) => Code::Error,
+        _ => Code::BadData,
+    };
+    Failed::new(code, error)
+}
+
+/// Writes a file as a whole or not at all.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
+    use std::io::Write;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let written =
+        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).and_then(|mut file| {
+            file.write_all(bytes)?;
+            readable(file.as_file())?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)
+        });
+    written.map(|_| ()).map_err(|error| {
+        Failed::new(Code::Error, format!("{} cannot be written: {error}", path.display()))
+    })
+}
+
+/// Temporary files are private; what the user asked for is as other files of theirs.
+fn readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+/// Reads an instant of the command line.
+fn instant(text: &str) -> Result<Timestamp, domain::config::BadInstant> {
+    text.parse::<domain::config::Instant>().map(|instant| instant.0)
+}
+
+/// An error with all its causes on one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }

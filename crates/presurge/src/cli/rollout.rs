@@ -106,7 +106,8 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
             "changed": records.last().map(|r| r.at),
         }));
     }
-    let columns = ["rollout", "fleet", "target", "state", "updated", "servers", "created", "changed"];
+    let columns =
+        ["rollout", "fleet", "target", "state", "updated", "servers", "created", "changed"];
     output::rows(&mut std::io::stdout().lock(), format, &columns, &rows)?;
     Ok(Code::Done)
 }

@@ -20,9 +20,11 @@ impl StoreArgs {
     pub fn open(&self) -> Result<Sqlite, Failed> {
         let path = self.path()?;
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display())).map_err(
-                |text| Failed::new(super::Code::Error, format!("the store cannot be made: {text}")),
-            )?;
+            std::fs::create_dir_all(folder)
+                .map_err(|e| format!("{}: {e}", folder.display()))
+                .map_err(|text| {
+                    Failed::new(super::Code::Error, format!("the store cannot be made: {text}"))
+                })?;
         }
         Ok(Sqlite::open(&path)?)
     }

@@ -27,8 +27,6 @@ const KINDS: [&str; 2] = ["Fleet", "Rollout"];
 pub struct FleetFile {
     /// The checked values.
     pub fleet: Fleet,
-    /// The document as it is written.
-    pub document: FleetDocument,
     /// The folder that its relative paths are relative to.
     pub folder: PathBuf,
     origin: Origin,
@@ -39,8 +37,6 @@ pub struct FleetFile {
 pub struct RolloutFile {
     /// The checked values.
     pub rollout: Rollout,
-    /// The document as it is written.
-    pub document: RolloutDocument,
     /// The folder that its relative paths are relative to.
     pub folder: PathBuf,
     origin: Origin,
@@ -217,7 +213,7 @@ impl Reading {
             Ok(fleet) if findings.is_empty() => {
                 let name = fleet.name.clone();
                 let folder = origin.source.folder();
-                self.fleets.insert(name, FleetFile { fleet, document, folder, origin });
+                self.fleets.insert(name, FleetFile { fleet, folder, origin });
             }
             Ok(_) => self.all(&origin, findings),
             Err(more) => {
@@ -263,7 +259,7 @@ impl Reading {
             match document.check(&self.fleet_names, fleet.map(|file| &file.fleet)) {
                 Ok(rollout) if findings.is_empty() => {
                     let folder = origin.source.folder();
-                    rollouts.push(RolloutFile { rollout, document, folder, origin });
+                    rollouts.push(RolloutFile { rollout, folder, origin });
                 }
                 Ok(_) => self.all(&origin, findings),
                 Err(more) => {

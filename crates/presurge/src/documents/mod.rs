@@ -10,10 +10,8 @@ mod slots;
 mod source;
 mod typed;
 
-pub use complaint::{Complaint, Complaints};
-pub use explain::{Explained, read_body};
+pub use explain::read_body;
 pub use load::{BadDocuments, Documents, FleetFile, RolloutFile, load};
-pub use source::Source;
 pub use typed::read as read_all;
 
 #[cfg(test)]

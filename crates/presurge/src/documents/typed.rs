@@ -28,6 +28,8 @@ pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Findings> {
                     let Explained { place, message, .. } = explained.clone();
                     findings.add(place, message);
                 }
+                // A field with a slip in its name is not missing as well.
+                taken.extend(meant(&explained));
                 // A missing field cannot be taken out; what holds it can.
                 let place = explained.place;
                 if place.is_root() || !take_out(&mut rest, &place) {
@@ -47,6 +49,13 @@ fn missing_field(explained: &Explained) -> Option<Place> {
     }
     let field = explained.message.split('"').nth(1)?;
     Some(explained.place.key(field))
+}
+
+/// The field that an unknown one was meant to be.
+fn meant(explained: &Explained) -> Option<Place> {
+    let (_, rest) = explained.message.split_once("did you mean \"")?;
+    let (field, _) = rest.split_once('"')?;
+    Some(explained.place.parent()?.key(field))
 }
 
 /// Takes the value at `place` out. An item of a list is replaced by nothing rather than removed,
@@ -118,6 +127,7 @@ mod tests {
         assert_eq!(found, ["count", "items[0].prce", "items[0].price", "name", "nmae"]);
         // A field that was there but wrong is not said to be missing as well.
         assert_eq!(places(&json!({"name": "x", "count": "y", "items": []})), ["count"]);
+        assert_eq!(places(&json!({"name": "x", "cuont": 1, "items": []})), ["cuont"]);
         let missing = read::<Document>(&json!({"name": "x", "items": []})).unwrap_err().into_vec();
         assert_eq!(missing[0].message, "the field \"count\" is missing");
     }

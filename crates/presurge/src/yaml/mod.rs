@@ -1,7 +1,7 @@
 //! YAML (and JSON, which is YAML) as a tree that knows where each value stands.
 //!
-//! The tree is bounded: [`MAX_BYTES`] of text, [`MAX_NODES`] values after aliases are expanded,
-//! [`MAX_DEPTH`] levels. Keys are text and unique within their object.
+//! The tree is bounded: [`MAX_BYTES`] of text, a million values after aliases are expanded, 64
+//! levels. Keys are text and unique within their object.
 
 mod scalar;
 mod tree;
@@ -9,7 +9,7 @@ mod tree;
 use domain::config::{Part, Place};
 use serde_json::Value;
 
-pub use tree::{MAX_DEPTH, MAX_NODES, SyntaxError, documents};
+pub use tree::documents;
 
 /// The longest file that is read, in bytes.
 pub const MAX_BYTES: u64 = 16 << 20;

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::tree::SyntaxError;
 use super::*;
 
 fn one(text: &str) -> Node {

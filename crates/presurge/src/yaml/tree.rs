@@ -114,11 +114,13 @@ impl Builder {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.enter(mark, tag.as_ref(), "seq")?;
+                let mark = Mark { width: 1, ..mark };
                 self.open.push(Open::List { mark, anchor, items: Vec::new() });
                 Ok(())
             }
             Event::MappingStart(anchor, tag) => {
                 self.enter(mark, tag.as_ref(), "map")?;
+                let mark = Mark { width: 1, ..mark };
                 let (fields, seen, key) = (Vec::new(), HashMap::new(), Key::Expected);
                 self.open.push(Open::Object { mark, anchor, fields, seen, key });
                 Ok(())

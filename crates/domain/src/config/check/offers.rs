@@ -84,13 +84,13 @@ fn offer(
         findings.add(here.key(dimension), message);
     }
     let interruption = match (spec.interruption, spec.market) {
-        (Some(parts), Market::OnDemand) if !parts.is_never() => {
-            let message = "an on-demand instance is not taken away; write market: spot";
+        (Some(parts), Market::OnDemand | Market::Standby) if !parts.is_never() => {
+            let message = "only spot instances are taken away; write market: spot";
             findings.add(place.key("interruption"), message);
             parts
         }
         (Some(parts), _) => parts,
-        (None, Market::OnDemand) => InterruptionSpec::NEVER,
+        (None, Market::OnDemand | Market::Standby) => InterruptionSpec::NEVER,
         (None, Market::Spot) => InterruptionSpec::per_hour(SPOT_LOSS_PER_HOUR),
     };
     Offer {

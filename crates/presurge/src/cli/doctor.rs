@@ -1,0 +1,158 @@
+//! `presurge doctor`: does everything that is configured answer?
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use domain::ports::{PortError, Target, Verdict};
+use serde_json::{Value, json};
+
+use super::output::{self, Format};
+use super::{Code, Failed, clock, runtime};
+use crate::documents::{self, FleetFile, RolloutFile};
+use crate::registry::{self, BadAdapter, Here};
+
+/// How far back load is asked for.
+const REACH: Duration = Duration::from_secs(86_400);
+
+/// An answer takes at most this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks every source of load, load balancer, provisioner, updater and gate of a configuration
+/// whether it answers. Nothing is changed.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Configuration files, YAML or JSON
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How to print the findings
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What became of one question.
+struct Answer {
+    what: String,
+    result: Result<String, String>,
+}
+
+impl Doctor {
+    pub fn run(self) -> Result<Code, Failed> {
+        let clock = clock(None)?;
+        let documents = documents::load(&self.files, &clock).map_err(Failed::data)?;
+        let here = |folder: &PathBuf| Here { folder: folder.clone(), clock: clock.clone() };
+        let answers = runtime()?.block_on(async {
+            let mut answers = Vec::new();
+            for file in documents.fleets.values() {
+                fleet(file, &here(&file.folder), &mut answers).await;
+            }
+            for file in &documents.rollouts {
+                let fleet = documents.fleet(file);
+                gates(file, fleet, &here(&file.folder), &mut answers).await;
+            }
+            answers
+        });
+        let rows: Vec<Value> = answers.iter().map(row).collect();
+        let mut out = std::io::stdout().lock();
+        output::rows(&mut out, self.output, &["what", "state", "detail"], &rows)?;
+        out.flush()?;
+        let bad = answers.iter().filter(|answer| answer.result.is_err()).count();
+        if bad == 0 {
+            return Ok(Code::Done);
+        }
+        let total = answers.len();
+        Err(Failed::new(Code::Error, format!("{bad} of {total} do not answer as they should")))
+    }
+}
+
+fn row(answer: &Answer) -> Value {
+    let (state, detail) = match &answer.result {
+        Ok(detail) => ("ok", detail),
+        Err(detail) => ("FAILED", detail),
+    };
+    json!({ "what": answer.what, "state": state, "detail": detail })
+}
+
+/// Waits for an answer, but not for ever.
+async fn ask<T>(
+    made: Result<T, BadAdapter>,
+    question: impl AsyncFnOnce(T) -> Result<String, PortError>,
+) -> Result<String, String> {
+    let adapter = made.map_err(|error| super::chain(&error))?;
+    match tokio::time::timeout(PATIENCE, question(adapter)).await {
+        Ok(answer) => answer.map_err(|error| error.chain()),
+        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+    }
+}
+
+async fn fleet(file: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
+    let fleet = &file.fleet;
+    let now = here.clock.now();
+    for (dimension, input) in &fleet.load {
+        let result = ask(registry::load(&input.source, here), async |source| {
+            let samples = source.samples(now - REACH, now).await?;
+            Ok(match samples.last() {
+                Some(last) => {
+                    format!("{} samples of the last day, newest {}", samples.len(), last.at)
+                }
+                None => "answers, but has no sample of the last day".to_owned(),
+            })
+        });
+        let what = format!("{}: load {dimension} by {}", fleet.name, input.source.adapter);
+        answers.push(Answer { what, result: result.await });
+    }
+    if let Some(entry) = &fleet.traffic {
+        let result = ask(registry::traffic(entry, here), async |traffic| {
+            let known = traffic.observe().await?;
+            let listed = |name| known.iter().any(|backend| backend.server == name);
+            let missing =
+                fleet.servers.iter().filter(|server| !listed(server.name.clone())).count();
+            let servers = known.len();
+            Ok(match missing {
+                0 => format!("{servers} servers"),
+                _ => format!("{servers} servers; {missing} of the fleet are not among them"),
+            })
+        });
+        let what = format!("{}: traffic by {}", fleet.name, entry.adapter);
+        answers.push(Answer { what, result: result.await });
+    }
+    if let Some(entry) = &fleet.provisioner {
+        let result = ask(registry::provisioner(entry, here), async |provisioner| {
+            Ok(format!("{} instances of surge", provisioner.observe().await?.len()))
+        });
+        let what = format!("{}: surge by {}", fleet.name, entry.adapter);
+        answers.push(Answer { what, result: result.await });
+    }
+    if let (Some(entry), Some(target)) = (&fleet.update, first(file)) {
+        let result = ask(registry::updater(entry, here), async |updater| {
+            let state = updater.observe(&target).await?;
+            let version = state.version.map_or("unknown".to_owned(), |version| version.to_string());
+            Ok(format!("{} runs {version}", target.server))
+        });
+        let what = format!("{}: update by {}", fleet.name, entry.adapter);
+        answers.push(Answer { what, result: result.await });
+    }
+}
+
+async fn gates(file: &RolloutFile, fleet: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
+    let Some(target) = first(fleet) else { return };
+    for (index, gate) in file.rollout.gates.iter().enumerate() {
+        let result = ask(registry::health(&gate.adapter, here), async |health| {
+            Ok(match health.check(&target).await? {
+                Verdict::Pass => format!("{} passes", target.server),
+                Verdict::Fail(why) => format!("{} fails: {why}", target.server),
+                Verdict::Inconclusive(why) => format!("{}: cannot tell: {why}", target.server),
+            })
+        });
+        let name = &file.rollout.name;
+        let what = format!("{name}: gate {index} by {}", gate.adapter.adapter);
+        answers.push(Answer { what, result: result.await });
+    }
+}
+
+/// The first server of a fleet.
+fn first(file: &FleetFile) -> Option<Target> {
+    let server = file.fleet.servers.first()?;
+    Some(Target { server: server.name.clone(), address: server.address.clone() })
+}

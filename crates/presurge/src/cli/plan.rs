@@ -1,0 +1,134 @@
+//! `presurge plan`: what a rollout will do.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use domain::plan::{Plan as Revision, Refused};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::output::{self, Format};
+use super::{Code, Failed, clock, instant, plan_failed, render, runtime, series, write_file};
+use crate::documents::{self, BadDocuments, Documents};
+use crate::pipeline::{PlanError, Prepared};
+
+/// Plans a rollout: start, batches, surge, cost, and the probability of overload.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Configuration files, YAML or JSON
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Which rollout, when the files describe several
+    #[arg(long, value_name = "NAME")]
+    rollout: Option<String>,
+    /// Plan as if it were this moment; no later sample is used
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    now: Option<Timestamp>,
+    /// Read the load of a dimension from this file instead
+    #[arg(long, value_name = "FLEET/DIMENSION=FILE", value_parser = replacement)]
+    load: Vec<(String, PathBuf)>,
+    /// The seed of the sampled paths
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How to print the plan
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Shape,
+    /// Write the plan as JSON to a file that `apply` can perform
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Return 2 when the plan changes something
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// How a plan is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// For people
+    #[default]
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+impl Shape {
+    fn data(self) -> Option<Format> {
+        match self {
+            Self::Table => None,
+            Self::Json => Some(Format::Json),
+            Self::Yaml => Some(Format::Yaml),
+        }
+    }
+}
+
+/// `fleet/dimension=file`.
+fn replacement(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((which, file)) if which.contains('/') && !file.is_empty() => {
+            Ok((which.to_owned(), PathBuf::from(file)))
+        }
+        _ => Err("expected FLEET/DIMENSION=FILE, for instance web-eu/requests=load.csv".to_owned()),
+    }
+}
+
+impl Plan {
+    pub fn run(self) -> Result<Code, Failed> {
+        let clock = clock(self.now)?;
+        let documents = documents::load(&self.files, &clock).map_err(Failed::data)?;
+        let now = self.now.unwrap_or_else(|| clock.now());
+        deadline_ahead(&documents, self.rollout.as_deref(), now)?;
+        let prepared = Prepared::new(&documents, self.rollout.as_deref(), &clock, &self.load)?;
+        let ask = prepared.first(now, self.seed).map_err(plan_failed)?;
+        match runtime()?.block_on(prepared.make_plan(ask)) {
+            Ok(made) => {
+                series::warn(&made.warnings);
+                self.answer(&prepared, &made.plan, now)
+            }
+            Err(PlanError::Refused(refused)) => self.refusal(&refused),
+            Err(error) => Err(plan_failed(error)),
+        }
+    }
+
+    fn answer(&self, prepared: &Prepared, plan: &Revision, now: Timestamp) -> Result<Code, Failed> {
+        let mut out = std::io::stdout().lock();
+        match self.output.data() {
+            Some(format) => output::value(&mut out, format, plan)?,
+            None => render::plan::text(&mut out, prepared, plan, now)?,
+        }
+        if let Some(path) = &self.out {
+            let mut bytes = serde_json::to_vec_pretty(plan)?;
+            bytes.push(b'\n');
+            write_file(path, &bytes)?;
+            let files: Vec<String> =
+                self.files.iter().map(|file| format!("--config {}", file.display())).collect();
+            eprintln!("perform it with: presurge apply {} {}", path.display(), files.join(" "));
+        }
+        let changes = !plan.batches.is_empty();
+        Ok(if self.detailed_exitcode && changes { Code::Pending } else { Code::Done })
+    }
+
+    /// No plan fits: the reason as data, and in words.
+    fn refusal(&self, refused: &Refused) -> Result<Code, Failed> {
+        let mut out = std::io::stdout().lock();
+        match self.output.data() {
+            Some(format) => output::value(&mut out, format, &json!({ "refused": refused }))?,
+            None => {
+                out.flush()?;
+                render::plan::refused(&mut std::io::stderr().lock(), refused)?;
+            }
+        }
+        Ok(Code::Refused)
+    }
+}
+
+/// A deadline that has passed is told with its place in the file.
+fn deadline_ahead(documents: &Documents, name: Option<&str>, now: Timestamp) -> Result<(), Failed> {
+    let file = documents.rollout(name).map_err(Failed::data)?;
+    match file.rollout.deadline(now) {
+        Ok(_) => Ok(()),
+        Err(finding) => Err(Failed::data(BadDocuments::from(file.complain(finding)))),
+    }
+}

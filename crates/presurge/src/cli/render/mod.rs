@@ -1,0 +1,5 @@
+//! Pictures and pages for people.
+
+pub mod chart;
+pub mod plan;
+pub mod time;

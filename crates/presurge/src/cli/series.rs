@@ -1,0 +1,141 @@
+//! What `forecast` and `backtest` have in common: a file of series, and how it is modelled.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use adapters::load::csv::read_series;
+use clap::Args;
+use domain::series::Series;
+use forecast::hygiene::{Hygiene, clean};
+use forecast::models::NAMES;
+use forecast::{ModelChoice, Options, SeasonChoice};
+
+use super::{Failed, chain};
+
+/// The most warnings that are shown.
+const MAX_WARNINGS: usize = 20;
+
+/// The longest season, in steps.
+const LONGEST_SEASON: usize = 100_000;
+
+/// Series, and how they are modelled.
+#[derive(Debug, Clone, Args)]
+pub struct SeriesArgs {
+    /// A CSV file with the columns unique_id (optional), ds and y
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Seasons in steps, for instance 24,168; or auto
+    #[arg(long, value_name = "auto|N[,N]", default_value = "auto")]
+    season: Seasons,
+    /// Models by name, for instance seasonal-naive,rho; or auto
+    #[arg(long, value_name = "auto|NAME[,NAME]", default_value = "auto")]
+    models: Models,
+}
+
+/// One series of the file.
+pub struct Named {
+    /// Its `unique_id`.
+    pub name: String,
+    /// The cleaned series.
+    pub series: Series,
+}
+
+#[derive(Debug, Clone)]
+struct Seasons(SeasonChoice);
+
+impl FromStr for Seasons {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self(SeasonChoice::Auto));
+        }
+        let one = |part: &str| match part.trim().parse::<usize>() {
+            Ok(steps) if (2..=LONGEST_SEASON).contains(&steps) => Ok(steps),
+            _ => Err(format!("{part:?} is no season: give 2 to {LONGEST_SEASON} steps, or auto")),
+        };
+        Ok(Self(SeasonChoice::Given(text.split(',').map(one).collect::<Result<_, _>>()?)))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Models(ModelChoice);
+
+impl FromStr for Models {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self(ModelChoice::Auto));
+        }
+        let one = |part: &str| {
+            let name = part.trim();
+            if NAMES.contains(&name) {
+                return Ok(name.to_owned());
+            }
+            Err(format!("there is no model {name:?}{}", domain::config::hint(name, NAMES)))
+        };
+        Ok(Self(ModelChoice::Named(text.split(',').map(one).collect::<Result<_, _>>()?)))
+    }
+}
+
+impl SeriesArgs {
+    /// Reads and cleans every series of the file. What is odd about one is said on standard
+    /// error; one that cannot be used at all is an error.
+    pub fn read(&self) -> Result<Vec<Named>, Failed> {
+        let mut all = Vec::new();
+        let mut warnings = Vec::new();
+        for (name, samples) in read_series(&self.file).map_err(Failed::data)? {
+            let clean = clean(&samples, &Hygiene::default()).map_err(|error| {
+                Failed::data(format!("{}: series {name}: {}", self.file.display(), chain(&error)))
+            })?;
+            warnings.extend(clean.warnings.iter().map(|warning| format!("{name}: {warning}")));
+            all.push(Named { name, series: clean.series });
+        }
+        warn(&warnings);
+        Ok(all)
+    }
+
+    /// How the series are modelled as far as `horizon` steps.
+    pub fn options(&self, horizon: usize) -> Options {
+        Options {
+            seasons: self.season.0.clone(),
+            models: self.models.0.clone(),
+            horizon: Some(horizon),
+        }
+    }
+
+    /// The names of the models that were asked for, or all.
+    pub fn model_names(&self) -> Vec<&str> {
+        match &self.models.0 {
+            ModelChoice::Auto => NAMES.to_vec(),
+            ModelChoice::Named(names) => names.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// Says warnings, but not endlessly many.
+pub fn warn(warnings: &[String]) {
+    for warning in warnings.iter().take(MAX_WARNINGS) {
+        eprintln!("warning: {warning}");
+    }
+    if warnings.len() > MAX_WARNINGS {
+        eprintln!("warning: … and {} more", warnings.len() - MAX_WARNINGS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seasons_and_models_are_checked_at_the_door() {
+        assert_eq!("24,168".parse::<Seasons>().unwrap().0, SeasonChoice::Given(vec![24, 168]));
+        assert_eq!("auto".parse::<Models>().unwrap().0, ModelChoice::Auto);
+        for bad in ["", "0", "1", "-5", "24,", "day", "999999999"] {
+            assert!(bad.parse::<Seasons>().is_err(), "{bad:?}");
+        }
+        let error = "seasonal-naif".parse::<Models>().unwrap_err();
+        assert!(error.contains("did you mean \"seasonal-naive\""), "{error}");
+    }
+}
