@@ -24,7 +24,8 @@ pub fn has(program: &str) -> bool {
 
 fn where_is(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
@@ -67,9 +68,8 @@ impl Lab {
     /// A fleet of `count` servers at version 1 behind HAProxy. Each request takes `service_ms`.
     pub fn new(count: usize, service_ms: u32) -> Self {
         let folder = tempfile::Builder::new().prefix("presurge-lab-").tempdir().unwrap();
-        let backends = (1..=count)
-            .map(|n| Backend { name: format!("web-{n}"), port: free_port() })
-            .collect();
+        let backends =
+            (1..=count).map(|n| Backend { name: format!("web-{n}"), port: free_port() }).collect();
         let mut lab = Self { folder, backends, front: free_port(), children: Vec::new() };
         fs::create_dir(lab.path("run")).unwrap();
         lab.write_update(service_ms);
@@ -109,7 +109,7 @@ impl Lab {
              \x20 kill $(cat $run/$server.pid) 2>/dev/null || true\n\
              \x20 while kill -0 $(cat $run/$server.pid) 2>/dev/null; do sleep 0.05; done\n\
              fi\n\
-             setsid {PRESURGE} demo-server --listen 127.0.0.1:$port --version \"$version\" \\\n\
+             setsid {PRESURGE} lab-server --listen 127.0.0.1:$port --version \"$version\" \\\n\
              \x20 --workers 64 --service {service_ms}ms </dev/null >$run/$server.log 2>&1 &\n\
              echo $! >$run/$server.pid\nsleep 0.3\necho \"$version\" >$run/$server.version\n"
         );
@@ -195,9 +195,8 @@ impl Lab {
     /// How often the update of each server was begun.
     pub fn updates(&self, version: &str) -> Vec<(String, usize)> {
         let text = fs::read_to_string(self.path("updates")).unwrap_or_default();
-        let count = |name: &str| {
-            text.lines().filter(|line| *line == format!("{name} {version}")).count()
-        };
+        let count =
+            |name: &str| text.lines().filter(|line| *line == format!("{name} {version}")).count();
         self.backends.iter().map(|b| (b.name.clone(), count(&b.name))).collect()
     }
 
@@ -262,7 +261,10 @@ impl Drop for Lab {
         if std::thread::panicking() {
             for log in ["haproxy.log", "prometheus.log", "updates"] {
                 let text = fs::read_to_string(self.path(log)).unwrap_or_default();
-                eprintln!("--- {log}\n{}", text.lines().rev().take(20).collect::<Vec<_>>().join("\n"));
+                eprintln!(
+                    "--- {log}\n{}",
+                    text.lines().rev().take(20).collect::<Vec<_>>().join("\n")
+                );
             }
         }
         for child in &mut self.children {
@@ -301,7 +303,7 @@ spec:
   surge:
     provisioner:
       process:
-        command: ["{PRESURGE}", demo-server, --listen, "127.0.0.1:{{port}}", --version, old, --workers, "64", --service, 50ms]
+        command: ["{PRESURGE}", lab-server, --listen, "127.0.0.1:{{port}}", --version, old, --workers, "64", --service, 50ms]
         ports: "20000-29999"
         env: {{ LAB: "{folder}" }}
     offers:
