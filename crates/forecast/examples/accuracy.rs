@@ -19,15 +19,16 @@ fn main() {
     if std::env::args().any(|a| a == "--each") {
         choices.extend(models::NAMES.map(|n| (n, ModelChoice::Named(vec![n.to_owned()]))));
     }
+    let only = |part: &str| std::env::args().any(|a| a == part);
     println!("{:<22}{}", "M4 hourly", score::HEADER);
-    for (name, choice) in &choices {
+    for (name, choice) in choices.iter().filter(|_| !only("--no-m4")) {
         let options = Options { models: choice.clone(), horizon: Some(48), ..Options::default() };
         let start = Instant::now();
         let result = score::m4(&options);
         println!("{name:<22}{result} {:8.1}", start.elapsed().as_secs_f64() * 1e3 / 207.0);
     }
     println!("\n{:<22}{}", "server traces, 4 h", score::HEADER);
-    for (name, choice) in &choices {
+    for (name, choice) in choices.iter().filter(|_| !only("--no-traces")) {
         let options = Options { models: choice.clone(), ..Options::default() };
         let verbose = std::env::args().any(|a| a == "--traces") && *name == "auto";
         let start = Instant::now();

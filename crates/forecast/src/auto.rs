@@ -373,3 +373,6 @@ fn blend_name(blend: &Blend, names: &[&'static str]) -> String {
         (many, Rule::Median) => format!("median({})", many.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,3 +195,52 @@ fn band_of(ahead: usize) -> usize {
 pub(crate) fn score(level: f64) -> f64 {
     quantile::normal(level)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Errors whose size grows with the square root of the horizon.
+    fn past(origins: usize, horizon: usize) -> Errors {
+        let mut past = Errors::default();
+        for o in 0..origins {
+            let draw = |h: usize| {
+                let place = ((o * 7_919 + h * 104_729) % 10_007) as f64 + 0.5;
+                quantile::normal(place / 10_007.0) * ((h + 1) as f64).sqrt()
+            };
+            past.origins.push(1_000 + 11 * o);
+            past.centres.push(vec![50.0; horizon]);
+            past.errors.push((0..horizon).map(draw).collect());
+        }
+        past
+    }
+
+    #[test]
+    fn widths_follow_the_errors_at_every_step_and_grow_beyond() {
+        let calibration = Calibration::learn(&past(70, 48), &[24]);
+        for h in [0, 5, 20, 47, 100] {
+            let upper = calibration.quantile(2_000, h, 50.0, score(0.95)) - 50.0;
+            let wanted = 1.645 * ((h + 1) as f64).sqrt();
+            assert!((0.75..1.4).contains(&(upper / wanted)), "step {h}: {upper} not {wanted}");
+        }
+    }
+
+    #[test]
+    fn without_errors_at_far_steps_the_width_still_grows() {
+        let mut past = past(6, 10);
+        past.errors.iter_mut().for_each(|row| row[3..].fill(f64::NAN));
+        let calibration = Calibration::learn(&past, &[]);
+        let width = |h: usize| calibration.quantile(0, h, 50.0, 1.645) - 50.0;
+        assert!(width(9) > 1.2 * width(2), "{} {}", width(9), width(2));
+        assert!(width(30) > width(9));
+    }
+
+    #[test]
+    fn bounds_keep_what_was_never_negative_so() {
+        let bounds = Bounds::of(&[0.0, 10.0, f64::NAN]);
+        assert_eq!(bounds.clamp(-5.0), 0.0);
+        assert_eq!(bounds.clamp(f64::NAN), 0.0);
+        assert!(bounds.clamp(1e9) <= 10.0 + settings::WIDTH_CAP * 10.0);
+        assert!(Bounds::of(&[-1.0, 1.0]).clamp(-5.0) < -1.0);
+    }
+}

@@ -79,11 +79,12 @@ pub(crate) fn choose(models: &[Rows], actual: &[Vec<f64>]) -> Option<Choice> {
     order.sort_by(|a, b| losses[*a].unwrap_or(f64::MAX).total_cmp(&losses[*b].unwrap_or(f64::MAX)));
     let first = *order.first()?;
     let single = losses[first]?;
-    let mut best = (single * settings::SINGLE_PENALTY, Blend::single(first), single);
+    let mut best = (single * (1.0 + settings::SIZE_PENALTY), Blend::single(first), single);
     for blend in combinations(&order, &losses) {
         let found = loss(&blend.rows(models), actual);
-        if found < best.0 {
-            best = (found, blend, found);
+        let charged = found * (1.0 + settings::SIZE_PENALTY / blend.members.len() as f64);
+        if charged < best.0 {
+            best = (charged, blend, found);
         }
     }
     Some(Choice { blend: best.1, loss: best.2, losses })

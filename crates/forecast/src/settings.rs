@@ -73,7 +73,7 @@ pub const REFITS: usize = 3;
 /// How far a quantile may lie beyond the range of the history, as a share of it.
 pub const WIDTH_CAP: f64 = 3.0;
 /// Degrees of freedom that one independent block of origins is worth. Measured.
-pub const FREEDOM_PER_BLOCK: f64 = 2.0;
+pub const FREEDOM_PER_BLOCK: f64 = 1.0;
 /// The least degrees of freedom, where the expansion of the Student quantile still holds.
 pub const LEAST_FREEDOM: f64 = 3.0;
 /// The size of errors is averaged over this fraction (one over it) of the steps before and after.
@@ -103,9 +103,10 @@ pub const TAIL_ERRORS: usize = 20;
 
 /// The levels that planning reads; selection minimises the mean pinball loss over them.
 pub const PLANNING_LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
-/// A single model is chosen only if combinations are not better even with its loss times this
-/// (combinations vary less on new data: Bates and Granger 1969).
-pub const SINGLE_PENALTY: f64 = 1.02;
+/// The loss of a combination of `k` models counts `1 + this / k` times: small ones look better
+/// over past origins than they are (combinations vary less on new data: Bates and Granger 1969).
+/// Measured.
+pub const SIZE_PENALTY: f64 = 0.5;
 /// The most members of a combination.
 pub const BLEND_MOST: usize = 7;
 /// Weights in the weighted mean fall with this power of the loss. Measured.
@@ -149,3 +150,10 @@ pub const STEP_TOLERANCE: f64 = 0.1;
 /// Steps that sources usually have, in seconds.
 pub const USUAL_STEPS: [i64; 14] =
     [1, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 86_400];
+
+/// The share of the values (at each end) that may be wild.
+pub const SPIKE_SHARE: f64 = 0.002;
+/// How far beyond the others a value is wild, as a multiple of their range.
+pub const SPIKE_ROOM: f64 = 1.0;
+/// Shorter series are not clipped.
+pub const SPIKES_LEAST: usize = 50;

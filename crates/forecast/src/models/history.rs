@@ -47,6 +47,7 @@ impl History {
         if observed.iter().any(|o| !o) {
             bridge(&mut values, &observed, seasons);
         }
+        clip_spikes(&mut values);
         Self { values, observed, dropped: from }
     }
 
@@ -68,6 +69,26 @@ impl History {
     /// The absolute index of the oldest value that is kept.
     pub(crate) fn first_index(&self) -> usize {
         self.dropped
+    }
+}
+
+/// Brings single wild values back to a bound: a handful of them would decide every sum of
+/// squares. Values count as wild beyond the range of all but the rarest values, widened by
+/// [`settings::SPIKE_ROOM`] times itself; whatever is more frequent is load and stays.
+fn clip_spikes(values: &mut [f64]) {
+    let n = values.len();
+    if n < settings::SPIKES_LEAST {
+        return;
+    }
+    let rare = ((n as f64 * settings::SPIKE_SHARE) as usize).max(1);
+    let mut sorted = values.to_vec();
+    let (_, low, rest) = sorted.select_nth_unstable_by(rare, f64::total_cmp);
+    let low = *low;
+    let place = rest.len() - 1 - rare;
+    let high = *rest.select_nth_unstable_by(place, f64::total_cmp).1;
+    let room = settings::SPIKE_ROOM * (high - low);
+    if room > 0.0 {
+        values.iter_mut().for_each(|v| *v = v.clamp(low - room, high + room));
     }
 }
 
@@ -117,6 +138,16 @@ mod tests {
         raw[22..30].fill(nan);
         let history = History::of(&raw, &Seasons::given(&[10]));
         assert_eq!(history.values()[22..30], [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+    }
+
+    #[test]
+    fn a_wild_value_is_clipped_and_frequent_peaks_are_not() {
+        let wild = |i: usize| if i == 500 { 1e9 } else { (i % 10) as f64 };
+        let raw: Vec<f64> = (0..1_000).map(wild).collect();
+        let history = History::of(&raw, &Seasons::none());
+        assert!(history.values()[500] < 30.0);
+        let raw: Vec<f64> = (0..1_000).map(|i| if i % 100 == 0 { 1e3 } else { 1.0 }).collect();
+        assert_eq!(History::of(&raw, &Seasons::none()).values(), raw);
     }
 
     #[test]

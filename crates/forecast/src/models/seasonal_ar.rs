@@ -258,7 +258,7 @@ fn solve(form: &Form, past: &Past, observed: &[bool]) -> Option<Vec<f64>> {
 impl Fitted for Regression {
     fn update(&mut self, observation: Observation<'_>) {
         let value = if observation.value.is_finite() {
-            self.scale.into(observation.value)
+            self.scale.into(observation.value).clamp(self.bounds.0, self.bounds.1)
         } else {
             self.next(&self.past, &mut Vec::new())
         };
@@ -273,5 +273,80 @@ impl Fitted for Regression {
 
     fn boxed_clone(&self) -> Box<dyn Fitted> {
         Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::season::Seasons;
+    use domain::series::Step;
+    use jiff::Timestamp;
+
+    fn fit(recipe: Recipe, values: Vec<f64>, seasons: &[usize]) -> Box<dyn Fitted> {
+        let step = Step::from_seconds(3_600).unwrap();
+        let series = Series::new(Timestamp::UNIX_EPOCH, step, values);
+        let context = Context { seasons: Seasons::given(seasons), ..Context::default() };
+        recipe.fit(&series, &context).unwrap()
+    }
+
+    fn recipe(target: Target, scale: Scale) -> Recipe {
+        Recipe { name: "test", target, lags: 3, smoothing: 0.5, scale }
+    }
+
+    fn wave(i: usize) -> f64 {
+        10.0 + 3.0 * (std::f64::consts::TAU * i as f64 / 12.0).sin()
+    }
+
+    #[test]
+    fn a_season_goes_on_in_levels_differences_and_logarithms() {
+        for target in [Target::Level, Target::Difference] {
+            for scale in [Scale::Plain, Scale::Log] {
+                let fitted = fit(recipe(target, scale), (0..240).map(wave).collect(), &[12]);
+                let centre = fitted.forecast(24, &Regressors::NONE).centre;
+                for (h, value) in centre.iter().enumerate() {
+                    assert!((value - wave(240 + h)).abs() < 0.1, "{target:?} {scale:?} {h}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_shock_fades_at_the_rate_that_was_learned() {
+        // y_t = 0.8 y_{t−1} + e_t without a season.
+        let mut values = vec![0.0];
+        for i in 1..600 {
+            values.push(0.8 * values[i - 1] + ((i * i) as f64 * 0.37).sin());
+        }
+        let mut fitted = fit(recipe(Target::Level, Scale::Plain), values, &[]);
+        fitted.update(Observation::of(5.0));
+        let centre = fitted.forecast(3, &Regressors::NONE).centre;
+        assert!((2.6..5.0).contains(&centre[0]) && centre[2] < centre[1], "{centre:?}");
+    }
+
+    #[test]
+    fn updates_are_the_same_as_having_known() {
+        let values: Vec<f64> = (0..300).map(|i| wave(i) + ((i * i) as f64).sin()).collect();
+        let mut moved = fit(recipe(Target::Level, Scale::Plain), values[..280].to_vec(), &[12]);
+        for value in &values[280..] {
+            moved.update(Observation::of(*value));
+        }
+        let known = fit(recipe(Target::Level, Scale::Plain), values, &[12]);
+        let (a, b) = (moved.forecast(12, &Regressors::NONE), known.forecast(12, &Regressors::NONE));
+        for (a, b) in a.centre.iter().zip(&b.centre) {
+            assert!((a - b).abs() < 0.2, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn one_outlier_does_not_move_the_season() {
+        let mut values: Vec<f64> = (0..240).map(wave).collect();
+        values[120] = 1e6;
+        let centre = fit(recipe(Target::Level, Scale::Plain), values, &[12])
+            .forecast(12, &Regressors::NONE)
+            .centre;
+        for (h, value) in centre.iter().enumerate() {
+            assert!((value - wave(240 + h)).abs() < 1.0, "step {h}: {value}");
+        }
     }
 }

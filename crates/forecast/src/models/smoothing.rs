@@ -42,17 +42,17 @@ struct State {
 }
 
 impl State {
-    fn base(&self, weights: &Weights, ahead: usize, trend: f64) -> f64 {
+    /// Level and seasons `ahead` steps after the next value.
+    fn base(&self, ahead: usize, trend: f64) -> f64 {
         let index = self.next + ahead;
         let seasons: f64 = self.seasons.iter().map(|s| s[index % s.len()]).sum();
-        let _ = weights;
         self.level + trend + seasons
     }
 
     /// Takes in one value and returns the one-step error.
     fn step(&mut self, weights: &Weights, value: f64) -> f64 {
         let slope = weights.damping * self.trend;
-        let base = self.base(weights, 0, slope);
+        let base = self.base(0, slope);
         let error = value - base - weights.carry * self.error;
         self.level += slope + weights.level * error;
         self.trend = slope + weights.trend * error;
@@ -195,10 +195,10 @@ struct Smoothed {
 impl Fitted for Smoothed {
     fn update(&mut self, observation: Observation<'_>) {
         let value = if observation.value.is_finite() {
-            self.scale.into(observation.value)
+            self.scale.into(observation.value).clamp(self.bounds.0, self.bounds.1)
         } else {
             let slope = self.weights.damping * self.state.trend;
-            self.state.base(&self.weights, 0, slope) + self.weights.carry * self.state.error
+            self.state.base(0, slope) + self.weights.carry * self.state.error
         };
         self.state.step(&self.weights, value);
     }
@@ -210,7 +210,7 @@ impl Fitted for Smoothed {
                 slope *= self.weights.damping;
                 trend += slope;
                 carry *= self.weights.carry;
-                let value = self.state.base(&self.weights, h, trend) + carry;
+                let value = self.state.base(h, trend) + carry;
                 self.scale.back(value.clamp(self.bounds.0, self.bounds.1))
             })
             .collect();
@@ -219,5 +219,57 @@ impl Fitted for Smoothed {
 
     fn boxed_clone(&self) -> Box<dyn Fitted> {
         Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::season::Seasons;
+    use domain::series::Step;
+    use jiff::Timestamp;
+
+    fn fit(values: Vec<f64>, seasons: &[usize]) -> Result<Box<dyn Fitted>, FitError> {
+        let step = Step::from_seconds(3_600).unwrap();
+        let series = Series::new(Timestamp::UNIX_EPOCH, step, values);
+        let context = Context { seasons: Seasons::given(seasons), ..Context::default() };
+        Smoothing { name: "smoothing", scale: Scale::Plain }.fit(&series, &context)
+    }
+
+    fn load(i: usize) -> f64 {
+        let weekend = if (i / 24) % 7 >= 5 { -4.0 } else { 0.0 };
+        20.0 + weekend + 5.0 * (std::f64::consts::TAU * (i % 24) as f64 / 24.0).sin()
+    }
+
+    #[test]
+    fn day_and_week_go_on() {
+        let fitted = fit((0..24 * 35).map(load).collect(), &[24, 168]).unwrap();
+        let centre = fitted.forecast(168, &Regressors::NONE).centre;
+        let error: f64 =
+            centre.iter().enumerate().map(|(h, c)| (c - load(24 * 35 + h)).abs()).sum::<f64>();
+        assert!(error / 168.0 < 0.5, "{}", error / 168.0);
+    }
+
+    #[test]
+    fn the_level_follows_a_shift_and_gaps_change_nothing() {
+        let noisy = |i: usize| load(i) + ((i * i) as f64 * 0.7).sin();
+        let mut fitted = fit((0..24 * 21).map(noisy).collect(), &[24]).unwrap();
+        let before = fitted.forecast(24, &Regressors::NONE).centre;
+        for _ in 0..24 {
+            fitted.update(Observation::of(f64::NAN));
+        }
+        let after = fitted.forecast(24, &Regressors::NONE).centre;
+        assert!(before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 2.0));
+        for i in 0..72 {
+            fitted.update(Observation::of(noisy(24 * 21 + i) + 8.0));
+        }
+        let shifted = fitted.forecast(24, &Regressors::NONE).centre;
+        let moved: f64 = shifted.iter().zip(&after).map(|(a, b)| a - b).sum::<f64>() / 24.0;
+        assert!(moved > 3.0, "{moved}");
+    }
+
+    #[test]
+    fn too_short_a_series_says_so() {
+        assert!(matches!(fit(vec![1.0; 5], &[]), Err(FitError::TooShort { needed: 10, .. })));
     }
 }

@@ -29,6 +29,7 @@ pub struct Score {
     /// At 80, 90, 95 %.
     pub coverage: [f64; 3],
     pub width: f64,
+    upper: f64,
     count: f64,
 }
 
@@ -66,6 +67,7 @@ impl Score {
             pinball,
             coverage,
             width: metrics::width(&column(0.025), &column(0.975)) / scale,
+            upper: pinball[1] + pinball[2] + pinball[3],
             count: 1.0,
         }
     }
@@ -77,6 +79,7 @@ impl Score {
             sum.mase += s.mase;
             sum.owa += s.owa;
             sum.width += s.width;
+            sum.upper += s.upper;
             sum.count += s.count;
             for (a, b) in sum.pinball.iter_mut().zip(s.pinball) {
                 *a += b;
@@ -93,6 +96,7 @@ impl Score {
             pinball: sum.pinball.map(|p| p / n),
             coverage: sum.coverage.map(|c| c / n),
             width: sum.width / n,
+            upper: sum.upper / n,
             count: n,
         }
     }
@@ -150,6 +154,7 @@ pub fn traces(options: &Options, verbose: bool) -> (Score, usize) {
         .collect();
     let per_trace: Vec<Score> = (0..all.len())
         .map(|which| Score::mean(scores.iter().filter(|s| s.0 == which).map(|s| &s.1)))
+        .map(|score| Score { owa: score.upper / score.owa.max(1e-9), ..score })
         .collect();
     if verbose {
         for ((name, _), score) in all.iter().zip(&per_trace) {
@@ -190,9 +195,8 @@ fn trace(series: &Series, origin: usize, horizon: usize, options: &Options) -> O
     let mut score = Score::of(&forecast, actual, scale);
     // The benchmark: yesterday's values with the plain quantiles of day-to-day changes.
     let bench = seasonal_naive(&values[..origin], day, horizon);
-    let upper = |p: [f64; 4]| p[1] + p[2] + p[3];
     let bench = Score::of(&bench_forecast(&forecast, bench), actual, scale);
-    score.owa = upper(score.pinball) / upper(bench.pinball).max(1e-9);
+    score.owa = bench.upper;
     Some(score)
 }
 

@@ -1,0 +1,111 @@
+use super::*;
+use domain::series::Step;
+use jiff::Timestamp;
+
+fn level(level: f64) -> Probability {
+    Probability::new(level).unwrap()
+}
+
+fn value(i: usize) -> f64 {
+    let noise = ((i * i) as f64 * 0.618).sin() + ((i * 7) as f64 * 1.3).sin();
+    40.0 + 15.0 * (std::f64::consts::TAU * (i % 24) as f64 / 24.0).sin() + 2.0 * noise
+}
+
+fn series(length: usize) -> Series {
+    let step = Step::from_seconds(3_600).unwrap();
+    Series::new(Timestamp::UNIX_EPOCH, step, (0..length).map(value).collect())
+}
+
+#[test]
+fn paths_have_the_quantiles_of_the_forecast() {
+    let forecaster = auto(&series(500), &Options::default()).unwrap();
+    let forecast = forecaster.forecast(24, &[level(0.1), level(0.5), level(0.9)]).unwrap();
+    let paths = forecaster.paths(24, 1_000, 3).unwrap();
+    for h in 0..24 {
+        let mut column: Vec<f64> = paths.iter().map(|p| p[h]).collect();
+        column.sort_by(f64::total_cmp);
+        let width = forecast.quantiles[h][2] - forecast.quantiles[h][0];
+        for (k, place) in [(0, 100), (1, 500), (2, 900)] {
+            let found = (column[place] - forecast.quantiles[h][k]).abs();
+            assert!(found < 0.02 * width, "step {h}, level {k}: {found} of {width}");
+        }
+    }
+}
+
+#[test]
+fn updates_move_the_forecast_and_keep_the_calibration_alive() {
+    let mut forecaster = auto(&series(480), &Options::default()).unwrap();
+    let (mut inside, mut count) = (0, 0);
+    for i in 480..720 {
+        let forecast = forecaster.forecast(1, &[level(0.05), level(0.95)]).unwrap();
+        assert_eq!(forecast.start.as_second(), 3_600 * i as i64);
+        inside +=
+            usize::from((forecast.quantiles[0][0]..=forecast.quantiles[0][1]).contains(&value(i)));
+        count += 1;
+        forecaster.update(Sample { at: forecaster.end(), value: value(i) }).unwrap();
+    }
+    assert!(inside as f64 > 0.82 * f64::from(count), "{inside} of {count}");
+    assert!(forecaster.past.origins.last().unwrap() > &690);
+    assert!(forecaster.past.origins.len() <= settings::ORIGINS);
+    let known = forecaster.past.errors.iter().flatten().filter(|e| e.is_finite()).count();
+    assert!(known > 500);
+}
+
+#[test]
+fn errors_that_grow_widen_the_band() {
+    let mut forecaster = auto(&series(480), &Options::default()).unwrap();
+    let width = |f: &AutoForecaster| {
+        let row = &f.forecast(12, &[level(0.05), level(0.95)]).unwrap().quantiles[11];
+        row[1] - row[0]
+    };
+    let before = width(&forecaster);
+    for i in 480..840 {
+        let wild = value(i) + 12.0 * ((i * i) as f64 * 0.37).sin();
+        forecaster.update(Sample { at: forecaster.end(), value: wild }).unwrap();
+    }
+    assert!(width(&forecaster) > 1.8 * before, "{before} {}", width(&forecaster));
+}
+
+#[test]
+fn wrong_use_is_answered() {
+    let options = Options { models: ModelChoice::Named(vec!["nave".into()]), ..Options::default() };
+    let error = auto(&series(50), &options).err().unwrap();
+    assert!(error.to_string().starts_with("there is no model \"nave\"; the models are naive, "));
+    assert_eq!(
+        auto(&series(1), &Options::default()).err(),
+        Some(ForecastError::TooShort { found: 1 })
+    );
+    let options = Options {
+        models: ModelChoice::Named(vec!["seasonal-naive".into()]),
+        seasons: SeasonChoice::Given(vec![]),
+        ..Options::default()
+    };
+    let error = auto(&series(50), &options).err().unwrap();
+    assert!(error.to_string().contains("seasonal-naive needs a season"), "{error}");
+
+    let mut forecaster = auto(&series(50), &Options::default()).unwrap();
+    assert_eq!(forecaster.forecast(0, &[level(0.5)]).err(), Some(ForecastError::Nothing));
+    let early = Sample { at: Timestamp::UNIX_EPOCH, value: 1.0 };
+    assert!(matches!(forecaster.update(early), Err(ForecastError::Late { .. })));
+    let late = Sample { at: Timestamp::from_second(3_600_000_000).unwrap(), value: 1.0 };
+    assert!(matches!(forecaster.update(late), Err(ForecastError::Ahead { .. })));
+}
+
+#[test]
+fn many_series_keep_their_order() {
+    let all = [series(100), series(1), series(300)];
+    let fitted = forecast_many(&all, &Options::default());
+    assert!(fitted[0].is_ok() && fitted[1].is_err() && fitted[2].is_ok());
+    assert_eq!(fitted[2].as_ref().unwrap().end(), all[2].end());
+}
+
+#[test]
+fn the_report_names_every_model_and_its_weight() {
+    let forecaster = auto(&series(500), &Options::default()).unwrap();
+    let report = forecaster.report();
+    assert_eq!(report.models.len(), models::NAMES.len());
+    assert!((report.models.iter().map(|m| m.weight).sum::<f64>() - 1.0).abs() < 1e-9);
+    assert!(report.models[0].loss <= report.models[1].loss);
+    assert_eq!(report.seasons.periods(), [24]);
+    assert!(report.notes.is_empty());
+}
