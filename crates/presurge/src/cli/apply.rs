@@ -80,7 +80,9 @@ impl Apply {
         let files = if given.is_some() { &self.config } else { &self.files };
         let documents = documents::load(files, &clock).map_err(Failed::data)?;
         let name = self.rollout.as_deref().or(given.as_ref().map(|plan| plan.rollout.as_str()));
-        let prepared = Arc::new(Prepared::new(&documents, name, &clock, &[])?);
+        let prepared = Prepared::new(&documents, name, &clock, &[])?;
+        let state = self.store.state(&prepared.fleet.name)?;
+        let prepared = Arc::new(prepared.with_state(state));
         let store = Arc::new(self.store.open()?);
         let applier = Applier {
             prepared: prepared.clone(),

@@ -9,6 +9,7 @@ use domain::ports::{PortError, Target, Verdict};
 use serde_json::{Value, json};
 
 use super::output::{self, Format};
+use super::store::StoreArgs;
 use super::{Code, Failed, clock, runtime};
 use crate::documents::{self, FleetFile, RolloutFile};
 use crate::registry::{self, BadAdapter, Here};
@@ -29,6 +30,8 @@ pub struct Doctor {
     /// How to print the findings
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 /// What became of one question.
@@ -41,18 +44,21 @@ impl Doctor {
     pub fn run(self) -> Result<Code, Failed> {
         let clock = clock(None)?;
         let documents = documents::load(&self.files, &clock).map_err(Failed::data)?;
-        let here = |folder: &PathBuf| Here { folder: folder.clone(), clock: clock.clone() };
+        let here = |folder: &PathBuf, fleet: &FleetFile| -> Result<Here, Failed> {
+            let state = Some(self.store.state(&fleet.fleet.name)?);
+            Ok(Here { folder: folder.clone(), clock: clock.clone(), state })
+        };
         let answers = runtime()?.block_on(async {
             let mut answers = Vec::new();
             for file in documents.fleets.values() {
-                fleet(file, &here(&file.folder), &mut answers).await;
+                fleet(file, &here(&file.folder, file)?, &mut answers).await;
             }
             for file in &documents.rollouts {
                 let fleet = documents.fleet(file);
-                gates(file, fleet, &here(&file.folder), &mut answers).await;
+                gates(file, fleet, &here(&file.folder, fleet)?, &mut answers).await;
             }
-            answers
-        });
+            Ok::<_, Failed>(answers)
+        })?;
         let rows: Vec<Value> = answers.iter().map(row).collect();
         let mut out = std::io::stdout().lock();
         output::rows(&mut out, self.output, &["what", "state", "detail"], &rows)?;

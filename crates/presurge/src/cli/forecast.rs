@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::output::{self, Format};
 use super::progress::Progress;
 use super::render::chart;
+use super::render::time::number;
 use super::series::{Named, SeriesArgs, warn};
 use super::{Code, Failed, chain, write_file};
 
@@ -207,7 +208,7 @@ impl Forecast {
                 }
                 let columns = table.columns();
                 let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-                output::rows(&mut out, Format::Table, &columns, &table.values())?;
+                output::rows(&mut out, Format::Table, &columns, &table.readable())?;
             }
             format => output::value(&mut out, format, &table.values())?,
         }
@@ -274,6 +275,17 @@ impl Table<'_> {
         }
         writer.flush()?;
         Ok(())
+    }
+
+    /// The same with numbers as people read them.
+    fn readable(&self) -> Vec<Value> {
+        let mut rows = self.values();
+        for value in rows.iter_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+            if let Some(exact) = value.as_f64() {
+                *value = json!(number(exact));
+            }
+        }
+        rows
     }
 
     fn values(&self) -> Vec<Value> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use domain::plan::{Plan as Revision, Refused};
+use forecast::hygiene::HygieneError;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -88,7 +89,15 @@ impl Plan {
                 self.answer(&prepared, &made.plan, now)
             }
             Err(PlanError::Refused(refused)) => self.refusal(&refused),
-            Err(error) => Err(plan_failed(error)),
+            Err(error) => {
+                if let PlanError::History { source: HygieneError::Empty, .. } = &error {
+                    eprintln!(
+                        "hint: a plan is made from the load before {now}; if the history ends long \
+                         before that, say when to plan for: --now TIME"
+                    );
+                }
+                Err(plan_failed(error))
+            }
         }
     }
 

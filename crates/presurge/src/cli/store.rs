@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use domain::name::FleetName;
 use store::Sqlite;
 
 use super::Failed;
@@ -27,6 +28,14 @@ impl StoreArgs {
                 })?;
         }
         Ok(Sqlite::open(&path)?)
+    }
+
+    /// Where the adapters of a fleet remember what they started under the keys of this store.
+    pub fn state(&self, fleet: &FleetName) -> Result<PathBuf, Failed> {
+        let mut folder = self.path()?.into_os_string();
+        folder.push(".state");
+        // A slash in a name makes no folder, and no other name is written like that.
+        Ok(PathBuf::from(folder).join(fleet.as_str().replace('/', "%2F")))
     }
 
     fn path(&self) -> Result<PathBuf, Failed> {

@@ -171,7 +171,9 @@ impl Reading {
     }
 
     fn here(&self, origin: &Origin) -> Here {
-        Here { folder: origin.source.folder(), clock: Arc::clone(&self.clock) }
+        // Adapters are only checked here, and start nothing.
+        let state = Some(PathBuf::from("/nonexistent"));
+        Here { folder: origin.source.folder(), clock: Arc::clone(&self.clock), state }
     }
 
     fn file(&mut self, source: &Arc<Source>) {

@@ -106,7 +106,8 @@ impl Prepared {
     ) -> Result<Self, crate::cli::Failed> {
         let rollout = documents.rollout(name).map_err(crate::cli::Failed::data)?;
         let fleet = documents.fleet(rollout);
-        let here = |folder: &PathBuf| Here { folder: folder.clone(), clock: clock.clone() };
+        let here =
+            |folder: &PathBuf| Here { folder: folder.clone(), clock: clock.clone(), state: None };
         let (fleet_here, rollout_here) = (here(&fleet.folder), here(&rollout.folder));
         let replaced = replaced(fleet, loads).map_err(crate::cli::Failed::data)?;
         let feeds = feeds(fleet, &fleet_here, &replaced).map_err(crate::cli::Failed::data)?;
@@ -118,6 +119,14 @@ impl Prepared {
             fleet_here,
             rollout_here,
         })
+    }
+
+    /// The same, with a folder in which adapters may remember what they start.
+    #[must_use]
+    pub fn with_state(mut self, folder: PathBuf) -> Self {
+        self.fleet_here.state = Some(folder.clone());
+        self.rollout_here.state = Some(folder);
+        self
     }
 
     /// Reads the load up to `ask.now`, forecasts it, and plans.
@@ -171,13 +180,10 @@ fn outlook(
         }
         windows = windows.min(comparable_windows(history, ask));
     }
-    let digests = histories.iter().map(|(d, h)| (format!("{}/{d}", rollout.fleet), h.digest.clone()));
+    let digests =
+        histories.iter().map(|(d, h)| (format!("{}/{d}", rollout.fleet), h.digest.clone()));
     let ends = histories.values().map(|h| h.series.end());
-    let inputs = Inputs {
-        config,
-        load: digests.collect(),
-        until: ends.min().unwrap_or(ask.now),
-    };
+    let inputs = Inputs { config, load: digests.collect(), until: ends.min().unwrap_or(ask.now) };
     Ok(Outlook { choosing, fresh, comparable_windows: windows, inputs })
 }
 

@@ -7,7 +7,7 @@
 mod adapter;
 mod schema;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapters::health::command::{CommandConfig, CommandHealth};
@@ -15,9 +15,11 @@ use adapters::health::http::{HttpConfig, HttpHealth};
 use adapters::health::tcp::{TcpConfig, TcpHealth};
 use adapters::load::csv::{CsvConfig, CsvLoad};
 use adapters::load::prometheus::{PrometheusConfig, PrometheusLoad};
+use adapters::provisioner::process::{ProcessConfig, Processes};
 use adapters::traffic::haproxy::{Haproxy, HaproxyConfig};
+use adapters::updater::exec::{Exec, ExecConfig};
 use domain::config::{AdapterRef, Findings, nearest};
-use domain::ports::{Clock, Health, LoadSource, Provisioner, Traffic, Updater};
+use domain::ports::{Clock, Health, LoadSource, PortError, Provisioner, Retry, Traffic, Updater};
 
 pub use self::adapter::BadAdapter;
 use self::adapter::{Adapter, adapter};
@@ -30,6 +32,19 @@ pub struct Here {
     pub folder: PathBuf,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where adapters of one fleet remember what they started, beside the store whose keys they
+    /// are given; `None` where nothing is started.
+    pub state: Option<PathBuf>,
+}
+
+impl Here {
+    /// The folder of the state, for adapters that cannot do without.
+    fn state(&self) -> Result<&Path, PortError> {
+        self.state.as_deref().ok_or_else(|| {
+            let reason = "it keeps state on disk, and there is no store here";
+            PortError::new("registry", "make an adapter", Retry::Never, reason)
+        })
+    }
 }
 
 /// Load sources, under `load.<dimension>`.
@@ -54,10 +69,16 @@ const HEALTH: &[Adapter<dyn Health>] = &[
 ];
 
 /// Updaters, under `update`.
-const UPDATER: &[Adapter<dyn Updater>] = &[];
+#[rustfmt::skip]
+const UPDATER: &[Adapter<dyn Updater>] = &[
+    adapter!("exec": Updater, ExecConfig, |config, here| Exec::new(config, &here.folder, here.state()?)?),
+];
 
 /// Where surge comes from, under `surge.provisioner`.
-const PROVISIONER: &[Adapter<dyn Provisioner>] = &[];
+#[rustfmt::skip]
+const PROVISIONER: &[Adapter<dyn Provisioner>] = &[
+    adapter!("process": Provisioner, ProcessConfig, |config, here| Processes::new(config, &here.folder, here.state()?)?),
+];
 
 /// A port, as the configuration knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -266,10 +266,13 @@ impl Page<'_> {
             let room: Vec<String> = exposure
                 .headroom
                 .iter()
-                .map(|(dimension, room)| format!("{} {dimension}", number(*room)))
+                .map(|(dimension, room)| {
+                    let what = if *room < 0.0 { "too few" } else { "to spare" };
+                    format!("{} {dimension} {what}", number(room.abs()))
+                })
                 .collect();
             let peak = self.tell.day(exposure.next_peak_at);
-            writeln!(out, "  next peak {peak}, with {} to spare", room.join(", "))?;
+            writeln!(out, "  next peak {peak}: {}", room.join(", "))?;
         }
         writeln!(
             out,
@@ -302,6 +305,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 
 /// Money with at least two digits after the point, as prices have.
 fn money(amount: f64) -> String {
+    let amount = amount + 0.0;
     if amount >= 1.0 || amount == 0.0 { format!("{amount:.2}") } else { format!("{amount:.4}") }
 }
 

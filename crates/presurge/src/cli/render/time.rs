@@ -62,6 +62,8 @@ pub fn length(length: Duration) -> String {
 
 /// A number with the digits that matter: `13,600`, `850`, `12.5`, `0.071`.
 pub fn number(value: f64) -> String {
+    // Adding zero turns a negative zero, which sums of nothing are, into a plain one.
+    let value = value + 0.0;
     let digits = if value.abs() >= 100.0 {
         0
     } else if value.abs() >= 10.0 {
@@ -111,6 +113,7 @@ mod tests {
             (0.071, "0.071"),
             (-1_234_567.0, "-1,234,567"),
             (0.0, "0"),
+            (-0.0, "0"),
         ] {
             assert_eq!(number(value), text);
         }
