@@ -365,12 +365,19 @@ fn reasons(fitted: &[Result<Box<dyn Fitted>, FitError>]) -> String {
     texts.join("; ")
 }
 
+/// Combinations of up to so many models are named by their members; the report has all of them.
+const SPELLED_OUT: usize = 3;
+
 fn blend_name(blend: &Blend, names: &[&'static str]) -> String {
     let members: Vec<&str> = blend.members.iter().map(|(m, _)| names[*m]).collect();
-    match (members.as_slice(), blend.rule) {
-        ([one], _) => (*one).to_owned(),
-        (many, Rule::Mean) => format!("mean({})", many.join(", ")),
-        (many, Rule::Median) => format!("median({})", many.join(", ")),
+    let rule = match blend.rule {
+        Rule::Mean => "mean",
+        Rule::Median => "median",
+    };
+    match members.as_slice() {
+        [one] => (*one).to_owned(),
+        few if few.len() <= SPELLED_OUT => format!("{rule}({})", few.join(", ")),
+        many => format!("{rule} of {} models", many.len()),
     }
 }
 
