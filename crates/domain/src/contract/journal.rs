@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cut_short;
+use super::{cut_short, together};
 use crate::event::Event;
 use crate::journal::{Actor, Digest, Entry, Head, Record, verify};
 use crate::name::RolloutId;
@@ -277,30 +277,4 @@ async fn drive<W: World>(
 ) -> Result<Vec<Record>, AppendError> {
     let authority = Authority::Driver(lease);
     world.journal().append(Append { rollout: &lease.rollout, authority, after, entries }).await
-}
-
-/// Polls three calls at once until all have answered.
-async fn together<T>(
-    one: impl Future<Output = T>,
-    two: impl Future<Output = T>,
-    three: impl Future<Output = T>,
-) -> [T; 3] {
-    use std::pin::pin;
-    use std::task::Poll;
-    let (mut one, mut two, mut three) = (pin!(one), pin!(two), pin!(three));
-    let mut answers = [None, None, None];
-    std::future::poll_fn(|context| {
-        let calls: [std::pin::Pin<&mut dyn Future<Output = T>>; 3] =
-            [one.as_mut(), two.as_mut(), three.as_mut()];
-        for (answer, call) in answers.iter_mut().zip(calls) {
-            if answer.is_none()
-                && let Poll::Ready(value) = call.poll(context)
-            {
-                *answer = Some(value);
-            }
-        }
-        if answers.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    answers.map(|answer| answer.expect("all have answered"))
 }

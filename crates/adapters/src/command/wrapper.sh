@@ -1,0 +1,83 @@
+# Runs one command to its end: FOLDER TIMEOUT GRACE BYTES COMMAND...
+# Standard input is the lock of the command's folder, which is held as long as this shell lives.
+# The process id of this shell is also the id of the process group.
+mask=$(umask)
+umask 077
+trap '' HUP
+trap : INT TERM
+path=$PATH
+PATH=/usr/bin:/bin:$PATH
+folder=$1 limit=$2 grace=$3 bytes=$4
+shift 4
+
+# The first outcome that is written stays.
+finish() {
+    printf '%s\n' "$1" >"$folder/exit.$1.new" || return
+    ln "$folder/exit.$1.new" "$folder/exit" 2>/dev/null
+    rm -f "$folder/exit.$1.new"
+}
+
+mkfifo "$folder/pipe" || exit 1
+
+# From here on the command counts as begun.
+cat "/proc/$$/stat" >"$folder/started.new" || exit 1
+mv "$folder/started.new" "$folder/started" || exit 1
+
+# Keeps the end of the output, for as long as anybody writes: whole blocks as they come, in a new
+# file when one is full. Nothing more was read: nobody writes any more, or the disk is full.
+(
+    trap '' INT TERM
+    size=0
+    while dd bs=4096 count=8 2>/dev/null >>"$folder/log.new"; do
+        now=$(wc -c <"$folder/log.new")
+        [ "$now" -eq "$size" ] && break
+        size=$now
+        if [ "$size" -ge "$bytes" ]; then
+            [ -e "$folder/log" ] && mv "$folder/log" "$folder/log.old"
+            mv "$folder/log.new" "$folder/log"
+            size=0
+        fi
+    done
+    cat >/dev/null
+    : >"$folder/logged"
+) <"$folder/pipe" &
+
+# Ends the whole group when the time is over.
+(
+    trap 'kill $! 2>/dev/null; exit 0' TERM
+    sleep "$limit" &
+    wait $!
+    trap '' TERM
+    : >"$folder/expired"
+    kill -s TERM -- "-$$"
+    waited=0
+    while [ "$waited" -lt "$grace" ] && [ ! -e "$folder/ended" ]; do
+        sleep 1
+        waited=$((waited + 1))
+    done
+    finish timeout
+    kill -s KILL -- "-$$"
+) </dev/null &
+watch=$!
+
+exec 3>"$folder/pipe"
+rm -f "$folder/pipe"
+(
+    trap - INT TERM
+    umask "$mask"
+    PATH=$path
+    exec "$@"
+) </dev/null >&3 2>&3 3>&-
+code=$?
+exec 3>&-
+: >"$folder/ended"
+kill "$watch" 2>/dev/null
+
+# The last output, unless something that stays behind keeps it open.
+waited=0
+while [ ! -e "$folder/logged" ] && [ "$waited" -lt 10 ]; do
+    sleep 0.1
+    waited=$((waited + 1))
+done
+[ -e "$folder/expired" ] && finish timeout
+finish "$code"
