@@ -117,27 +117,21 @@ impl Exec {
         Ok(Self { config, base, folder, commands, servers: Folder::new(state.join("servers")) })
     }
 
-    fn values(target: &Target) -> (BTreeMap<String, String>, [(&'static str, Option<&str>); 2]) {
-        let address = target.address.as_deref();
-        let env = BTreeMap::from([
-            ("PRESURGE_SERVER".into(), target.server.to_string()),
-            ("PRESURGE_ADDRESS".into(), address.unwrap_or_default().to_owned()),
-        ]);
-        (env, [("server", Some(target.server.as_str())), ("address", address)])
+    /// The environment of both commands.
+    fn env(&self, target: &Target) -> BTreeMap<String, String> {
+        let mut env = self.config.env.clone();
+        env.insert("PRESURGE_SERVER".into(), target.server.to_string());
+        env.insert("PRESURGE_ADDRESS".into(), target.address.clone().unwrap_or_default());
+        env
     }
 
     fn call(&self, order: &UpdateOrder) -> Result<Call, PortError> {
-        let (mut env, values) = Self::values(&order.target);
+        let mut env = self.env(&order.target);
         env.insert("PRESURGE_VERSION".into(), order.version.to_string());
         env.insert("PRESURGE_KEY".into(), order.key.to_string());
-        env.extend(self.config.env.clone());
-        let [server, address] = values;
-        let values = [
-            server,
-            address,
-            ("version", Some(order.version.as_str())),
-            ("key", Some(order.key.as_str())),
-        ];
+        let [server, address] = places(&order.target);
+        let (version, key) = (Some(order.version.as_str()), Some(order.key.as_str()));
+        let values = [server, address, ("version", version), ("key", key)];
         let whom = order.target.server.as_str();
         let mut words = fill("command", &self.config.command, whom, &values)
             .map_err(|error| failed(&order.target, "update", Retry::Never, error.to_string()))?;
@@ -150,9 +144,8 @@ impl Exec {
     async fn ask(&self, target: &Target) -> Result<Option<UpdateState>, PortError> {
         let Some(words) = &self.config.observe else { return Ok(None) };
         let failed = |retry, why: String| failed(target, "observe", retry, why);
-        let (mut env, values) = Self::values(target);
-        env.extend(self.config.env.clone());
-        let mut words = fill("observe", words, target.server.as_str(), &values)
+        let env = self.env(target);
+        let mut words = fill("observe", words, target.server.as_str(), &places(target))
             .map_err(|error| failed(Retry::Never, error.to_string()))?;
         program(&mut words, &self.base);
         let limit = self.config.observe_timeout;
@@ -260,6 +253,11 @@ impl Exec {
         let runs = runs.map_or_else(String::new, |version| format!("; the server runs {version}"));
         Ok(Progress::Unknown { detail: format!("the update was interrupted: {detail}{runs}") })
     }
+}
+
+/// What stands for `{server}` and `{address}`.
+fn places(target: &Target) -> [(&'static str, Option<&str>); 2] {
+    [("server", Some(target.server.as_str())), ("address", target.address.as_deref())]
 }
 
 /// Where it is recorded which update of a server was begun last.
