@@ -2,7 +2,9 @@
 
 mod apply;
 mod cli;
+mod demo;
 mod documents;
+mod lab;
 mod pipeline;
 mod registry;
 mod yaml;

@@ -32,6 +32,7 @@ pub enum CapacitiesSpec {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(rename = "ServerCapacityParts")]
 struct Fields {
     value: Capacity,
     #[serde(default = "nothing")]
@@ -96,7 +97,7 @@ impl<'de> Deserialize<'de> for CapacitySpec {
 
 impl JsonSchema for CapacitySpec {
     fn schema_name() -> Cow<'static, str> {
-        "Capacity of a server".into()
+        "ServerCapacity".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -132,7 +133,7 @@ impl<'de> Deserialize<'de> for CapacitiesSpec {
 
 impl JsonSchema for CapacitiesSpec {
     fn schema_name() -> Cow<'static, str> {
-        "Capacities of a server".into()
+        "ServerCapacities".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -16,6 +16,7 @@ pub struct SpreadSpec(pub Spread);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SpreadQuantiles")]
 struct Quantiles {
     p50: Span,
     p95: Span,

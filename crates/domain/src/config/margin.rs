@@ -54,6 +54,7 @@ impl MarginSpec {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ExtraAmount")]
 struct Fixed {
     absolute: Amount,
 }

@@ -111,6 +111,7 @@ impl InterruptionSpec {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(rename = "InterruptionParts")]
 struct Parts {
     per_hour: Share,
     #[serde(default)]

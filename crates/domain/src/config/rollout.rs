@@ -287,6 +287,7 @@ impl Default for StabilisationSpec {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(rename = "StabilisationParts")]
 struct Watch {
     min: Span,
     #[serde(default)]

@@ -164,7 +164,7 @@ impl Apply {
     ) -> Result<Code, Failed> {
         let prepared = &applier.prepared;
         let now = prepared.fleet_here.clock.now();
-        let ask = prepared.first(now, self.seed).map_err(|e| super::plan_failed(e))?;
+        let ask = prepared.first(now, self.seed).map_err(super::plan_failed)?;
         let mut made = match prepared.make_plan(ask).await {
             Ok(made) => made,
             Err(PlanError::Refused(refused)) => return Err(refusal(refused)),

@@ -35,7 +35,7 @@ use crate::pipeline::PlanError;
 /// Rolling updates that see the load coming: forecasts the load, buys the cheapest extra
 /// capacity that keeps the risk of overload under a stated bound, and drives the rollout.
 #[derive(Debug, Parser)]
-#[command(name = "presurge", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "presurge", version, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -43,6 +43,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// The whole story on this machine in two minutes: real servers, real load, four ways to roll
+    Demo(crate::demo::Args),
+    /// A server of the demo
+    #[command(hide = true)]
+    DemoServer(crate::demo::server::Args),
     /// Forecast the series of a file
     Forecast(forecast::Forecast),
     /// Compare models on the past of the series of a file
@@ -63,6 +68,12 @@ enum Verb {
     Doctor(doctor::Doctor),
     /// Print the completion script of a shell
     Completion(completion::Completion),
+    /// A server to try things on
+    #[command(hide = true)]
+    LabServer(crate::lab::server::LabServer),
+    /// Steady requests to try things under
+    #[command(hide = true)]
+    LabLoad(crate::lab::load::LabLoad),
     /// Print the version of this build
     Version(version::Version),
 }
@@ -71,6 +82,8 @@ impl Cli {
     /// Does what was asked for.
     pub fn run(self) -> Result<Code, Failed> {
         match self.verb {
+            Verb::Demo(args) => Ok(crate::demo::run(args)?),
+            Verb::DemoServer(args) => Ok(crate::demo::server::run(args)?),
             Verb::Forecast(verb) => verb.run(),
             Verb::Backtest(verb) => verb.run(),
             Verb::Validate(verb) => verb.run(),
@@ -81,6 +94,8 @@ impl Cli {
             Verb::Audit(verb) => verb.run(),
             Verb::Doctor(verb) => verb.run(),
             Verb::Completion(verb) => verb.run(),
+            Verb::LabServer(verb) => verb.run(),
+            Verb::LabLoad(verb) => verb.run(),
             Verb::Version(verb) => verb.run(),
         }
     }

@@ -153,6 +153,8 @@ struct Reading {
     documents: usize,
     names: Vec<(&'static str, String, String)>,
     fleet_names: Vec<FleetName>,
+    /// Whether a fleet has no name that can be read; nobody can tell then what is not there.
+    nameless: bool,
     fleets: BTreeMap<FleetName, FleetFile>,
     rollouts: Vec<(RolloutDocument, Origin)>,
 }
@@ -165,6 +167,7 @@ impl Reading {
             documents: 0,
             names: Vec::new(),
             fleet_names: Vec::new(),
+            nameless: false,
             fleets: BTreeMap::new(),
             rollouts: Vec::new(),
         }
@@ -203,7 +206,9 @@ impl Reading {
     fn fleet(&mut self, value: &Value, origin: Origin) {
         // A rollout may name a fleet that is wrong in other ways.
         let name = value.pointer("/metadata/name").and_then(Value::as_str);
-        self.fleet_names.extend(name.and_then(|name| FleetName::new(name).ok()));
+        let name = name.and_then(|name| FleetName::new(name).ok());
+        self.nameless |= name.is_none();
+        self.fleet_names.extend(name);
         let document: FleetDocument = match read(value) {
             Ok(document) => document,
             Err(findings) => return self.all(&origin, findings.into_vec()),
@@ -255,6 +260,9 @@ impl Reading {
     fn finish(mut self) -> Result<Documents, Complaints> {
         let mut rollouts = Vec::new();
         for (document, origin) in std::mem::take(&mut self.rollouts) {
+            if self.nameless {
+                self.fleet_names.extend(document.spec.fleets.iter().cloned());
+            }
             let here = self.here(&origin);
             let mut findings = adapters(of_rollout(&document), &here);
             let fleet = document.spec.fleets.first().and_then(|name| self.fleets.get(name));

@@ -77,3 +77,37 @@ fn what_would_be_guessed_is_refused() {
     assert_eq!(one("a: !!str 6.12").to_value(), json!({"a": "6.12"}));
     assert_eq!(one("1: x").to_value(), json!({"1": "x"}));
 }
+
+mod anything {
+    use proptest::prelude::*;
+
+    use super::super::{Data, Node, documents};
+
+    fn depth(node: &Node) -> usize {
+        match &node.data {
+            Data::Scalar(_) => 1,
+            Data::List(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+            Data::Object(fields) => 1 + fields.iter().map(|f| depth(&f.value)).max().unwrap_or(0),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_reader(text in "[ \\t\\n\\-:\\[\\]{},&*!|>'\"#%@`?~a-c0-9.é]{0,120}") {
+            for node in documents(&text).unwrap_or_default() {
+                prop_assert!(depth(&node) <= super::super::tree::MAX_DEPTH + 1);
+                // Whatever was read is a value.
+                let _ = node.to_value();
+            }
+        }
+
+        #[test]
+        fn json_means_the_same_in_yaml(
+            key in "[a-z]{1,8}", text in "\\PC{0,20}", number in any::<i64>(), flag: bool
+        ) {
+            let value = serde_json::json!({ key: [text, number, flag, null, {}] });
+            let nodes = documents(&value.to_string()).unwrap();
+            prop_assert_eq!(nodes[0].to_value(), value);
+        }
+    }
+}

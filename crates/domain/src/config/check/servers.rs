@@ -21,6 +21,10 @@ pub struct FleetServer {
     pub capacity: PerDimension<f64>,
 }
 
+/// Stands for a capacity that is wrong, so that it is not also said to be missing. A document
+/// with a finding is never used.
+const UNKNOWN: f64 = 1.0;
+
 /// The units that the load of each dimension is given in.
 pub(super) type Units<'a> = BTreeMap<&'a Dimension, Option<&'a str>>;
 
@@ -35,7 +39,7 @@ pub(super) fn capacities(
         CapacitiesSpec::Given(given) => one_by_one(given, place, units, findings),
         CapacitiesSpec::Learn => {
             findings.unsupported(place.clone(), "learning capacity", "give it as a number");
-            PerDimension::new()
+            units.keys().map(|dimension| ((*dimension).clone(), UNKNOWN)).collect()
         }
     }
 }
@@ -52,6 +56,7 @@ pub(super) fn one_by_one(
         let here = place.key(dimension);
         let Some(value) = spec.value else {
             findings.unsupported(here, "learning capacity", "give it as a number");
+            capacities.insert(dimension.clone(), UNKNOWN);
             continue;
         };
         if spec.base.get() != 0.0 {
@@ -63,12 +68,10 @@ pub(super) fn one_by_one(
             (Some(own), Some(load)) if own.trim() != load.trim() => {
                 let said = format!("is in {own:?}, but spec.load.{dimension}.unit is {load:?}");
                 findings.add(here, format!("{said}; give both in the same unit"));
-                continue;
             }
             (Some(own), None) if units.contains_key(dimension) => {
                 let said = format!("is in {own:?}, but spec.load.{dimension} names no unit");
                 findings.add(here, format!("{said}; add unit: {own} there"));
-                continue;
             }
             _ => {}
         }

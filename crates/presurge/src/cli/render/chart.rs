@@ -112,9 +112,8 @@ fn canvas(
         if let Some((low, high)) =
             step.and_then(|step| Some((picture.low.get(step)?, picture.high.get(step)?)))
         {
-            for cell in row(*high) / 4..=row(*low) / 4 {
-                shade[cell][x / 2] = true;
-            }
+            let cells = row(*high) / 4..=row(*low) / 4;
+            shade[cells].iter_mut().for_each(|row| row[x / 2] = true);
         }
     }
     let cell = |dots: u32, shade: bool| match (dots, shade) {

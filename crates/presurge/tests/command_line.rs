@@ -1,0 +1,324 @@
+//! The command line as its users meet it: what it prints where, and how it ends.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The documents of a small fleet with two weeks of hourly load in `load.csv`.
+const CONFIG: &str = r#"apiVersion: presurge/v1
+kind: Fleet
+metadata: { name: web }
+spec:
+  servers: { static: { prefix: web, count: 10 } }
+  capacity: { requests: 100 }
+  load:
+    requests: { csv: { path: load.csv, series: web }, unit: req/s }
+  durations: { drain: 1m, update: 5m, warmup: 2m }
+  surge:
+    offers:
+      - { name: od, capacity: { requests: 100 }, price: 0.2, lead: 3m, max: 10 }
+---
+apiVersion: presurge/v1
+kind: Rollout
+metadata: { name: kernel }
+spec:
+  fleets: [web]
+  target: { version: "2" }
+  risk: 0.02
+  deadline: 2h
+"#;
+
+/// A folder with the documents and their load.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        let mut load = String::from("unique_id,ds,y\n");
+        for hour in 0..21 * 24 {
+            let (day, at) = (1 + hour / 24, hour % 24);
+            let wave = (f64::from(at) / 24.0 * std::f64::consts::TAU).sin();
+            let noise = f64::from((hour * 7919) % 31 - 15);
+            let y = 500.0 - 300.0 * wave + noise;
+            writeln!(load, "web,2026-03-{day:02}T{at:02}:00:00Z,{y}").unwrap();
+        }
+        desk.write("load.csv", &load);
+        desk.write("web.yaml", CONFIG);
+        desk
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The configuration with a text replaced, which has to be there.
+    fn changed(&self, from: &str, to: &str) {
+        assert!(CONFIG.contains(from), "{from:?}");
+        self.write("web.yaml", &CONFIG.replace(from, to));
+    }
+
+    fn run(&self, args: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_presurge"))
+            .args(args.split_whitespace())
+            .current_dir(self.0.path())
+            .env_remove("PRESURGE_STORE")
+            .env("HOME", self.0.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs, checks the exit code, and returns standard output and standard error.
+    #[track_caller]
+    fn ends(&self, code: i32, args: &str) -> (String, String) {
+        let output = self.run(args);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{args}\n{out}\n{err}");
+        assert!(!err.contains("panicked"), "{err}");
+        (out, err)
+    }
+}
+
+const NOW: &str = "--now 2026-03-21T20:00:00Z";
+
+#[test]
+fn wrong_use_and_bad_data_have_their_own_codes() {
+    let desk = Desk::new();
+    desk.ends(64, "");
+    desk.ends(64, "plam web.yaml");
+    desk.ends(64, "plan");
+    desk.ends(64, "plan web.yaml --now yesterday");
+    desk.ends(64, "plan web.yaml --load nonsense");
+    desk.ends(64, "forecast load.csv --horizon 0");
+    desk.ends(64, "forecast load.csv --horizon 5 --models nothing");
+    desk.ends(64, "forecast load.csv --horizon 5 --levels 100");
+    desk.ends(64, "forecast load.csv --horizon 5 --out f.txt");
+    let (_, error) = desk.ends(64, "forecast load.csv --horizon 5 --out f.parquet");
+    assert!(error.contains("not supported yet"), "{error}");
+    desk.ends(65, "plan nothing.yaml");
+    desk.ends(65, &format!("plan web.yaml --rollout libc {NOW}"));
+    desk.ends(0, "--help");
+    desk.ends(0, "--version");
+    desk.ends(0, "version -o json");
+    desk.ends(0, "completion zsh");
+}
+
+#[test]
+fn a_configuration_is_validated_with_places() {
+    let desk = Desk::new();
+    let (out, error) = desk.ends(0, "validate web.yaml");
+    assert!(out.is_empty() && error.contains("ok: fleet web: 10 servers"), "{error}");
+    desk.changed("price: 0.2", "prce: 0.2");
+    let (out, error) = desk.ends(65, "validate web.yaml");
+    let said = "error: web.yaml:12:50: spec.surge.offers[0].prce: unknown field; did you mean";
+    assert!(out.is_empty() && error.starts_with(said), "{error}");
+    assert!(
+        error.contains("\n   |                                                  ^^^^"),
+        "{error}"
+    );
+    desk.changed("deadline: 2h", "deadline: 2020-01-01T00:00:00Z");
+    let (_, error) = desk.ends(65, "validate web.yaml");
+    assert!(error.contains("web.yaml:21:13: spec.deadline: 2020-01-01T00:00:00Z is not after"));
+}
+
+#[test]
+fn the_schema_knows_every_adapter_and_no_mark_is_left() {
+    let (out, _) = Desk::new().ends(0, "schema");
+    let schema: Value = serde_json::from_str(&out).unwrap();
+    assert!(!out.contains("x-presurge-port"));
+    let load = &schema["$defs"]["LoadSpec"];
+    assert_eq!(load["additionalProperties"], false);
+    for key in ["csv", "prometheus", "measure", "unit", "delay", "staleAfter"] {
+        assert!(!load["properties"][key].is_null(), "{key}");
+    }
+    assert_eq!(schema["$defs"]["FleetDocument"]["properties"]["kind"]["const"], "Fleet");
+    // Every reference leads somewhere.
+    for part in out.split("\"#/$defs/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(!schema["$defs"][name].is_null(), "{name}");
+    }
+}
+
+#[test]
+fn a_plan_is_data_with_the_keys_of_the_design() {
+    let desk = Desk::new();
+    let (out, _) = desk.ends(0, &format!("plan web.yaml {NOW} -o json --out plan.json"));
+    let plan: Value = serde_json::from_str(&out).unwrap();
+    let keys = |value: &Value| -> Vec<String> {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    #[rustfmt::skip]
+    assert_eq!(keys(&plan), [
+        "apiVersion", "batches", "cost", "createdAt", "digest", "doneAt", "exposure", "finishAt",
+        "inputs", "kind", "parent", "rejected", "revision", "risk", "rollout", "seed",
+        "stabilisedAt", "startAt", "surge", "timeline", "validUntil",
+    ]);
+    assert_eq!(
+        keys(&plan["risk"]),
+        ["baseline", "extrapolated", "planned", "resolution", "target", "upper95"]
+    );
+    assert_eq!(keys(&plan["batches"][0]), ["backAt", "fleet", "index", "outAt", "servers"]);
+    assert_eq!(keys(&plan["inputs"]), ["config", "load", "until"]);
+    assert_eq!(keys(&plan["inputs"]["load"]), ["web/requests"]);
+    let out: Vec<&Value> = plan["batches"].as_array().unwrap().iter().collect();
+    let servers: usize = out.iter().map(|b| b["servers"].as_array().unwrap().len()).sum();
+    assert_eq!(servers, 10);
+    assert_eq!((&plan["apiVersion"], &plan["kind"]), (&"presurge/v1".into(), &"Plan".into()));
+    let written: Value =
+        serde_json::from_slice(&fs::read(desk.0.path().join("plan.json")).unwrap()).unwrap();
+    assert_eq!(written, plan);
+    // The same question has the same answer.
+    let (again, _) = desk.ends(0, &format!("plan web.yaml {NOW} -o json"));
+    assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), plan);
+    desk.ends(2, &format!("plan web.yaml {NOW} --detailed-exitcode"));
+}
+
+#[test]
+fn a_plan_is_a_page_for_people() {
+    let desk = Desk::new();
+    // Three servers at a time have to go out, and the load leaves room for two.
+    desk.changed("deadline: 2h", "deadline: 45m");
+    let (out, _) = desk.ends(0, &format!("plan web.yaml {NOW}"));
+    for part in [
+        "Rollout kernel: fleet web to 2",
+        "10 servers in ",
+        "What will happen",
+        "batch 1 (canary) out: web-",
+        "What is bought, and why",
+        "of extra capacity for ",
+        "How sure",
+        "2 % is allowed",
+    ] {
+        assert!(out.contains(part), "{part:?} is not in\n{out}");
+    }
+    let (out, _) = desk.ends(0, &format!("plan web.yaml {NOW} -o yaml"));
+    assert!(out.starts_with("\"apiVersion\": \"presurge/v1\""), "{out}");
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused_with_a_way_out() {
+    let desk = Desk::new();
+    desk.changed("deadline: 2h", "deadline: 10m");
+    let (out, error) = desk.ends(3, &format!("plan web.yaml {NOW}"));
+    assert!(out.is_empty() && error.contains("deadline binds"), "{error}");
+    let (out, _) = desk.ends(3, &format!("plan web.yaml {NOW} -o json"));
+    let refused: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(refused["refused"]["binding"], "deadline");
+    assert!(refused["refused"]["wouldFit"].as_array().is_some_and(|list| !list.is_empty()));
+}
+
+#[test]
+fn bad_load_is_bad_data_with_its_line() {
+    let desk = Desk::new();
+    for (text, said) in [
+        ("", "holds no sample"),
+        ("a,b\n1,2\n", "the header is missing"),
+        ("unique_id,ds,y\nweb,2026-03-01T00:00:00Z,much\n", "load.csv:2: y is \"much\""),
+        ("unique_id,ds,y\nweb,yesterday,1\n", "load.csv:2: ds is \"yesterday\""),
+        (
+            "unique_id,ds,y\nweb,2026-03-02T00:00:00Z,1\nweb,2026-03-01T00:00:00Z,1\n",
+            "load.csv:3: ",
+        ),
+        (
+            "unique_id,ds,y\nweb,2026-03-20T00:00:00Z,\nweb,2026-03-20T01:00:00Z,nan\n",
+            "the history of requests cannot be used",
+        ),
+        ("unique_id,ds,y\nother,2026-03-20T00:00:00Z,1\n", "has no series \"web\""),
+    ] {
+        desk.write("load.csv", text);
+        let (out, error) = desk.ends(65, &format!("plan web.yaml {NOW}"));
+        assert!(out.is_empty() && error.contains(said), "{text:?}\n{error}");
+    }
+    fs::remove_file(desk.0.path().join("load.csv")).unwrap();
+    desk.ends(65, &format!("plan web.yaml {NOW}"));
+    // Long after the end of the history there is nothing to plan from.
+    let (_, error) = Desk::new().ends(65, "plan web.yaml --now 2027-01-01T00:00:00Z");
+    assert!(error.contains("hint: ") && error.contains("--now TIME"), "{error}");
+}
+
+#[test]
+fn load_is_replaced_from_the_command_line() {
+    let desk = Desk::new();
+    fs::rename(desk.0.path().join("load.csv"), desk.0.path().join("other.csv")).unwrap();
+    desk.ends(65, &format!("plan web.yaml {NOW}"));
+    desk.ends(0, &format!("plan web.yaml {NOW} --load web/requests=other.csv"));
+    let (_, error) = desk.ends(65, &format!("plan web.yaml {NOW} --load web/cpu=other.csv"));
+    assert!(error.contains("there is web/requests"), "{error}");
+}
+
+#[test]
+fn a_forecast_has_the_columns_of_the_design() {
+    let desk = Desk::new();
+    let (out, _) = desk.ends(0, "forecast load.csv --horizon 48 --levels 80,95 --out f.csv");
+    assert!(out.is_empty(), "{out}");
+    let text = fs::read_to_string(desk.0.path().join("f.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    assert_eq!(header, ["unique_id", "ds", "model", "mean", "lo-80", "hi-80", "lo-95", "hi-95"]);
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!((rows.len(), &rows[0][0], &rows[0][1]), (48, "web", "2026-03-22T00:00:00Z"));
+    for row in &rows {
+        let number = |index: usize| row[index].parse::<f64>().unwrap();
+        let rising = [number(6), number(4), number(5), number(7)];
+        assert!(rising.is_sorted(), "{row:?}");
+    }
+    let (out, _) = desk.ends(0, "forecast load.csv --horizon 2 -o json --season 24");
+    let rows: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 2);
+    assert!(rows[0]["hi-95"].is_f64());
+}
+
+#[test]
+fn models_are_compared_on_the_past() {
+    let desk = Desk::new();
+    let models = "naive,seasonal-naive";
+    let args = format!("backtest load.csv --horizon 24 --origins 3 --models {models} -o json");
+    let (out, _) = desk.ends(0, &args);
+    let rows: Value = serde_json::from_str(&out).unwrap();
+    let names: Vec<&str> =
+        rows.as_array().unwrap().iter().map(|row| row["model"].as_str().unwrap()).collect();
+    assert_eq!(names, ["auto", "naive", "seasonal-naive"]);
+    let mase = |index: usize| rows[index]["mase"].as_f64().unwrap();
+    assert!(mase(2) < mase(1), "a wave of a day is seasonal: {rows}");
+}
+
+#[test]
+fn the_doctor_asks_and_names_who_does_not_answer() {
+    let desk = Desk::new();
+    let (out, _) = desk.ends(0, "doctor web.yaml");
+    assert!(out.contains("web: load requests by csv"), "{out}");
+    desk.changed(
+        "  surge:",
+        "  traffic: { haproxy: { socket: nothing.sock, backend: be } }\n  surge:",
+    );
+    let (out, error) = desk.ends(1, "doctor web.yaml");
+    assert!(out.contains("FAILED") && out.contains("traffic by haproxy"), "{out}");
+    assert!(error.contains("1 of 2 do not answer"), "{error}");
+}
+
+#[test]
+fn the_demand_of_a_public_data_set_is_forecast() {
+    let data = std::env::var_os("PRESURGE_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+        PathBuf::from,
+    );
+    let file = data.join("m4_hourly_train.csv");
+    if !file.exists() {
+        eprintln!("skipped: {} is not there; set PRESURGE_DATA", file.display());
+        return;
+    }
+    let desk = Desk::new();
+    let (_, error) =
+        desk.ends(0, &format!("forecast {} --horizon 48 --out m4.csv", file.display()));
+    assert!(error.contains("207 series, 48 steps each"), "{error}");
+    let lines = fs::read_to_string(desk.0.path().join("m4.csv")).unwrap();
+    assert_eq!(lines.lines().count(), 1 + 207 * 48);
+    assert!(!lines.contains("NaN") && !lines.contains("inf"));
+}
