@@ -83,8 +83,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        for found in self.running() {
-            found.kill();
+        // Again, for what was being started while the first were killed.
+        for _ in 0..100 {
+            let running = self.running();
+            if running.is_empty() {
+                return;
+            }
+            running.iter().for_each(Found::kill);
         }
     }
 }

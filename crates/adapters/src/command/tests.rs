@@ -17,7 +17,7 @@ fn call(scratch: &Scratch, name: &str, script: &str) -> Call {
         words: ["sh", "-c", script].map(str::to_owned).to_vec(),
         env: BTreeMap::from([("GREETING".into(), "hello".into())]),
         folder: scratch.path().to_path_buf(),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_secs(3_600),
     }
 }
 
@@ -226,7 +226,7 @@ fn asks_until_killed() {
                 .to_vec(),
             env: BTreeMap::new(),
             folder: PathBuf::from(&folder),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_secs(3_600),
         };
         commands.ensure(&call).unwrap();
         println!("{MARK}{count}");

@@ -42,18 +42,21 @@ mv "$folder/started.new" "$folder/started" || exit 1
     : >"$folder/logged"
 ) <"$folder/pipe" &
 
-# Ends the whole group when the time is over.
+# Ends the whole group when the time is over. It needs no trap, so it can be killed at any moment
+# and leaves at most a sleep of one second.
 (
-    trap 'kill $! 2>/dev/null; exit 0' TERM
-    sleep "$limit" &
-    wait $!
+    spent=0
+    while [ "$spent" -lt "$limit" ]; do
+        sleep 1
+        spent=$((spent + 1))
+    done
     trap '' TERM
     : >"$folder/expired"
     kill -s TERM -- "-$$"
-    waited=0
-    while [ "$waited" -lt "$grace" ] && [ ! -e "$folder/ended" ]; do
+    spent=0
+    while [ "$spent" -lt "$grace" ] && [ ! -e "$folder/ended" ]; do
         sleep 1
-        waited=$((waited + 1))
+        spent=$((spent + 1))
     done
     finish timeout
     kill -s KILL -- "-$$"
@@ -71,7 +74,7 @@ rm -f "$folder/pipe"
 code=$?
 exec 3>&-
 : >"$folder/ended"
-kill "$watch" 2>/dev/null
+kill -s KILL "$watch"
 
 # The last output, unless something that stays behind keeps it open.
 waited=0
@@ -79,5 +82,8 @@ while [ ! -e "$folder/logged" ] && [ "$waited" -lt 10 ]; do
     sleep 0.1
     waited=$((waited + 1))
 done
-[ -e "$folder/expired" ] && finish timeout
+if [ -e "$folder/expired" ]; then
+    finish timeout
+    kill -s KILL -- "-$$"
+fi
 finish "$code"
