@@ -1,8 +1,8 @@
 //! A load balancer inside this process: an HTTP proxy on hyper. The demo uses it, and whoever has
 //! none; nothing need be installed.
 //!
-//! Each request goes to the server with the fewest requests under way for its weight. A request
-//! that failed is not sent again: what was lost shows. Servers are asked for their health over
+//! Servers take turns by their weight, and one with more requests under way than the others is
+//! passed over. A request that failed is not sent again: what was lost shows. Servers are asked for their health over
 //! HTTP; one that does not answer gets no requests.
 //!
 //! The receiver is *observed*: it forgets everything with its process.
@@ -69,6 +69,8 @@ enum Trouble {
     NoAddress(String),
     #[error("{0:?} is no address of the form host:port")]
     BadAddress(String),
+    #[error("{0} is no weight; a server is admitted with 1 to 100 percent")]
+    BadWeight(u8),
 }
 
 /// A running proxy. It stops listening when the last copy is dropped.
@@ -125,11 +127,13 @@ impl Embedded {
     }
 }
 
+fn refused(target: &Target, trouble: Trouble) -> PortError {
+    let operation = format!("admitting {}", target.server);
+    PortError::new("embedded proxy", operation, Retry::Never, trouble)
+}
+
 fn address_of(target: &Target) -> Result<SocketAddr, PortError> {
-    let refused = |trouble| {
-        let operation = format!("admitting {}", target.server);
-        PortError::new("embedded proxy", operation, Retry::Never, trouble)
-    };
+    let refused = |trouble| refused(target, trouble);
     let text = target.address.as_ref();
     let text = text.ok_or_else(|| refused(Trouble::NoAddress(target.server.to_string())))?;
     text.parse().map_err(|_| refused(Trouble::BadAddress(text.clone())))
@@ -145,6 +149,9 @@ impl Traffic for Embedded {
         let name = &wish.target.server;
         let so = match wish.wanted {
             Wanted::Admit(weight) => {
+                if !(1..=100).contains(&weight) {
+                    return Err(refused(&wish.target, Trouble::BadWeight(weight)));
+                }
                 let address = match (self.members.knows(name), &wish.target.address) {
                     (true, None) => None,
                     _ => Some(address_of(&wish.target)?),

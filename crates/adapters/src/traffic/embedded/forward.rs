@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use domain::ports::Clock as _;
 use futures_util::future::join_all;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::members::{Members, Pass};
+use crate::clock::SystemClock;
 
 /// Headers that speak of one connection only (RFC 9110, 7.6.1).
 const OF_ONE_HOP: [HeaderName; 7] = [
@@ -37,6 +39,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// A health check is answered within this time or has failed.
 const CHECK: Duration = Duration::from_secs(1);
+
+/// After a connection that could not be taken, the next one is tried so much later.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
 
 /// So many idle connections to each server are kept.
 const IDLE: usize = 64;
@@ -199,7 +204,8 @@ pub(super) async fn accept(listener: TcpListener, forwarder: Arc<Forwarder>) {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else {
-                    tokio::task::yield_now().await;
+                    // Too many files are open: spinning would not close one.
+                    SystemClock.sleep_until(SystemClock.now() + ACCEPT_AGAIN).await;
                     continue;
                 };
                 let _ = stream.set_nodelay(true);

@@ -79,24 +79,28 @@ impl Members {
     /// Admits a server, adding it when it is new. Whether it gets requests.
     pub(super) fn admit(&self, name: &ServerName, address: Option<SocketAddr>, weight: u8) -> bool {
         let mut members = self.lock();
-        let behind = members.values().filter(|m| m.serves()).map(|m| m.served).fold(0.0, later);
+        let weight = weight.clamp(1, 100);
+        let others = members.iter().filter(|(other, m)| *other != name && m.serves());
+        let behind = others.map(|(_, m)| m.served).fold(0.0, later);
         match members.get_mut(name) {
             Some(member) => {
                 if let Some(address) = address.filter(|a| *a != member.address) {
                     (member.address, member.well) = (address, None);
                 }
                 if member.weight == 0 {
-                    member.served = behind;
                     // Its last check was of the server before the drain.
                     member.well = None;
                 }
-                member.weight = weight.clamp(1, 100);
+                if member.weight != weight {
+                    // What it was given at another weight is no measure of what it is due now.
+                    member.served = behind;
+                }
+                member.weight = weight;
                 member.serves()
             }
             None => {
                 let Some(address) = address else { return false };
                 let (well, in_flight) = (None, Arc::default());
-                let weight = weight.clamp(1, 100);
                 let member = Member { address, weight, well, in_flight, served: behind };
                 members.insert(name.clone(), member);
                 false
@@ -127,16 +131,20 @@ impl Members {
         idle
     }
 
-    /// The server for the next request: the fewest under way for its weight; among equals, the
-    /// one that was given the least so far.
+    /// The server for the next request: the one that was given the least so far for its weight,
+    /// among those that have at most one request more under way than the idlest would have at
+    /// their weight. So weights hold also while requests come one by one, and a server that is
+    /// slow is not heaped with requests.
     pub(super) fn pick(&self) -> Option<Pass> {
         let mut members = self.lock();
         let busy = |m: &Member| m.in_flight() as f64 / f64::from(m.weight);
-        let order = |a: &Member, b: &Member| {
-            busy(a).total_cmp(&busy(b)).then(a.served.total_cmp(&b.served))
-        };
-        let serving = members.iter_mut().filter(|(_, m)| m.serves());
-        let (name, member) = serving.min_by(|(_, a), (_, b)| order(a, b))?;
+        let serving = members.values().filter(|m| m.serves());
+        let idlest = serving.map(busy).min_by(f64::total_cmp)?;
+        let free = |m: &Member| m.in_flight() as f64 <= idlest * f64::from(m.weight) + 1.0;
+        let serving = members.iter_mut().filter(|(_, m)| m.serves() && free(m));
+        let (name, member) = serving.min_by(|(_, a), (_, b)| {
+            a.served.total_cmp(&b.served).then(busy(a).total_cmp(&busy(b)))
+        })?;
         member.served += 1.0 / f64::from(member.weight);
         member.in_flight.fetch_add(1, Ordering::SeqCst);
         let (server, address) = (name.clone(), member.address);
@@ -158,4 +166,59 @@ impl Members {
 
 fn later(a: f64, b: f64) -> f64 {
     if b > a { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(names: &[&str]) -> Members {
+        let members = Members::default();
+        for name in names {
+            let (name, address) = (ServerName::new(*name).unwrap(), "127.0.0.1:1".parse().unwrap());
+            members.admit(&name, Some(address), 100);
+            members.checked(&name, address, true);
+        }
+        members
+    }
+
+    fn share(members: &Members, name: &str, count: usize) -> usize {
+        let picks = (0..count).map(|_| members.pick().unwrap());
+        picks.filter(|pass| pass.server.as_str() == name).count()
+    }
+
+    #[test]
+    fn a_server_with_long_requests_is_passed_over() {
+        let members = members(&["a", "b", "c"]);
+        let mut held = Vec::new();
+        while held.len() < 2 {
+            held.extend(members.pick().filter(|pass| pass.server.as_str() == "a"));
+        }
+        assert_eq!(share(&members, "a", 60), 0, "it has two under way, the others none");
+        held.pop();
+        assert!(share(&members, "a", 60) >= 20, "one under way is no reason to starve it");
+    }
+
+    #[test]
+    fn requests_at_once_are_spread_by_weight() {
+        let members = members(&["a", "b"]);
+        members.admit(&ServerName::new("a").unwrap(), None, 25);
+        let held: Vec<_> = (0..100).map(|_| members.pick().unwrap()).collect();
+        let a = held.iter().filter(|pass| pass.server.as_str() == "a").count();
+        assert!((19..=22).contains(&a), "{a} of 100 at a quarter of the weight");
+    }
+
+    #[test]
+    fn a_weight_that_rises_again_takes_effect_at_once() {
+        let members = members(&["a", "b"]);
+        let a = ServerName::new("a").unwrap();
+        members.admit(&a, None, 1);
+        assert_eq!(share(&members, "a", 202), 2);
+        members.admit(&a, None, 100);
+        assert_eq!(share(&members, "a", 100), 50);
+        for _ in 0..3 {
+            members.admit(&a, None, 100);
+            assert_eq!(share(&members, "a", 2), 1, "the same weight again changes nothing");
+        }
+    }
 }
