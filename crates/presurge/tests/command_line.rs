@@ -304,6 +304,18 @@ fn the_doctor_asks_and_names_who_does_not_answer() {
 }
 
 #[test]
+fn the_store_is_named_after_the_verb_and_made_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    let (out, _) = desk.ends(0, "rollout list --store state/deep/presurge.db -o json");
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), serde_json::json!([]));
+    let mode = fs::metadata(desk.0.path().join("state/deep/presurge.db")).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    let (_, error) = desk.ends(1, "audit verify kernel --store state/deep/presurge.db");
+    assert!(error.contains("kernel"), "{error}");
+}
+
+#[test]
 fn the_demand_of_a_public_data_set_is_forecast() {
     let data = std::env::var_os("PRESURGE_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),

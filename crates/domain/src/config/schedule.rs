@@ -224,7 +224,8 @@ impl JsonSchema for DeadlineSpec {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let (span, instant) =
             (generator.subschema_for::<Span>(), generator.subschema_for::<Instant>());
-        json_schema!({ "oneOf": [span, instant] })
+        // Formats are not checked by every validator, so that both may seem to fit.
+        json_schema!({ "anyOf": [span, instant] })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Where the store lies.
 
-use std::path::PathBuf;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use domain::name::FleetName;
@@ -12,21 +14,18 @@ use super::Failed;
 #[derive(Debug, Clone, Args)]
 pub struct StoreArgs {
     /// The store: one SQLite file [default: ~/.local/state/presurge/presurge.db]
-    #[arg(long, value_name = "FILE", env = "PRESURGE_STORE")]
+    #[arg(long, value_name = "FILE", env = "PRESURGE_STORE", global = true)]
     store: Option<PathBuf>,
 }
 
 impl StoreArgs {
-    /// Opens the store, making its folder and file when they are not there.
+    /// Opens the store, making its folder and file when they are not there, for their owner alone.
     pub fn open(&self) -> Result<Sqlite, Failed> {
         let path = self.path()?;
-        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|e| format!("{}: {e}", folder.display()))
-                .map_err(|text| {
-                    Failed::new(super::Code::Error, format!("the store cannot be made: {text}"))
-                })?;
-        }
+        prepare(&path).map_err(|error| {
+            let text = format!("the store {} cannot be made: {error}", path.display());
+            Failed::new(super::Code::Error, text)
+        })?;
         Ok(Sqlite::open(&path)?)
     }
 
@@ -48,5 +47,16 @@ impl StoreArgs {
             Failed::usage("there is no HOME to keep the store in; say --store FILE")
         })?;
         Ok(folder.join("presurge/presurge.db"))
+    }
+}
+
+/// Makes the folder and an empty file. SQLite gives its other files the mode of this one.
+fn prepare(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
