@@ -51,7 +51,13 @@ fn perform(lab: &Lab, file: &str, moments: &mut Moments, most: u32) -> u32 {
     loop {
         let mut apply = lab
             .presurge(&["apply", "--yes", "--tick", "200ms", "--lease", "1s", file])
-            .stderr(std::fs::File::options().create(true).append(true).open(lab.path("apply.log")).unwrap())
+            .stderr(
+                std::fs::File::options()
+                    .create(true)
+                    .append(true)
+                    .open(lab.path("apply.log"))
+                    .unwrap(),
+            )
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

@@ -41,9 +41,8 @@ pub async fn request(
 ) -> Result<RolloutId, ControlError> {
     let id = keyed::existing(journal, name).await?;
     for tried in 0..TRIES {
-        let (state, records) = keyed::state(journal, &id)
-            .await?
-            .ok_or_else(|| LookError::NoSuch(name.to_owned()))?;
+        let (state, records) =
+            keyed::state(journal, &id).await?.ok_or_else(|| LookError::NoSuch(name.to_owned()))?;
         if state.outcome().is_some() {
             return Err(ControlError::Ended { id, verb });
         }
@@ -69,5 +68,8 @@ pub async fn request(
 /// The name under which a person is known on this machine.
 pub fn login() -> String {
     let of = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-    of("SUDO_USER").or_else(|| of("USER")).or_else(|| of("LOGNAME")).unwrap_or_else(|| "unknown".into())
+    of("SUDO_USER")
+        .or_else(|| of("USER"))
+        .or_else(|| of("LOGNAME"))
+        .unwrap_or_else(|| "unknown".into())
 }

@@ -20,7 +20,8 @@ use tokio::process::{Child, Command};
 use super::settings::{PORTS, SERVERS, START_TIMEOUT};
 
 /// The environment variable that every process of a demo carries: the process id of the demo.
-pub const TAG: &str = "PRESURGE_DEMO";
+/// Names that begin with `PRESURGE_` belong to the provisioner.
+pub const TAG: &str = "DEMO_OF_PRESURGE";
 
 /// So many ports are tried for one server.
 const PORTS_TRIED: u32 = 100;
@@ -149,23 +150,6 @@ impl Fleet {
         let process = self.launch(name, port, version).await?;
         self.running().insert(name.clone(), process);
         Ok(())
-    }
-
-    /// Starts one more server.
-    ///
-    /// # Errors
-    /// When it does not come up.
-    pub async fn more(&self, name: &ServerName, version: &Version) -> Result<(), LaunchError> {
-        let process = self.launch_anywhere(name, version).await?;
-        self.running().insert(name.clone(), process);
-        Ok(())
-    }
-
-    /// The port of a server whose process runs.
-    pub fn port_of(&self, name: &ServerName) -> Option<u16> {
-        let mut running = self.running();
-        let process = running.get_mut(name)?;
-        matches!(process.child.try_wait(), Ok(None)).then_some(process.port)
     }
 
     /// Ends all servers and waits for them.

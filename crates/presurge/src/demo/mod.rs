@@ -32,7 +32,6 @@ mod view;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +52,8 @@ use stage::{Common, StageError};
 use stop::Stop;
 use tally::Tally;
 use view::View;
+
+use crate::cli::{Code, Failed};
 
 /// What the load does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -140,19 +141,15 @@ fn machine(what: &'static str) -> impl Fn(std::io::Error) -> DemoError {
     move |source| DemoError::Machine { what, source }
 }
 
-/// Exit codes as the command line has them.
-const REFUSED: u8 = 3;
-const INTERRUPTED: u8 = 130;
-
 /// Plays the demo and prints its figures. Interrupted, it takes everything down and returns 130;
 /// when no plan fits, it says why and returns 3.
 ///
 /// # Errors
 /// What did not work, with what to do about it. Nothing is left running in any case.
-pub fn run(args: Args) -> Result<ExitCode, DemoError> {
+pub fn run(args: Args) -> Result<Code, Failed> {
     let threads =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    threads.map_err(machine("no threads for the demo"))?.block_on(play(args))
+    Ok(threads.map_err(machine("no threads for the demo"))?.block_on(play(args))?)
 }
 
 /// What the demo stands on.
@@ -179,7 +176,7 @@ impl Ground {
     }
 }
 
-async fn play(args: Args) -> Result<ExitCode, DemoError> {
+async fn play(args: Args) -> Result<Code, DemoError> {
     let ground = Ground::new(&args)?;
     let live = !args.headless && std::io::stderr().is_terminal();
     let view = View::start(live, heading(&args)).map_err(machine("the terminal cannot be used"))?;
@@ -190,15 +187,15 @@ async fn play(args: Args) -> Result<ExitCode, DemoError> {
     Ok(match ended? {
         Ended::Played(report) => {
             report.print(args.output);
-            ExitCode::SUCCESS
+            Code::Done
         }
         Ended::Refused(refused) => {
             report::print_refusal(&refused, args.output);
-            ExitCode::from(REFUSED)
+            Code::Refused
         }
         Ended::Interrupted => {
             eprintln!("interrupted; nothing is left running");
-            ExitCode::from(INTERRUPTED)
+            Code::Interrupted
         }
     })
 }

@@ -25,6 +25,11 @@ pub fn in_words(plan: &Plan) -> String {
     )
 }
 
+/// `Wed 17:30` in UTC.
+pub fn moment(at: Timestamp) -> String {
+    TimeZone::UTC.to_datetime(at).strftime("%a %H:%M").to_string()
+}
+
 /// `HH:MM` in UTC.
 pub fn time_of_day(at: Timestamp) -> String {
     TimeZone::UTC.to_datetime(at).strftime("%H:%M").to_string()

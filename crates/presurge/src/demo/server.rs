@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::settings::{QUEUE, WORKERS};
+use crate::cli::{Code, Failed};
 
 /// The header with the wait for a worker, in whole milliseconds.
 pub const WAITED: &str = "x-queue-wait-ms";
@@ -61,12 +61,12 @@ struct Server {
 ///
 /// # Errors
 /// When the port is taken.
-pub fn run(args: Args) -> std::io::Result<ExitCode> {
+pub fn run(args: Args) -> Result<Code, Failed> {
     // One thread: a fleet of these is small.
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(live(args))
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(live(args))?)
 }
 
-async fn live(args: Args) -> std::io::Result<ExitCode> {
+async fn live(args: Args) -> std::io::Result<Code> {
     let owner = Pid::from_raw(args.owner)
         .ok_or_else(|| std::io::Error::other("the owner is no process id"))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
@@ -84,7 +84,7 @@ async fn live(args: Args) -> std::io::Result<ExitCode> {
         () = accept(listener, server) => {}
         () = gone(owner) => {}
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Code::Done)
 }
 
 /// Returns when the process does not exist any more.

@@ -86,7 +86,13 @@ pub const MAX_SURGE: u32 = 12;
 
 /// Ports of servers are looked for from here on, below the range from which the system takes the
 /// ports of outgoing connections.
-pub const PORTS: std::ops::Range<u16> = 20_000..32_000;
+pub const PORTS: std::ops::Range<u16> = 20_000..29_000;
+
+/// Ports of surge, and how many of them one demo looks through. Apart from [`PORTS`], so that no
+/// surge takes the port of a server that is being replaced.
+pub const SURGE_PORTS: std::ops::Range<u16> = 29_000..32_000;
+/// See [`SURGE_PORTS`].
+pub const SURGE_PORTS_EACH: u16 = 30;
 
 /// The shape of the incident: from when after the beginning it rises, how long it rises, stays
 /// and falls, in seconds of the story, and by how much of the load. It is as high as the one in

@@ -11,7 +11,7 @@ use domain::journal::{Actor, Entry, Head, Record, digest_of};
 use domain::name::{RolloutId, ServerName, Version};
 use domain::plan::Plan;
 use domain::ports::{
-    Append, AppendError, Authority, BackendState, Clock, Journal, PortError, Target,
+    Append, AppendError, Authority, BackendState, Clock, Journal, PortError, Provisioner, Target,
 };
 use domain::series::Sample;
 use jiff::Timestamp;
@@ -28,11 +28,11 @@ use super::load::{Arrival, Measured, send};
 use super::outlook::{Outlook, OutlookError, ROLLOUT, Reviser, created, dimension, surge_cost};
 use super::plan_words::in_words;
 use super::profile::step;
-use super::settings::{FIXED_BATCH, PATIENCE, RUN, SERVER_CAPACITY, SPEED, WATCH_EVERY};
+use super::settings::{FIXED_BATCH, INSTALL, PATIENCE, RUN, SERVER_CAPACITY, SPEED, WATCH_EVERY};
 use super::stop::Stop;
-use super::surge::Surge;
+use super::surge;
 use super::teller::Teller;
-use super::updater::Restarts;
+use super::updater::{Restarts, Wait};
 
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,7 @@ pub struct Common {
 struct Stage<'a> {
     common: &'a Common,
     balancer: Balancer,
+    provisioner: Arc<dyn Provisioner>,
     targets: Vec<Target>,
     load: Arc<Measured>,
     clock: ScaledClock,
@@ -135,14 +136,19 @@ pub async fn perform(
     };
     let balancer = Balancer::start(common.balancer, fleet, &targets, folder).await?;
     let clock = ScaledClock::new(common.origin, SPEED).expect("the speed is one that a clock has");
-    let stage = Stage { common, balancer, targets, load, clock };
+    let provisioner = surge::provisioner(fleet, &old, folder)?;
+    let stage = Stage { common, balancer, provisioner, targets, load, clock };
     let played = tokio::select! {
         played = stage.play(run) => played,
         () = stop.wanted() => Err(StageError::Interrupted),
     };
+    let given_back = surge::give_back(stage.provisioner.as_ref()).await;
     stage.balancer.stop().await;
     fleet.stop().await;
-    played
+    // What went wrong first says more.
+    let figures = played?;
+    given_back?;
+    Ok(figures)
 }
 
 impl Stage<'_> {
@@ -181,8 +187,11 @@ impl Stage<'_> {
     async fn fixed(&self, surge: usize) -> Result<Rolled, StageError> {
         let roll = FixedRoll {
             traffic: Arc::clone(&self.balancer.traffic),
-            updater: Arc::new(Restarts::new(Arc::clone(&self.common.fleet))),
-            provisioner: Arc::new(Surge::new(Arc::clone(&self.common.fleet), old())),
+            updater: Arc::new(Restarts::new(
+                Arc::clone(&self.common.fleet),
+                Arc::new(Wait(INSTALL)),
+            )),
+            provisioner: Arc::clone(&self.provisioner),
             clock: self.clock,
             board: self.common.board.clone(),
         };
@@ -263,8 +272,11 @@ impl Stage<'_> {
             world: World {
                 clock: Arc::new(self.clock),
                 traffic: Arc::clone(&self.balancer.traffic),
-                provisioner: Some(Arc::new(Surge::new(Arc::clone(&self.common.fleet), old()))),
-                updater: Arc::new(Restarts::new(Arc::clone(&self.common.fleet))),
+                provisioner: Some(Arc::clone(&self.provisioner)),
+                updater: Arc::new(Restarts::new(
+                    Arc::clone(&self.common.fleet),
+                    Arc::new(Wait(INSTALL)),
+                )),
                 gates: vec![gate],
                 load: vec![watch],
             },

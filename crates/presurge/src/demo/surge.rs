@@ -1,84 +1,68 @@
-//! Surge of the demo: more server processes of the same kind, as long as they are wanted.
-//!
-//! *Keyed*: the names of an order decide which processes run, so that the same order twice starts
-//! nothing twice. They end with the demo, as the servers of the fleet do.
+//! Surge of the demo: more servers of the same kind, from the production provisioner of local
+//! processes. Those outlive whoever started them, unless they are given back; the servers of the
+//! demo end with it by themselves, and [`give_back`] does not wait for that.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use async_trait::async_trait;
-use domain::name::{Key, ServerName, Version};
-use domain::ports::{Instance, InstanceState, PortError, Progress, Provisioner, Retry, SurgeOrder};
+use adapters::provisioner::process::{PortRange, ProcessConfig, Processes, Ready};
+use domain::name::Version;
+use domain::ports::{PortError, Progress, Provisioner, SurgeOrder};
 
 use super::fleet::Fleet;
-use super::settings::MAX_SURGE;
+use super::outlook::offer_name;
+use super::settings::{SURGE_PORTS, SURGE_PORTS_EACH};
 
-/// See the module.
-pub struct Surge {
-    fleet: Arc<Fleet>,
-    /// What instances run when an order does not say it.
-    version: Version,
-    orders: Mutex<BTreeMap<ServerName, Key>>,
+/// From one question to the next, in real time.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A provisioner whose servers run `version`, with its records in `folder`.
+///
+/// # Errors
+/// When the folder cannot be used.
+pub fn provisioner(
+    fleet: &Fleet,
+    version: &Version,
+    folder: &Path,
+) -> Result<Arc<dyn Provisioner>, PortError> {
+    let (tag, value) = fleet.tag();
+    let config = ProcessConfig {
+        command: fleet.command("{port}", version),
+        ports: ports(),
+        ready: Ready::default(),
+        env: [(tag.to_owned(), value)].into(),
+        stop_timeout: "2s".parse().expect("two seconds are a length of time"),
+        working_directory: None,
+    };
+    Ok(Arc::new(Processes::new(config, folder, folder)?))
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("the offer has {MAX_SURGE} instances, and {0} are wanted")]
-    SoldOut(usize),
+/// A piece of the ports of surge, so that demos side by side do not reach for the same ones.
+fn ports() -> PortRange {
+    let pieces = u32::from((SURGE_PORTS.end - SURGE_PORTS.start) / SURGE_PORTS_EACH);
+    let piece = u16::try_from(std::process::id() % pieces).unwrap_or(0);
+    let first = SURGE_PORTS.start + piece * SURGE_PORTS_EACH;
+    let text = format!("{first}-{}", first + SURGE_PORTS_EACH - 1);
+    text.parse().expect("two ports in order are a range")
 }
 
-impl Surge {
-    /// Surge that runs `version` unless an order says otherwise.
-    pub fn new(fleet: Arc<Fleet>, version: Version) -> Self {
-        Self { fleet, version, orders: Mutex::default() }
-    }
-
-    fn orders(&self) -> MutexGuard<'_, BTreeMap<ServerName, Key>> {
-        self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn instance(&self, name: &ServerName, key: &Key) -> Instance {
-        let port = self.fleet.port_of(name);
-        Instance {
-            name: name.clone(),
-            key: key.clone(),
-            address: port.map(|port| format!("127.0.0.1:{port}")),
-            state: if port.is_some() { InstanceState::Running } else { InstanceState::Lost },
+/// Ends every instance there is, and waits for that.
+///
+/// # Errors
+/// When they cannot be ended; they end by themselves once the demo has.
+pub async fn give_back(provisioner: &dyn Provisioner) -> Result<(), PortError> {
+    for instance in provisioner.observe().await? {
+        let (key, offer) = (instance.key, offer_name());
+        let order = SurgeOrder { key, offer, names: Vec::new(), version: None };
+        while let Progress::Pending { .. } = provisioner.ensure_surge(&order).await? {
+            pause().await;
         }
     }
-
-    /// The names of the instances under a key, or of all others.
-    fn names(&self, of: impl Fn(&Key) -> bool) -> Vec<ServerName> {
-        self.orders().iter().filter(|(_, key)| of(key)).map(|(name, _)| name.clone()).collect()
-    }
+    Ok(())
 }
 
-#[async_trait]
-impl Provisioner for Surge {
-    async fn observe(&self) -> Result<Vec<Instance>, PortError> {
-        let orders = self.orders().clone();
-        Ok(orders.iter().map(|(name, key)| self.instance(name, key)).collect())
-    }
-
-    async fn ensure_surge(&self, order: &SurgeOrder) -> Result<Progress<Vec<Instance>>, PortError> {
-        let others = self.names(|key| *key != order.key).len();
-        if others + order.names.len() > MAX_SURGE as usize {
-            let trouble = Trouble::SoldOut(others + order.names.len());
-            return Err(PortError::new("demo surge", "start servers", Retry::Backoff, trouble));
-        }
-        let there = self.names(|key| *key == order.key);
-        for name in there.iter().filter(|name| !order.names.contains(name)) {
-            self.fleet.end(name).await;
-            self.orders().remove(name);
-        }
-        let version = order.version.as_ref().unwrap_or(&self.version);
-        for name in order.names.iter().filter(|name| !there.contains(name)) {
-            self.fleet.more(name, version).await.map_err(|error| {
-                PortError::new("demo surge", format!("start {name}"), Retry::Backoff, error)
-            })?;
-            self.orders().insert(name.clone(), order.key.clone());
-        }
-        let running = order.names.iter().map(|name| self.instance(name, &order.key));
-        Ok(Progress::Done(running.collect()))
-    }
+#[expect(clippy::disallowed_methods, reason = "real processes are waited for in real time")]
+async fn pause() {
+    tokio::time::sleep(POLL).await;
 }

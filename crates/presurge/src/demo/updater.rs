@@ -1,5 +1,5 @@
-//! How a demo server comes to run another version: its process is ended, the new version is
-//! installed (which takes a while), and a new process takes its port.
+//! How a demo server comes to run another version: the new version is installed (which takes a
+//! while), its process is ended, and a new process takes its port.
 //!
 //! *Observed*: a server says itself which version it runs and which process it is. What was begun
 //! under a key is kept in memory, since the servers do not outlive the demo.
@@ -18,13 +18,32 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::fleet::{Fleet, LOOK_TIMEOUT};
-use super::settings::INSTALL;
 
 /// Ask again after this long while an update is under way.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The most that is read of a server's answer, in bytes.
 const MOST_SAID: usize = 1_024;
+
+/// What puts a new version on a server, before it is started again.
+#[async_trait]
+pub trait Installer: Send + Sync {
+    /// Returns when it is there, or with the reason why it cannot be.
+    async fn install(&self, order: &UpdateOrder) -> Result<(), String>;
+}
+
+/// Every version is there already; installing takes so long in real time.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait(pub Duration);
+
+#[async_trait]
+impl Installer for Wait {
+    #[expect(clippy::disallowed_methods, reason = "the installation takes real time")]
+    async fn install(&self, _: &UpdateOrder) -> Result<(), String> {
+        tokio::time::sleep(self.0).await;
+        Ok(())
+    }
+}
 
 /// How far the update under one key has come.
 #[derive(Debug, Clone)]
@@ -34,30 +53,31 @@ enum Stage {
     Failed(String),
 }
 
-/// See the module.
+type Orders = Arc<Mutex<BTreeMap<Key, (ServerName, Stage)>>>;
+
+/// See the module. Copies share what they have begun.
+#[derive(Clone)]
 pub struct Restarts {
     fleet: Arc<Fleet>,
-    orders: Arc<Mutex<BTreeMap<Key, (ServerName, Stage)>>>,
+    installer: Arc<dyn Installer>,
+    orders: Orders,
     client: Client<HttpConnector, Empty<Bytes>>,
 }
 
 impl Restarts {
     /// An updater of these processes.
-    pub fn new(fleet: Arc<Fleet>) -> Self {
+    pub fn new(fleet: Arc<Fleet>, installer: Arc<dyn Installer>) -> Self {
         // A kept connection would show the process that was, not the one that is.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-        Self { fleet, orders: Arc::default(), client }
+        Self { fleet, installer, orders: Arc::default(), client }
     }
 
     fn orders(&self) -> MutexGuard<'_, BTreeMap<Key, (ServerName, Stage)>> {
-        lock(&self.orders)
+        self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn is_under_way(&self, server: &ServerName) -> bool {
-        let at_work = |(name, stage): &(ServerName, Stage)| {
-            name == server && matches!(stage, Stage::UnderWay)
-        };
-        self.orders().values().any(at_work)
+        self.orders().values().any(|(of, stage)| of == server && stage.is_under_way())
     }
 
     async fn ask(&self, target: &Target) -> Result<UpdateState, String> {
@@ -79,38 +99,56 @@ impl Restarts {
         Ok(UpdateState { version: Some(version), boot_id, in_progress: false })
     }
 
-    fn begin(&self, order: &UpdateOrder) {
-        let name = order.target.server.clone();
-        self.orders().insert(order.key.clone(), (name.clone(), Stage::UnderWay));
-        let (fleet, orders, order) =
-            (Arc::clone(&self.fleet), Arc::clone(&self.orders), order.clone());
+    /// Takes the server for this order, unless it is taken. How far the order has come.
+    fn take(&self, order: &UpdateOrder) -> Option<Stage> {
+        let mut orders = self.orders();
+        if let Some((_, stage)) = orders.get(&order.key) {
+            return Some(stage.clone());
+        }
+        let name = &order.target.server;
+        let taken = |(of, stage): &(ServerName, Stage)| of == name && stage.is_under_way();
+        if orders.values().any(taken) {
+            return Some(Stage::UnderWay);
+        }
+        orders.insert(order.key.clone(), (name.clone(), Stage::UnderWay));
+        None
+    }
+
+    /// Does the whole update, and says how it ended. It goes on when its caller has gone.
+    fn begin(&self, order: UpdateOrder) {
+        let this = self.clone();
         tokio::spawn(async move {
-            let stage = match replace(&fleet, &order).await {
+            let stage = match this.update(&order).await {
                 Ok(()) => Stage::Done,
                 Err(why) => Stage::Failed(why),
             };
-            lock(&orders).insert(order.key, (name, stage));
+            this.orders().insert(order.key, (order.target.server, stage));
         });
+    }
+
+    async fn update(&self, order: &UpdateOrder) -> Result<(), String> {
+        let Target { server, address } = &order.target;
+        // A server that does not answer is to be started anew as well.
+        if self
+            .ask(&order.target)
+            .await
+            .is_ok_and(|seen| seen.version.as_ref() == Some(&order.version))
+        {
+            return Ok(());
+        }
+        self.installer.install(order).await?;
+        // A server whose process has ended by itself still has the port of its address.
+        let known = address.as_deref().and_then(|a| a.rsplit_once(':')?.1.parse().ok());
+        let port = self.fleet.end(server).await.or(known).ok_or("its port is not known")?;
+        let again = self.fleet.again(server, port, &order.version).await;
+        again.map_err(|error| error.to_string())
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-async fn replace(fleet: &Fleet, order: &UpdateOrder) -> Result<(), String> {
-    let name = &order.target.server;
-    // A server whose process has ended by itself still has the port of its address.
-    let known = order.target.address.as_deref().and_then(|a| a.rsplit_once(':'));
-    let known = known.and_then(|(_, port)| port.parse().ok());
-    let port = fleet.end(name).await.or(known).ok_or("its port is not known")?;
-    install().await;
-    fleet.again(name, port, &order.version).await.map_err(|error| error.to_string())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the installation takes real time")]
-async fn install() {
-    tokio::time::sleep(INSTALL).await;
+impl Stage {
+    fn is_under_way(&self) -> bool {
+        matches!(self, Self::UnderWay)
+    }
 }
 
 #[async_trait]
@@ -130,27 +168,19 @@ impl Updater for Restarts {
         order: &UpdateOrder,
     ) -> Result<Progress<UpdateState>, PortError> {
         let server = &order.target.server;
-        let known = self.orders().get(&order.key).map(|(_, stage)| stage.clone());
-        match known {
+        match self.take(order) {
             Some(Stage::Failed(why)) => {
                 Err(PortError::new("demo servers", format!("update {server}"), Retry::Never, why))
             }
             Some(Stage::Done) => Ok(Progress::Done(self.observe(&order.target).await?)),
             Some(Stage::UnderWay) => Ok(Progress::Pending { poll_after: POLL }),
-            None if self.is_under_way(server) => Ok(Progress::Pending { poll_after: POLL }),
             None => {
-                // A server that does not answer is to be started anew as well.
-                let seen = self.ask(&order.target).await;
-                match seen {
-                    Ok(seen) if seen.version.as_ref() == Some(&order.version) => {
-                        Ok(Progress::Done(seen))
-                    }
-                    _ => {
-                        self.begin(order);
-                        Ok(Progress::Pending { poll_after: POLL })
-                    }
-                }
+                self.begin(order.clone());
+                Ok(Progress::Pending { poll_after: POLL })
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,9 @@ impl LabLoad {
     pub fn run(self) -> Result<Code, Failed> {
         let local = ["127.0.0.1", "localhost", "[::1]"];
         if !self.url.host().is_some_and(|host| local.contains(&host)) {
-            return Err(Failed::usage("--url must be on this machine: 127.0.0.1, localhost or [::1]"));
+            return Err(Failed::usage(
+                "--url must be on this machine: 127.0.0.1, localhost or [::1]",
+            ));
         }
         if !(self.rate > 0.0 && self.rate <= 1_000.0) {
             return Err(Failed::usage("--rate must be above 0 and at most 1000"));

@@ -50,21 +50,11 @@ pub struct History {
 pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
     let samples = feed.source.samples(now - REACH, now).await?;
     let archived = archived(&samples);
-    let options = Hygiene {
-        step: None,
-        measure: feed.measure,
-        delay: feed.delay,
-        now: Some(now),
-    };
+    let options = Hygiene { step: None, measure: feed.measure, delay: feed.delay, now: Some(now) };
     let cleaned = clean(&samples, &options)
         .map_err(|source| PlanError::History { dimension: feed.dimension.clone(), source })?;
     let warnings = cleaned.warnings.iter().map(|w| format!("{}: {w}", feed.dimension)).collect();
-    Ok(History {
-        series: cleaned.series,
-        digest: Digest::of_bytes(&archived),
-        archived,
-        warnings,
-    })
+    Ok(History { series: cleaned.series, digest: Digest::of_bytes(&archived), archived, warnings })
 }
 
 fn archived(samples: &[Sample]) -> Vec<u8> {

@@ -163,10 +163,7 @@ fn offer(offer: &config::Offer, fleet: &Fleet) -> Offer {
         lead: offer.lead,
         warmup: fleet.durations.warmup,
         max: offer.max,
-        billing: Billing {
-            minimum: offer.billing_minimum,
-            granularity: offer.billing_granularity,
-        },
+        billing: Billing { minimum: offer.billing_minimum, granularity: offer.billing_granularity },
         interruption: Interruption {
             per_hour: offer.interruption.per_hour,
             pool_per_hour: offer.interruption.pool_per_hour,

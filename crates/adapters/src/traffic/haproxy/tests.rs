@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::contract::traffic as contract;
-use domain::ports::{BackendState, Clock as _};
+use domain::ports::BackendState;
 
 use super::*;
 use crate::clock::SystemClock;

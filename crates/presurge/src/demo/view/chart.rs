@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use ratatui::prelude::{Frame, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::symbols::Marker;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph};
 
 use super::super::board::Picture;
@@ -12,6 +12,11 @@ use super::super::plan_words::time_of_day;
 use super::super::settings::{SERVER_CAPACITY, SERVERS};
 
 type Points = Vec<(f64, f64)>;
+
+const LOAD: Color = Color::Yellow;
+const FORECAST: Color = Color::Blue;
+const BAND: Color = Color::DarkGray;
+const CAPACITY: Color = Color::Green;
 
 /// Draws it, once it is known which window to show.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
@@ -33,16 +38,16 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let all = [&low, &high, &load, &capacity].into_iter().flatten().map(|(_, y)| *y);
     let (bottom, top) = all.fold((fleet, fleet), |(l, h), y| (l.min(y), h.max(y)));
     let (bottom, top) = ((bottom / 20.0).floor() * 20.0, (top / 20.0).ceil() * 20.0);
-    let line = |points, colour, name| {
+    let line = |points, colour| {
         let set = Dataset::default().data(points).graph_type(GraphType::Line);
-        set.marker(Marker::Braille).style(Style::new().fg(colour)).name(name)
+        set.marker(Marker::Braille).style(Style::new().fg(colour))
     };
     let sets = vec![
-        line(&low, Color::DarkGray, ""),
-        line(&high, Color::DarkGray, "forecast, 98 %"),
-        line(&mean, Color::Blue, "forecast"),
-        line(&capacity, Color::Green, "capacity"),
-        line(&load, Color::Yellow, "load"),
+        line(&low, BAND),
+        line(&high, BAND),
+        line(&mean, FORECAST),
+        line(&capacity, CAPACITY),
+        line(&load, LOAD),
     ];
     let middle = from + (to.duration_since(from) / 2).unsigned_abs();
     let x = Axis::default()
@@ -51,7 +56,14 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let y = Axis::default()
         .bounds([bottom, top])
         .labels([bottom, (bottom + top) / 2.0, top].map(|y| Line::from(format!("{y:.0}"))));
-    let title = " requests per second: load, forecast, capacity ";
+    let name = |text, colour| Span::styled(text, Style::new().fg(colour));
+    let title = Line::from(vec![
+        Span::raw(" requests per second: "),
+        name("load ", LOAD),
+        name("forecast ", FORECAST),
+        name("with its 98 % band ", BAND),
+        name("capacity ", CAPACITY),
+    ]);
     let chart = Chart::new(sets).block(Block::bordered().title(title)).x_axis(x).y_axis(y);
     frame.render_widget(chart, area);
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::board::Board;
-use super::plan_words::time_of_day;
+use super::plan_words::moment;
 use terminal::Screen;
 
 /// From one picture to the next.
@@ -59,7 +59,7 @@ impl View {
 }
 
 fn line(at: Timestamp, text: &str) {
-    eprintln!("{}  {text}", time_of_day(at));
+    eprintln!("{}  {text}", moment(at));
 }
 
 #[expect(clippy::disallowed_methods, reason = "people watch in real time")]

@@ -16,7 +16,7 @@ use ratatui::widgets::{Block, Paragraph, Wrap};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::super::board::{Figures, Light, Picture, Run};
-use super::super::plan_words::time_of_day;
+use super::super::plan_words::{moment, time_of_day};
 use super::super::stage::short;
 use super::chart;
 
@@ -90,7 +90,7 @@ fn bold() -> Style {
 fn heading(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let title = picture.run.map_or("learning from four weeks of load", Run::title);
     let number = picture.done.len() + 1;
-    let now = picture.now.map_or_else(String::new, |now| format!("Wed {}", time_of_day(now)));
+    let now = picture.now.map_or_else(String::new, moment);
     let lines = vec![
         Line::from(vec![
             Span::styled(format!(" presurge demo  {number}/4  {title} "), bold()),
