@@ -76,11 +76,11 @@ fn words(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::BatchOpened { index, look } => {
             let batch = state.open.as_ref().map(|open| list(&open.batch.servers));
             let load = look.load.values().next().copied().unwrap_or_default();
-            let upper = look.upper.values().next().copied().unwrap_or_default();
-            format!(
-                "batch {index} out: {}; load {load:.0} of at most {upper:.0} req/s",
-                batch.unwrap_or_default()
-            )
+            let edge = match look.upper.values().next() {
+                Some(upper) => format!("of at most {upper:.0} req/s"),
+                None => "req/s, for which the plan has no band".into(),
+            };
+            format!("batch {index} out: {}; load {load:.0} {edge}", batch.unwrap_or_default())
         }
         Event::BatchClosed { index } => format!("batch {index} back, updated and healthy"),
         Event::ServerFailed { server, detail } => format!("{server} FAILED: {detail}"),
