@@ -24,6 +24,9 @@ use self::request::{Outlook, request};
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
 const NEXT_PEAK: Duration = Duration::from_secs(24 * 3600);
 
+/// … but by no more steps of the plan than a day of minutes has: paths cost memory by the step.
+const NEXT_PEAK_STEPS: u32 = 24 * 60;
+
 /// The seeds of the two sets of paths: to choose on, and to report on.
 const DRAWS: [u64; 2] = [0, 0x9E37_79B9_7F4A_7C15];
 
@@ -166,7 +169,8 @@ fn outlook(
     histories: &PerDimension<History>,
     config: Digest,
 ) -> Result<Outlook, PlanError> {
-    let until = ask.deadline + rollout.stabilisation + NEXT_PEAK;
+    let beyond = NEXT_PEAK.min(rollout.step.duration() * NEXT_PEAK_STEPS);
+    let until = ask.deadline + rollout.stabilisation + beyond;
     let count = plan::paths_for(rollout.risk);
     let grid = (rollout.step, ask.now, until);
     let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
