@@ -107,7 +107,8 @@ impl Haproxy {
     async fn read(&self) -> Result<Table, PortError> {
         let backend = &self.backend;
         let read = async {
-            let command = format!("show servers state {backend};show stat {backend} 6 -1");
+            // Every server of every proxy: asked by name, HAProxy shows a frontend of that name.
+            let command = format!("show servers state {backend};show stat -1 4 -1");
             Table::parse(&self.runtime.ask(&command).await?, backend)
         };
         read.await.map_err(|failure| self.failed(format!("read backend {backend}"), failure))

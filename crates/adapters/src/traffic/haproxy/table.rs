@@ -121,6 +121,9 @@ impl Table {
         let mut states = read_states(states).ok_or_else(strange)?;
         let mut servers = BTreeMap::new();
         for row in stats {
+            if row.get("pxname").is_none_or(|proxy| proxy != backend) {
+                continue;
+            }
             let Some(state) = row.get("svname").and_then(|name| states.remove(name)) else {
                 continue;
             };

@@ -134,7 +134,7 @@ pub(super) async fn finish(requests: Vec<Answer>) -> Vec<Result<String, String>>
     answers
 }
 
-/// No retry and no redispatch: a request that meets a server that is gone fails, and shows.
+/// The frontend is named as the backend, as many are. No retry and no redispatch: a request that meets a server that is gone fails, and shows.
 fn config(folder: &tempfile::TempDir, front: u16, api: u16, servers: &[Server]) -> String {
     let folder = folder.path().display();
     let mut text = format!(
@@ -143,7 +143,7 @@ fn config(folder: &tempfile::TempDir, front: u16, api: u16, servers: &[Server]) 
          stats socket ipv4@127.0.0.1:{api} level admin\n\
          defaults\n mode http\n timeout connect 2s\n timeout client 30s\n timeout server 30s\n \
          timeout queue 5s\n option httpchk GET /health\n retries 0\n\
-         frontend fe\n bind 127.0.0.1:{front}\n default_backend be\n\
+         frontend be\n bind 127.0.0.1:{front}\n default_backend be\n\
          backend be\n balance roundrobin\n \
          default-server check inter 100ms rise 1 fall 2 maxconn 200 weight 100\n"
     );
