@@ -133,6 +133,27 @@ fn a_deadline_that_cannot_be_met_is_refused_with_what_would_fit() {
 }
 
 #[test]
+fn load_that_no_forecast_could_know_is_a_hold_and_no_overload() {
+    let _machine = machine();
+    let incident = ["--scenario", "incident", "--against", "nothing"];
+    let (id, output) = run(&[&["-o", "json", "--seed", "2"][..], &incident].concat());
+    assert!(left_of(id).is_empty(), "left running: {:?}", left_of(id));
+    let words = String::from_utf8_lossy(&output.stderr);
+    let held = words.find("HOLD, no more servers go out: requests is at").expect("it holds");
+    let json = json(&output);
+    match output.status.code() {
+        Some(0) => {
+            assert_eq!(json["presurge"]["outcome"], "done");
+            assert!(words[held..].contains("new plan, revision 2"), "it planned again");
+        }
+        Some(4) => assert_eq!(json["presurge"]["outcome"], "aborted"),
+        other => panic!("ended with {other:?}"),
+    }
+    assert_eq!(number(&json, "presurge", "failed"), 0.0, "{json}");
+    assert_eq!(number(&json, "presurge", "overloadedSeconds"), 0.0, "{json}");
+}
+
+#[test]
 fn an_interruption_leaves_nothing_running() {
     let _machine = machine();
     for (balancer, signal) in [("embedded", "INT"), ("haproxy", "TERM"), ("embedded", "KILL")] {

@@ -59,9 +59,22 @@ pub enum Light {
     Failed,
 }
 
+/// How the rollout of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// There was none.
+    NoRollout,
+    /// All servers run the new version.
+    Done,
+    /// It still held when the load of the demo ended, and was aborted.
+    Aborted,
+}
+
 /// What a run came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
+    /// How its rollout ended.
+    pub end: End,
     /// Its requests.
     pub totals: Totals,
     /// What its surge cost, in the time and the prices of the story.

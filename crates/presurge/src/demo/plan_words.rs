@@ -6,21 +6,18 @@ use jiff::tz::TimeZone;
 
 /// When, how many, what for, how sure.
 pub fn in_words(plan: &Plan) -> String {
-    let mut sizes: Vec<String> = Vec::new();
-    for batch in &plan.batches {
-        sizes.push(batch.servers.len().to_string());
-    }
+    let sizes: Vec<_> = plan.batches.iter().map(|b| b.servers.len().to_string()).collect();
     let surge: u32 = plan.surge.iter().map(|s| s.count).sum();
     let first = plan.batches.first().map_or(plan.start_at, |b| b.out_at);
     format!(
-        "plan: {} batches ({}) from {} to {}, {surge} surge for {:.2} {}, risk {:.2} % of at most {:.0} %",
+        "plan: {} batches ({}) from {} to {}, {surge} surge for {:.2} {}, risk {:.2} % of {:.0} % allowed",
         plan.batches.len(),
         sizes.join("+"),
         time_of_day(first),
         time_of_day(plan.finish_at),
         plan.cost.surge,
         plan.cost.currency,
-        plan.risk.upper95 * 100.0,
+        plan.risk.planned * 100.0,
         plan.risk.target * 100.0,
     )
 }

@@ -7,7 +7,7 @@ use domain::plan::Refused;
 use serde_json::{Map, Value, json};
 
 use super::Format;
-use super::board::{Figures, Run};
+use super::board::{End, Figures, Run};
 use super::settings::WAIT_LIMIT;
 
 /// What the demo found.
@@ -30,6 +30,11 @@ impl Report {
         };
         // Whoever closed the pipe does not want to read it.
         let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+
+    /// Whether a rollout was not finished.
+    pub fn was_aborted(&self) -> bool {
+        self.figures.iter().any(|(_, figures)| figures.end == End::Aborted)
     }
 
     /// One object with one key for each run.
@@ -58,8 +63,8 @@ impl Report {
             "duration",
             "journal"
         );
-        for (run, Figures { totals, surge_cost, duration_seconds, journal_events }) in &self.figures
-        {
+        for (run, figures) in &self.figures {
+            let Figures { totals, surge_cost, duration_seconds, journal_events, .. } = figures;
             text += &format!(
                 "{:<24}{:>9}{:>8}{:>6.0} ms{:>6.0} ms{:>10} s{:>8.2} USD{:>9.1} s{:>9}\n",
                 run.title(),
@@ -72,6 +77,11 @@ impl Report {
                 duration_seconds,
                 journal_events
             );
+        }
+        if self.was_aborted() {
+            text += "\nPresurge held, and was aborted when the load of the demo ended: what was updated \
+                     stays so,\nthe rest runs the old version, all of it in service, the surge given \
+                     back.\n";
         }
         if let Some(file) = &self.journal {
             let file = file.display();
@@ -92,7 +102,13 @@ fn key(run: Run) -> &'static str {
 
 fn of_run(figures: &Figures) -> Value {
     let hundredths = |value: f64| (value * 100.0).round() / 100.0;
+    let outcome = match figures.end {
+        End::NoRollout => Value::Null,
+        End::Done => "done".into(),
+        End::Aborted => "aborted".into(),
+    };
     json!({
+        "outcome": outcome,
         "requests": figures.totals.requests,
         "failed": figures.totals.failed,
         "p50Ms": figures.totals.p50_ms,

@@ -1,5 +1,6 @@
 //! One run: a fresh fleet behind a load balancer, the load, and whoever rolls.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +22,11 @@ use rollout::settings::Pace;
 use store::{Sqlite, StoreError};
 
 use super::balancer::{Balancer, BalancerError, Kind};
-use super::board::{Board, Figures, Run};
+use super::board::{Board, End, Figures, Run};
 use super::fixed::{FixedError, FixedRoll};
 use super::fleet::{Fleet, LaunchError};
 use super::load::{Arrival, Measured, send};
-use super::outlook::{Outlook, OutlookError, ROLLOUT, Reviser, created, dimension, surge_cost};
+use super::outlook::{self, Outlook, OutlookError, ROLLOUT, Reviser, created, dimension};
 use super::plan_words::in_words;
 use super::profile::step;
 use super::settings::{FIXED_BATCH, INSTALL, PATIENCE, RUN, SERVER_CAPACITY, SPEED, WATCH_EVERY};
@@ -64,9 +65,9 @@ pub enum StageError {
     /// Somebody asked the demo to end.
     #[error("it was interrupted")]
     Interrupted,
-    /// The rollout was not finished when the run was over.
-    #[error("the rollout was still {0} when the load ended; it was aborted")]
-    Unfinished(&'static str),
+    /// The rollout held when the load ended, and could not be aborted either.
+    #[error("the rollout could not be aborted within {PATIENCE:?} of the story")]
+    Stuck,
 }
 
 /// What all runs have in common.
@@ -105,7 +106,9 @@ struct Stage<'a> {
 
 /// What the rollout of a run came to.
 struct Rolled {
+    end: End,
     surge_cost: f64,
+    /// When it ended; `None` when there was none.
     ended: Option<Timestamp>,
     journal_events: u64,
 }
@@ -166,6 +169,7 @@ impl Stage<'_> {
         let rolled = rolled?;
         let real = |at: Timestamp| at.duration_since(*origin).as_secs_f64() / SPEED;
         let figures = Figures {
+            end: rolled.end,
             totals: self.load.tally.totals(),
             surge_cost: rolled.surge_cost,
             duration_seconds: rolled.ended.map_or(0.0, real),
@@ -178,7 +182,10 @@ impl Stage<'_> {
     async fn roll(&self, run: Run) -> Result<Rolled, StageError> {
         match run {
             Run::Presurge => self.presurge().await,
-            Run::NoRollout => Ok(Rolled { surge_cost: 0.0, ended: None, journal_events: 0 }),
+            Run::NoRollout => {
+                let end = End::NoRollout;
+                Ok(Rolled { end, surge_cost: 0.0, ended: None, journal_events: 0 })
+            }
             Run::Fixed => self.fixed(0).await,
             Run::FixedSurge => self.fixed(FIXED_BATCH).await,
         }
@@ -196,7 +203,8 @@ impl Stage<'_> {
             board: self.common.board.clone(),
         };
         let surge_cost = roll.run(&self.targets, &new(), surge).await?;
-        Ok(Rolled { surge_cost, ended: Some(self.clock.now()), journal_events: 0 })
+        let ended = Some(self.clock.now());
+        Ok(Rolled { end: End::Done, surge_cost, ended, journal_events: 0 })
     }
 
     async fn presurge(&self) -> Result<Rolled, StageError> {
@@ -215,9 +223,9 @@ impl Stage<'_> {
         };
         let records = journal.read(&id, 0).await?;
         match ended {
-            Ended::Finished(Outcome::Done) => Ok(self.rolled(&records)),
-            Ended::Finished(Outcome::Aborted) => Err(StageError::Unfinished("under way")),
-            Ended::Waiting => Err(StageError::Unfinished("waiting")),
+            Ended::Finished(Outcome::Done) => Ok(rolled(End::Done, &records)),
+            Ended::Finished(Outcome::Aborted) => Ok(rolled(End::Aborted, &records)),
+            Ended::Waiting => Err(StageError::Stuck),
         }
     }
 
@@ -282,7 +290,7 @@ impl Stage<'_> {
             },
             journal: Arc::clone(journal),
             planner: Arc::new(Reviser(Arc::clone(&self.common.outlook))),
-            audience: Arc::new(Teller(self.common.board.clone())),
+            audience: Arc::new(Teller::new(self.common.board.clone())),
             owner: format!("demo-{}", std::process::id()),
             build: concat!("presurge ", env!("CARGO_PKG_VERSION")).into(),
             pace: Pace {
@@ -320,27 +328,6 @@ impl Stage<'_> {
         }
     }
 
-    /// What the journal says of surge and end.
-    fn rolled(&self, records: &[Record]) -> Rolled {
-        let mut orders = std::collections::BTreeMap::new();
-        let (mut cost, mut ended) = (0.0, None);
-        for record in records {
-            match record.event() {
-                Ok(Event::SurgeOrdered { key, names, .. }) => {
-                    orders.insert(key, (names.len(), record.at));
-                }
-                Ok(Event::SurgeReleased { key }) => {
-                    if let Some((count, at)) = orders.remove(&key) {
-                        cost += surge_cost(count, at, record.at);
-                    }
-                }
-                Ok(Event::Finished { .. }) => ended = Some(record.at),
-                _ => {}
-            }
-        }
-        Rolled { surge_cost: cost, ended, journal_events: records.len() as u64 }
-    }
-
     /// Shows how things stand, for ever.
     async fn watch(&self) {
         let board = &self.common.board;
@@ -362,6 +349,27 @@ impl Stage<'_> {
         let all = self.load.complete(now).into_iter().filter(|s| s.at >= self.common.origin);
         all.map(|s| Sample { at: s.at + half, ..s }).collect()
     }
+}
+
+/// What the journal says of surge and end.
+fn rolled(end: End, records: &[Record]) -> Rolled {
+    let mut orders = BTreeMap::new();
+    let (mut surge_cost, mut ended) = (0.0, None);
+    for record in records {
+        match record.event() {
+            Ok(Event::SurgeOrdered { key, names, .. }) => {
+                orders.insert(key, (names.len(), record.at));
+            }
+            Ok(Event::SurgeReleased { key }) => {
+                if let Some((count, at)) = orders.remove(&key) {
+                    surge_cost += outlook::surge_cost(count, at, record.at);
+                }
+            }
+            Ok(Event::Finished { .. }) => ended = Some(record.at),
+            _ => {}
+        }
+    }
+    Rolled { end, surge_cost, ended, journal_events: records.len() as u64 }
 }
 
 /// The short name of a server: surge is numbered.

@@ -1,5 +1,7 @@
 //! What the journal of the rollout says, in the words and lights of the demo.
 
+use std::sync::{Mutex, PoisonError};
+
 use domain::event::{Event, Outcome};
 use domain::journal::Record;
 use domain::name::ServerName;
@@ -14,29 +16,46 @@ use super::stage::short;
 
 /// Puts what is recorded on the board.
 #[derive(Debug)]
-pub struct Teller(pub Board);
+pub struct Teller {
+    board: Board,
+    /// The last trouble up to its details, which change with every try.
+    trouble: Mutex<String>,
+}
+
+impl Teller {
+    /// A teller for this board.
+    pub fn new(board: Board) -> Self {
+        Self { board, trouble: Mutex::default() }
+    }
+}
 
 impl Audience for Teller {
     fn recorded(&self, state: &State, record: &Record) {
         let Ok(event) = record.event() else { return };
         if let Some((server, light)) = light(&event) {
-            self.0.light(server, light);
+            self.board.light(server, light);
         }
         if let Event::PlanAdopted { plan } = &event {
-            self.0.plan(in_words(plan));
+            self.board.plan(in_words(plan));
         }
         if let Event::SurgeLeft { server } = &event {
-            self.0.gone(server);
+            self.board.gone(server);
         }
         if let Some(text) = words(state, &event, &record.reason) {
-            self.0.event(record.at, &text);
+            self.board.event(record.at, &text);
         }
     }
 
     fn looked(&self, _: &State, _: &Seen, _: Timestamp) {}
 
     fn troubled(&self, text: &str) {
-        self.0.event(self.0.look().now.unwrap_or(Timestamp::UNIX_EPOCH), &format!("! {text}"));
+        let essence = text.split([';', ':']).next().unwrap_or(text);
+        let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != essence {
+            essence.clone_into(&mut last);
+            let now = self.board.look().now.unwrap_or(Timestamp::UNIX_EPOCH);
+            self.board.event(now, &format!("! {text}"));
+        }
     }
 }
 
@@ -80,7 +99,11 @@ fn words(state: &State, event: &Event, reason: &str) -> Option<String> {
                 Some(upper) => format!("of at most {upper:.0} req/s"),
                 None => "req/s, for which the plan has no band".into(),
             };
-            format!("batch {index} out: {}; load {load:.0} {edge}", batch.unwrap_or_default())
+            let of = match state.plan.as_ref().map_or(1, |plan| plan.revision) {
+                1 => String::new(),
+                revision => format!(" of revision {revision}"),
+            };
+            format!("batch {index}{of} out: {}; load {load:.0} {edge}", batch.unwrap_or_default())
         }
         Event::BatchClosed { index } => format!("batch {index} back, updated and healthy"),
         Event::ServerFailed { server, detail } => format!("{server} FAILED: {detail}"),

@@ -15,7 +15,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use super::super::board::{Figures, Light, Picture, Run};
+use super::super::board::{End, Figures, Light, Picture, Run};
 use super::super::plan_words::{moment, time_of_day};
 use super::super::stage::short;
 use super::chart;
@@ -34,6 +34,12 @@ impl Screen {
     /// When the terminal does not do it.
     pub fn open() -> io::Result<Self> {
         let before = without_echo();
+        // What a panic says belongs on the screen that stays.
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let _ = execute!(stderr(), LeaveAlternateScreen, Show);
+            usual(panic);
+        }));
         execute!(stderr(), EnterAlternateScreen, Hide)?;
         let terminal = Terminal::new(CrosstermBackend::new(stderr()))?;
         Ok(Self { terminal, before })
@@ -152,8 +158,8 @@ fn runs(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     if let (Some(run), Some(totals)) = (picture.run, picture.totals)
         && !picture.done.iter().any(|(done, _)| *done == run)
     {
-        let figures =
-            Figures { totals, surge_cost: f64::NAN, duration_seconds: 0.0, journal_events: 0 };
+        let (end, surge_cost) = (End::NoRollout, f64::NAN);
+        let figures = Figures { end, totals, surge_cost, duration_seconds: 0.0, journal_events: 0 };
         lines.push(row(run, &figures));
     }
     frame.render_widget(Paragraph::new(lines), area);
