@@ -26,6 +26,9 @@ pub const TAG: &str = "DEMO_OF_PRESURGE";
 /// So many ports are tried for one server.
 const PORTS_TRIED: u32 = 100;
 
+/// So often a server is started again on its old port.
+const RESTARTS_TRIED: u32 = 10;
+
 /// The most that is repeated of what a server said before it ended, in bytes.
 const LAST_WORDS: u64 = 2_000;
 
@@ -137,7 +140,8 @@ impl Fleet {
         Some(port)
     }
 
-    /// Starts a server again on its old port.
+    /// Starts a server again on its old port. Somebody who looks for a free port may hold it for
+    /// a moment: then it is tried again.
     ///
     /// # Errors
     /// When it does not come up.
@@ -147,7 +151,14 @@ impl Fleet {
         port: u16,
         version: &Version,
     ) -> Result<(), LaunchError> {
-        let process = self.launch(name, port, version).await?;
+        let mut tried = 0;
+        let process = loop {
+            tried += 1;
+            match self.launch(name, port, version).await {
+                Err(LaunchError::Ended { .. }) if tried < RESTARTS_TRIED => pause().await,
+                other => break other?,
+            }
+        };
         self.running().insert(name.clone(), process);
         Ok(())
     }
@@ -242,6 +253,11 @@ async fn is_ready(child: &mut Child) -> Result<(), String> {
             Err(said.trim().to_owned())
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "ports are given back in real time")]
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 /// The longest that one look at a server may take.

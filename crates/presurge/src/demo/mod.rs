@@ -30,7 +30,7 @@ mod teller;
 mod updater;
 mod view;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,7 +195,7 @@ async fn play(args: Args) -> Result<Code, DemoError> {
             Code::Refused
         }
         Ended::Interrupted => {
-            eprintln!("interrupted; nothing is left running");
+            let _ = writeln!(std::io::stderr(), "interrupted; nothing is left running");
             Code::Interrupted
         }
     })
@@ -209,14 +209,14 @@ enum Ended {
 
 fn heading(args: &Args) -> String {
     let balancer = match args.balancer {
-        Kind::Embedded => "embedded proxy",
+        Kind::Embedded => "embedded",
         Kind::Haproxy => "haproxy",
     };
     let scenario = match args.scenario {
         Scenario::Usual => "",
         Scenario::Incident => ", with an incident",
     };
-    format!("seed {}, {balancer}{scenario}; 1 s shows 30 min", args.seed)
+    format!("seed {}, {balancer}{scenario}; 1 s = 30 min", args.seed)
 }
 
 async fn story(args: &Args, board: &Board, ground: &Ground) -> Result<Ended, DemoError> {

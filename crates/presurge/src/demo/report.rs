@@ -123,11 +123,12 @@ fn of_run(figures: &Figures) -> Value {
 
 /// Why there is no plan: the object to standard output, the words to standard error.
 pub fn print_refusal(refused: &Refused, format: Format) {
-    eprintln!("refused: {}: {}", refused.binding, refused.detail);
+    let mut text = format!("refused: {}: {}\n", refused.binding, refused.detail);
     for would in &refused.would_fit {
-        let (change, cost) = (&would.change, would.cost);
-        eprintln!("  would fit with {change}: done by {}, for {cost:.2} USD", would.finish_at);
+        let (change, end, cost) = (&would.change, would.finish_at, would.cost);
+        text += &format!("  would fit with {change}: done by {end}, for {cost:.2} USD\n");
     }
+    let _ = std::io::stderr().write_all(text.as_bytes());
     if format == Format::Json {
         let _ = writeln!(std::io::stdout(), "{}", json!({ "refused": refused }));
     }

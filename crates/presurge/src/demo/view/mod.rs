@@ -3,7 +3,7 @@
 mod chart;
 mod terminal;
 
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -59,7 +59,8 @@ impl View {
 }
 
 fn line(at: Timestamp, text: &str) {
-    eprintln!("{}  {text}", moment(at));
+    // Whoever closed the pipe does not want to read it; the demo goes on.
+    let _ = writeln!(io::stderr(), "{}  {text}", moment(at));
 }
 
 #[expect(clippy::disallowed_methods, reason = "people watch in real time")]
