@@ -1,11 +1,12 @@
 //! Rolling origins: what each model would have said at past moments.
 //!
-//! A model is fitted at a few checkpoints on the data before them, carried forward by `update`,
-//! and asked at every origin; no forecast sees a value at or after its origin.
+//! A model is fitted at a few checkpoints on the data before them (a costly one at the first
+//! alone), carried forward by `update`, and asked at every origin; no forecast sees a value at
+//! or after its origin.
 
 use domain::series::Series;
 
-use crate::models::{Context, Fitted, Model, Observation, Regressors};
+use crate::models::{Context, Cost, Fitted, Model, Observation, Regressors};
 use crate::settings;
 
 /// Where the origins lie.
@@ -57,7 +58,8 @@ pub(crate) fn run(model: &dyn Model, series: &Series, context: &Context, plan: &
     let mut fitted: Option<Box<dyn Fitted>> = None;
     let mut at = 0;
     for (k, &origin) in plan.origins.iter().enumerate() {
-        if fitted.is_none() || plan.refits.contains(&k) {
+        let due = model.cost() == Cost::Low && plan.refits.contains(&k);
+        if fitted.is_none() || due {
             let past = Series::new(series.start(), series.step(), values[..origin].to_vec());
             match model.fit(&past, context) {
                 Ok(new) => fitted = Some(new),
@@ -109,12 +111,15 @@ mod tests {
     }
 
     /// Says how many values it has seen.
-    struct Counter(AtomicUsize);
+    struct Counter(AtomicUsize, Cost);
     #[derive(Clone)]
     struct Seen(usize);
     impl Model for Counter {
         fn name(&self) -> &'static str {
             "counter"
+        }
+        fn cost(&self) -> Cost {
+            self.1
         }
         fn fit(&self, series: &Series, _: &Context) -> Result<Box<dyn Fitted>, FitError> {
             self.0.fetch_add(1, Ordering::Relaxed);
@@ -138,11 +143,13 @@ mod tests {
         let step = Step::from_seconds(60).unwrap();
         let series = Series::new(Timestamp::UNIX_EPOCH, step, vec![0.0; 500]);
         let plan = Plan::over(500, 3, 1);
-        let model = Counter(AtomicUsize::new(0));
-        let rows = run(&model, &series, &Context::default(), &plan).unwrap();
-        for (row, origin) in rows.iter().zip(&plan.origins) {
-            assert_eq!(row[0], *origin as f64);
+        for (cost, fits) in [(Cost::Low, settings::REFITS), (Cost::High, 1)] {
+            let model = Counter(AtomicUsize::new(0), cost);
+            let rows = run(&model, &series, &Context::default(), &plan).unwrap();
+            for (row, origin) in rows.iter().zip(&plan.origins) {
+                assert_eq!(row[0], *origin as f64);
+            }
+            assert_eq!(model.0.into_inner(), fits);
         }
-        assert_eq!(model.0.into_inner(), settings::REFITS);
     }
 }

@@ -46,10 +46,24 @@ pub struct Prediction {
     pub scale: Option<Vec<f64>>,
 }
 
+/// What one fit of a model costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// A few milliseconds on a thousand values: fitted anew at every checkpoint of the past.
+    Low,
+    /// More (searches over forms): fitted at the first checkpoint, then carried by updates.
+    High,
+}
+
 /// A recipe that can be fitted to a series.
 pub trait Model: Send + Sync {
     /// The name by which users ask for the model.
     fn name(&self) -> &'static str;
+
+    /// What one fit costs beside an update; says how often past origins may fit anew.
+    fn cost(&self) -> Cost {
+        Cost::Low
+    }
 
     /// Learns from the series. Gaps are `NaN`.
     fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError>;
