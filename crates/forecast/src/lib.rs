@@ -61,8 +61,10 @@ mod rolling;
 pub mod season;
 mod select;
 pub mod settings;
+mod state;
 
 pub use auto::{
     AutoForecaster, ForecastError, ModelChoice, ModelReport, Note, Options, Report, SeasonChoice,
     auto, forecast_many,
 };
+pub use state::StateError;

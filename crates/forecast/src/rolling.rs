@@ -94,6 +94,7 @@ pub(crate) fn actuals(values: &[f64], plan: &Plan) -> Vec<Vec<f64>> {
 mod tests {
     use super::*;
     use crate::models::{FitError, Prediction};
+    use crate::state::{self, StateError};
     use domain::series::Step;
     use jiff::Timestamp;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -112,7 +113,7 @@ mod tests {
 
     /// Says how many values it has seen.
     struct Counter(AtomicUsize, Cost);
-    #[derive(Clone)]
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
     struct Seen(usize);
     impl Model for Counter {
         fn name(&self) -> &'static str {
@@ -125,6 +126,9 @@ mod tests {
             self.0.fetch_add(1, Ordering::Relaxed);
             Ok(Box::new(Seen(series.values().len())))
         }
+        fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError> {
+            state::restore::<Seen>(bytes)
+        }
     }
     impl Fitted for Seen {
         fn update(&mut self, _: Observation<'_>) {
@@ -132,9 +136,6 @@ mod tests {
         }
         fn forecast(&self, horizon: usize, _: &Regressors) -> Prediction {
             Prediction { centre: vec![self.0 as f64; horizon], scale: None }
-        }
-        fn boxed_clone(&self) -> Box<dyn Fitted> {
-            Box::new(self.clone())
         }
     }
 

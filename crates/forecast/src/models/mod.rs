@@ -5,8 +5,10 @@
 //! networks) are further files that implement the same pair and one line in [`by_name`].
 
 use domain::series::Series;
+use serde::Serialize;
 
 use crate::season::Seasons;
+use crate::state::{self, StateError};
 
 mod history;
 
@@ -67,18 +69,39 @@ pub trait Model: Send + Sync {
 
     /// Learns from the series. Gaps are `NaN`.
     fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError>;
+
+    /// What [`Keep::save`] of one of its fitted models wrote, as it was to the last bit:
+    /// `state::restore::<TheFittedType>(bytes)`.
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError>;
 }
 
-/// A model that has learned.
-pub trait Fitted: Send + Sync {
+/// A model that has learned. It is plain data: [`Keep`] is there for every fitted model that
+/// derives `Clone` and `Serialize`.
+pub trait Fitted: Keep + Send + Sync {
     /// Takes in the next sample without learning anew: constant, small cost.
     fn update(&mut self, observation: Observation<'_>);
 
     /// Expects the next `horizon` steps. `ahead` holds the known-ahead columns of those steps.
     fn forecast(&self, horizon: usize, ahead: &Regressors) -> Prediction;
+}
 
+/// What a fitted model can do because it is plain data; never implemented by hand.
+pub trait Keep {
     /// A copy with the same state.
     fn boxed_clone(&self) -> Box<dyn Fitted>;
+
+    /// The state as bytes, for [`Model::restore`].
+    fn save(&self) -> Vec<u8>;
+}
+
+impl<T: Fitted + Clone + Serialize + 'static> Keep for T {
+    fn boxed_clone(&self) -> Box<dyn Fitted> {
+        Box::new(self.clone())
+    }
+
+    fn save(&self) -> Vec<u8> {
+        state::to_bytes(self)
+    }
 }
 
 impl Clone for Box<dyn Fitted> {
@@ -152,4 +175,51 @@ pub fn by_name(name: &str) -> Option<Box<dyn Model>> {
         "smoothing" | "smoothing-log" => Box::new(smoothing::Smoothing { name, scale }),
         _ => Box::new(Recipe { name, target, lags: crate::settings::LAGS, smoothing, scale }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::series::Step;
+    use jiff::Timestamp;
+
+    fn load(i: usize) -> f64 {
+        let noise = ((i * i) as f64 * 0.618).sin();
+        40.0 + 15.0 * (std::f64::consts::TAU * (i % 24) as f64 / 24.0).sin() + 2.0 * noise
+    }
+
+    #[test]
+    fn every_model_comes_back_as_it_was_to_the_last_bit() {
+        let step = Step::from_seconds(3_600).unwrap();
+        let series = Series::new(Timestamp::UNIX_EPOCH, step, (0..400).map(load).collect());
+        let context = Context { seasons: Seasons::given(&[24, 168]), ..Context::default() };
+        for name in NAMES {
+            let model = by_name(name).unwrap();
+            let mut kept = model.fit(&series, &context).unwrap();
+            let mut back = model.restore(&kept.save()).unwrap();
+            for i in 400..440 {
+                let (a, b) =
+                    (kept.forecast(30, &Regressors::NONE), back.forecast(30, &Regressors::NONE));
+                assert_eq!(a, b, "{name} after {} samples", i - 400);
+                let value = if i % 9 == 0 { f64::NAN } else { load(i) };
+                kept.update(Observation::of(value));
+                back.update(Observation::of(value));
+            }
+            assert_eq!(kept.save(), back.save(), "{name}");
+        }
+    }
+
+    #[test]
+    fn cut_or_foreign_bytes_are_no_model() {
+        let step = Step::from_seconds(3_600).unwrap();
+        let series = Series::new(Timestamp::UNIX_EPOCH, step, (0..400).map(load).collect());
+        let context = Context { seasons: Seasons::given(&[24]), ..Context::default() };
+        for name in NAMES {
+            let model = by_name(name).unwrap();
+            let bytes = model.fit(&series, &context).unwrap().save();
+            assert!(model.restore(&bytes[..bytes.len() - 1]).is_err(), "{name}");
+            assert!(model.restore(&[bytes, vec![0]].concat()).is_err(), "{name}");
+            assert!(model.restore(&[0xff; 9]).is_err(), "{name}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! The last value, or the same phase of the last cycle: what every other model has to beat.
 
 use domain::series::Series;
+use serde::{Deserialize, Serialize};
 
 use super::history::{History, Regressors};
 use super::{Context, FitError, Fitted, Model, Observation, Prediction};
+use crate::state::{self, StateError};
 
 /// The last value, for ever.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,10 @@ impl Model for Naive {
     fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError> {
         repeat(self.name(), series, context, 1)
     }
+
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError> {
+        state::restore::<Repeat>(bytes)
+    }
 }
 
 impl Model for SeasonalNaive {
@@ -45,6 +51,10 @@ impl Model for SeasonalNaive {
         };
         repeat(model, series, context, period.ok_or(FitError::NoSeason { model })?)
     }
+
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError> {
+        state::restore::<Repeat>(bytes)
+    }
 }
 
 fn repeat(
@@ -62,7 +72,7 @@ fn repeat(
 }
 
 /// The last cycle; `next` is the place of the value that comes next.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Repeat {
     cycle: Vec<f64>,
     next: usize,
@@ -79,10 +89,6 @@ impl Fitted for Repeat {
     fn forecast(&self, horizon: usize, _ahead: &Regressors) -> Prediction {
         let centre = (0..horizon).map(|h| self.cycle[(self.next + h) % self.cycle.len()]).collect();
         Prediction { centre, scale: None }
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Fitted> {
-        Box::new(self.clone())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The scale on which a model works: plain or logarithmic, brought to mean 0 and spread 1.
 
+use serde::{Deserialize, Serialize};
+
 /// A choice of scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
@@ -10,7 +12,7 @@ pub(crate) enum Scale {
 }
 
 /// A scale that knows its series.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Fitted {
     log: bool,
     centre: f64,

@@ -9,12 +9,14 @@
 //! In differences the target is `y_t − y_{t−m}`, which is the seasonal form of their Delta method.
 
 use domain::series::Series;
+use serde::{Deserialize, Serialize};
 
 use super::history::{History, Regressors};
 use super::scale::Scale;
 use super::{Context, FitError, Fitted, Model, Observation, Prediction};
 use crate::linear::Normal;
 use crate::settings;
+use crate::state::{self, StateError};
 
 /// What the regression explains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +48,14 @@ impl Model for Recipe {
         let history = History::of(series.values(), &context.seasons);
         Ok(Box::new(Regression::fit(self, &history, context)?))
     }
+
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError> {
+        state::restore::<Regression>(bytes)
+    }
 }
 
 /// A fitted regression: coefficients and as much of the past as they reach.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Regression {
     form: Form,
     beta: Vec<f64>,
@@ -60,7 +66,7 @@ pub(crate) struct Regression {
 }
 
 /// Which columns a regression has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Form {
     lags: usize,
     seasons: Vec<usize>,
@@ -69,7 +75,7 @@ struct Form {
 }
 
 /// Scaled values and the smoothed profile of each season, up to now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Past {
     values: Vec<f64>,
     profiles: Vec<Vec<f64>>,
@@ -269,10 +275,6 @@ impl Fitted for Regression {
     fn forecast(&self, horizon: usize, _ahead: &Regressors) -> Prediction {
         let centre = self.iterate(horizon).into_iter().map(|v| self.scale.back(v)).collect();
         Prediction { centre, scale: None }
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Fitted> {
-        Box::new(self.clone())
     }
 }
 

@@ -7,11 +7,13 @@
 //! `l += φ b + α ε`, `b = φ b + β ε`, `s^m_t += γ_m ε`, with the one-step error `ε = y_t − ŷ_t`.
 
 use domain::series::Series;
+use serde::{Deserialize, Serialize};
 
 use super::history::{History, Regressors};
 use super::scale::Scale;
 use super::{Context, FitError, Fitted, Model, Observation, Prediction};
 use crate::settings;
+use crate::state::{self, StateError};
 
 /// Smoothing with all seasons that the series can carry.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +23,7 @@ pub(crate) struct Smoothing {
 }
 
 /// The smoothing weights: level, trend, damping, carry-over, one per season.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Weights {
     level: f64,
     trend: f64,
@@ -31,7 +33,7 @@ struct Weights {
 }
 
 /// The state after some values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
     level: f64,
     trend: f64,
@@ -93,6 +95,10 @@ impl Model for Smoothing {
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
         let room = settings::RANGE_ROOM * (high - low);
         Ok(Box::new(Smoothed { weights, state, scale, bounds: (low - room, high + room) }))
+    }
+
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError> {
+        state::restore::<Smoothed>(bytes)
     }
 }
 
@@ -184,7 +190,7 @@ fn moved(weights: &Weights, coordinate: usize, amount: f64) -> Weights {
     next
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Smoothed {
     weights: Weights,
     state: State,
@@ -215,10 +221,6 @@ impl Fitted for Smoothed {
             })
             .collect();
         Prediction { centre, scale: None }
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Fitted> {
-        Box::new(self.clone())
     }
 }
 
