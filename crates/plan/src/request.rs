@@ -261,6 +261,6 @@ impl Facts {
             let price = self.offer(&held.offer).map_or(0.0, |o| o.price_per_hour);
             f64::from(held.count) * price
         };
-        self.held.iter().map(per_hour).sum::<f64>() * seconds / 3600.0
+        self.held.iter().map(per_hour).fold(0.0, |sum, price| sum + price) * seconds / 3600.0
     }
 }

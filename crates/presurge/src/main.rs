@@ -1,6 +1,7 @@
 //! Presurge on the command line.
 
 mod apply;
+mod causes;
 mod cli;
 mod demo;
 mod documents;

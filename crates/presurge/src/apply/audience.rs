@@ -176,7 +176,7 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::ServerFailed { server, detail } => format!("  {server} FAILED: {detail}"),
         Event::ServerRetried { server } => format!("  {server} is tried again"),
         Event::BatchClosed { index } => format!("batch {index}  back"),
-        Event::StabilisationStarted { until } => format!("all updated; watching until {until}"),
+        Event::StabilisationStarted { until } => format!("all updated; watching until {until:.0}"),
         Event::Held { detail, .. } => format!(
             "HOLD     {detail}\n         no more servers go out; `presurge rollout resume {0}` or \
              `abort {0}`",

@@ -1,5 +1,6 @@
 //! Revisions in the middle of a rollout: the same pipeline as the first plan, for what is left.
 
+use crate::causes::chain;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -57,16 +58,4 @@ impl Planner for LivePlanner {
             .map_err(|error| ReviseError::Failed(error.chain()))?;
         Ok(made.plan)
     }
-}
-
-/// An error with its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

@@ -145,7 +145,7 @@ impl Apply {
                     histories.insert(feed.dimension.clone(), history);
                 }
                 Err(error) => {
-                    let text = crate::apply::planner::chain(&error);
+                    let text = crate::causes::chain(&error);
                     eprintln!("warning: {text}; no further server goes out without load");
                 }
             }

@@ -11,7 +11,8 @@ use serde_json::json;
 use super::output::{self, Format};
 use super::progress::Progress;
 use super::series::{Named, SeriesArgs};
-use super::{Code, Failed, chain};
+use super::{Code, Failed};
+use crate::causes::chain;
 
 /// Forecasts the newest third of each series again and again from what was known before, and
 /// says how each model did: mean over series, origins and steps.

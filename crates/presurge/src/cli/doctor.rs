@@ -85,7 +85,7 @@ async fn ask<T>(
     made: Result<T, BadAdapter>,
     question: impl AsyncFnOnce(T) -> Result<String, PortError>,
 ) -> Result<String, String> {
-    let adapter = made.map_err(|error| super::chain(&error))?;
+    let adapter = made.map_err(|error| crate::causes::chain(&error))?;
     match tokio::time::timeout(PATIENCE, question(adapter)).await {
         Ok(answer) => answer.map_err(|error| error.chain()),
         Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),

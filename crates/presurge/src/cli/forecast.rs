@@ -15,7 +15,8 @@ use super::progress::Progress;
 use super::render::chart;
 use super::render::time::number;
 use super::series::{Named, SeriesArgs, warn};
-use super::{Code, Failed, chain, write_file};
+use super::{Code, Failed, write_file};
+use crate::causes::chain;
 
 /// The most steps that are forecast.
 const MAX_HORIZON: u32 = 100_000;

@@ -19,7 +19,6 @@ mod store;
 mod validate;
 mod version;
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -151,16 +150,4 @@ fn readable(file: &std::fs::File) -> std::io::Result<()> {
 /// Reads an instant of the command line.
 fn instant(text: &str) -> Result<Timestamp, domain::config::BadInstant> {
     text.parse::<domain::config::Instant>().map(|instant| instant.0)
-}
-
-/// An error with all its causes on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

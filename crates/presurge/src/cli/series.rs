@@ -10,7 +10,8 @@ use forecast::hygiene::{Hygiene, clean};
 use forecast::models::NAMES;
 use forecast::{ModelChoice, Options, SeasonChoice};
 
-use super::{Failed, chain};
+use super::Failed;
+use crate::causes::chain;
 
 /// The most warnings that are shown.
 const MAX_WARNINGS: usize = 20;

@@ -170,7 +170,7 @@ impl Rollout {
         if deadline > now {
             return Ok(deadline);
         }
-        let message = format!("{deadline} is not after now, {now}; give a later one, or 24h");
+        let message = format!("{deadline} is not after now, {now:.0}; give a later one, or 24h");
         Err(Finding { place: Place::spec().key("deadline"), message })
     }
 }

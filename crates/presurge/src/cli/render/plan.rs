@@ -97,12 +97,12 @@ impl Page<'_> {
     fn steps(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "What will happen (times are “not before”)")?;
         let steps = self.all_steps();
+        let fine = steps.iter().any(|step| step.at.as_second() % 60 != 0);
         let mut day = String::new();
         for step in steps.iter().take(MAX_STEPS) {
-            let this = self.tell.day(step.at);
-            let (date, clock) = this.rsplit_once(' ').unwrap_or(("", &this));
-            let shown = if date == day { String::new() } else { date.to_owned() };
-            date.clone_into(&mut day);
+            let (date, clock) = (self.tell.date(step.at), self.tell.clock(step.at, fine));
+            let shown = if date == day { String::new() } else { date.clone() };
+            day = date;
             let away = self.tell.away(step.at);
             writeln!(out, "  {shown:<10} {clock}  {away:>10}  {} {}", step.sign, step.what)?;
         }
@@ -178,7 +178,8 @@ impl Page<'_> {
                 let without = capacity - each * balance * f64::from(entry.surge.min(order.count));
                 let lack = (load.upper - without) / load.upper.abs().max(f64::MIN_POSITIVE);
                 if worst.as_ref().is_none_or(|(known, _)| lack > *known) {
-                    let (from, to) = (self.tell.clock(entry.from), self.tell.clock(entry.to));
+                    let (from, to) =
+                        (self.tell.clock(entry.from, false), self.tell.clock(entry.to, false));
                     let text = format!(
                         "without it, {} servers carry {} {dimension} from {from} to {to}; the load \
                          may reach {}",
@@ -268,7 +269,7 @@ impl Page<'_> {
                 .iter()
                 .map(|(dimension, room)| {
                     let what = if *room < 0.0 { "too few" } else { "to spare" };
-                    format!("{} {dimension} {what}", number(room.abs()))
+                    format!("{} {what} in {dimension}", number(room.abs()))
                 })
                 .collect();
             let peak = self.tell.day(exposure.next_peak_at);

@@ -33,15 +33,21 @@ impl Teller {
         at.to_zoned_datetime(self.zone.clone()).strftime("%a %d %b %H:%M %Z").to_string()
     }
 
-    /// `02:13`.
-    pub fn clock(&self, at: Timestamp) -> String {
-        at.to_zoned_datetime(self.zone.clone()).strftime("%H:%M").to_string()
+    /// `Wed 25 Nov`.
+    pub fn date(&self, at: Timestamp) -> String {
+        at.to_zoned_datetime(self.zone.clone()).strftime("%a %d %b").to_string()
+    }
+
+    /// `02:13`, or to the second if it is `fine`.
+    pub fn clock(&self, at: Timestamp, fine: bool) -> String {
+        let format = if fine { "%H:%M:%S" } else { "%H:%M" };
+        at.to_zoned_datetime(self.zone.clone()).strftime(format).to_string()
     }
 
     /// `in 6h24m`, `now`, `5m ago`.
     pub fn away(&self, at: Timestamp) -> String {
         let seconds = at.duration_since(self.now).as_secs();
-        if seconds.abs() < 30 {
+        if seconds.abs() < 5 {
             return "now".to_owned();
         }
         let length = length(Duration::from_secs(seconds.unsigned_abs()));
@@ -64,12 +70,11 @@ pub fn length(length: Duration) -> String {
 pub fn number(value: f64) -> String {
     // Adding zero turns a negative zero, which sums of nothing are, into a plain one.
     let value = value + 0.0;
-    let digits = if value.abs() >= 100.0 {
-        0
-    } else if value.abs() >= 10.0 {
-        1
-    } else {
-        3
+    let digits = match value.abs() {
+        large if large >= 100.0 => 0,
+        large if large >= 10.0 => 1,
+        large if large >= 1.0 => 2,
+        _ => 3,
     };
     let text = format!("{value:.digits$}");
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
@@ -128,7 +133,11 @@ mod tests {
         let teller = Teller::within(TimeZone::UTC, now);
         let at: Timestamp = "2026-11-25T02:13:00Z".parse().unwrap();
         assert_eq!(teller.day_and_zone(at), "Wed 25 Nov 02:13 UTC");
-        assert_eq!((teller.clock(at), teller.away(at)), ("02:13".into(), "in 6h13m".into()));
+        assert_eq!((teller.clock(at, false), teller.away(at)), ("02:13".into(), "in 6h13m".into()));
+        assert_eq!(
+            (teller.clock(at, true), teller.date(at)),
+            ("02:13:00".into(), "Wed 25 Nov".into())
+        );
         assert_eq!((teller.away(now), teller.day(now)), ("now".into(), "Tue 24 Nov 20:00".into()));
         assert_eq!(Teller::within(TimeZone::UTC, at).away(now), "6h13m ago");
     }
