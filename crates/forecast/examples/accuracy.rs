@@ -3,6 +3,8 @@
 
 #[path = "../tests/data/mod.rs"]
 mod data;
+#[path = "../tests/data/live.rs"]
+mod live;
 #[path = "../tests/data/score.rs"]
 mod score;
 
@@ -26,6 +28,13 @@ fn main() {
         let start = Instant::now();
         let result = score::m4(&options);
         println!("{name:<22}{result} {:8.1}", start.elapsed().as_secs_f64() * 1e3 / 207.0);
+    }
+    if only("--live") {
+        println!("\n{}", live::HEADER);
+        let all = live::traces(&Options::default());
+        all.iter().for_each(|one| println!("{one}"));
+        let (means, off, pinball) = live::pooled(&all);
+        println!("mean {means:.3?}\nbeyond two standard errors {off:?}, pinball {pinball:.4?}");
     }
     println!("\n{:<22}{}", "server traces, 4 h", score::HEADER);
     for (name, choice) in choices.iter().filter(|_| !only("--no-traces")) {

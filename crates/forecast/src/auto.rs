@@ -4,7 +4,7 @@ use domain::forecast::{Forecast, Paths, Probability};
 use domain::series::{Sample, Series};
 use rayon::prelude::*;
 
-use crate::calibrate::{self, Bounds, Calibration, Errors};
+use crate::calibrate::{self, Bounds, Calibrator, Errors, Seen};
 use crate::models::{self, Context, FitError, Fitted, Model, Observation, Regressors};
 use crate::paths::Templates;
 use crate::rolling::{self, Plan};
@@ -98,7 +98,7 @@ pub struct AutoForecaster {
     members: Vec<Box<dyn Fitted>>,
     name: String,
     past: Errors,
-    calibration: Calibration,
+    calibration: Calibrator,
     seasons: Seasons,
     range: (f64, f64),
     /// Steps between origins that are kept for calibration.
@@ -143,7 +143,9 @@ pub fn auto(series: &Series, options: &Options) -> Result<AutoForecaster, Foreca
     let centres = choice.blend.rows(&usable);
     let errors = differences(&actual, &centres);
     let past = Errors { origins: plan.origins.clone(), centres, errors };
-    let calibration = Calibration::learn(&past, context.seasons.periods());
+    let range = range(values);
+    let cap = Bounds::of(&[range.0, range.1]);
+    let calibration = Calibrator::learn(&past, context.seasons.periods(), cap);
     let names: Vec<&'static str> = recipes.iter().map(|m| m.name()).collect();
     let name = blend_name(&choice.blend, &names);
     let report = Report::of(&names, &choice, &fitted, &context.seasons, series, &name);
@@ -157,7 +159,7 @@ pub fn auto(series: &Series, options: &Options) -> Result<AutoForecaster, Foreca
         past,
         calibration,
         seasons: context.seasons,
-        range: range(values),
+        range,
         spacing,
         next: values.len(),
         start: series.start(),
@@ -279,8 +281,14 @@ impl AutoForecaster {
     fn push(&mut self, value: f64) {
         let newest = *self.past.origins.last().unwrap_or(&0);
         let due = self.next >= newest + self.spacing;
+        let judged = self.calibration.due(self.next);
+        let centre =
+            if due || judged { self.centre(self.calibration.horizon()) } else { Vec::new() };
+        if judged {
+            self.calibration.issue(self.next, centre.clone());
+        }
         if due {
-            self.past.centres.push(self.centre(self.calibration.horizon()));
+            self.past.centres.push(centre);
             self.past.errors.push(vec![f64::NAN; self.calibration.horizon()]);
             self.past.origins.push(self.next);
             if self.past.origins.len() > settings::ORIGINS {
@@ -295,6 +303,7 @@ impl AutoForecaster {
                     *error = value - self.past.centres[o][self.next - origin];
                 }
             }
+            self.calibration.observe(self.next, Seen::Value(value), self.bounds());
             self.range = (self.range.0.min(value), self.range.1.max(value));
         }
         for member in &mut self.members {
@@ -302,7 +311,7 @@ impl AutoForecaster {
         }
         self.next += 1;
         if due {
-            self.calibration = Calibration::learn(&self.past, self.seasons.periods());
+            self.calibration.renew(&self.past, self.seasons.periods());
         }
     }
 

@@ -7,17 +7,22 @@
 //! JASA 113, 2018 (locally weighted scores); the Student factor for few independent blocks of
 //! origins is that of a mean from a small sample.
 
+use serde::{Deserialize, Serialize};
+
 use crate::quantile;
 use crate::settings;
 
+mod adaptive;
 mod normaliser;
 mod shape;
 
+pub(crate) use adaptive::Seen;
+use adaptive::{Rule, Tracker};
 use normaliser::Normaliser;
 use shape::Shape;
 
 /// The past errors of one forecaster.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Errors {
     /// Index of the first value that each origin forecast.
     pub(crate) origins: Vec<usize>,
@@ -25,6 +30,22 @@ pub(crate) struct Errors {
     pub(crate) centres: Vec<Vec<f64>>,
     /// What came minus what was said; `NaN` where nothing came (yet).
     pub(crate) errors: Vec<Vec<f64>>,
+}
+
+impl Errors {
+    /// The value at `index`, told from any of the first `origins` origins that forecast it.
+    fn seen(&self, index: usize, origins: usize) -> Option<Seen> {
+        let from = self.origins[..origins]
+            .iter()
+            .rev()
+            .position(|o| index - o >= self.errors.first().map_or(0, Vec::len));
+        let oldest = from.map_or(0, |k| origins - k);
+        (oldest..origins).rev().find_map(|o| {
+            let ahead = index - self.origins[o];
+            let (centre, error) = (self.centres[o].get(ahead)?, self.errors[o].get(ahead)?);
+            error.is_finite().then(|| Seen::Value(centre + error))
+        })
+    }
 }
 
 /// The interval that history may justify at most, and the least value that makes sense.
@@ -52,9 +73,85 @@ impl Bounds {
     }
 }
 
+/// Calibrated quantiles that follow what comes: shapes from the past, and offsets that are
+/// learned from every new value.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Calibrator {
+    base: Calibration,
+    tracker: Tracker,
+    /// The shapes with their offsets, one per band.
+    shapes: Vec<Shape>,
+}
+
+impl Calibrator {
+    /// Learns from past errors, and lets the offsets live through them once.
+    pub(crate) fn learn(past: &Errors, seasons: &[usize], cap: Bounds) -> Self {
+        Self::with_rule(Rule::Tracking, past, seasons, cap)
+    }
+
+    fn with_rule(rule: Rule, past: &Errors, seasons: &[usize], cap: Bounds) -> Self {
+        let base = Calibration::learn(past, seasons);
+        let mut tracker = Tracker::new(rule, base.horizon());
+        let ends = past.origins.iter().zip(&past.errors).map(|(origin, row)| {
+            origin + row.iter().rposition(|e| e.is_finite()).map_or(0, |last| last + 1)
+        });
+        let (first, end) = (past.origins.first().copied().unwrap_or(0), ends.max().unwrap_or(0));
+        let mut place = 0;
+        for index in first..end {
+            if past.origins.get(place) == Some(&index) {
+                tracker.issue(index, past.centres[place].clone(), &base.shapes);
+                place += 1;
+            }
+            if let Some(seen) = past.seen(index, place) {
+                tracker.observe(index, seen, &base, cap);
+            }
+        }
+        let shapes = tracker.shapes(&base.shapes);
+        Self { base, tracker, shapes }
+    }
+
+    /// Renews the shapes from newer errors; the offsets stay.
+    pub(crate) fn renew(&mut self, past: &Errors, seasons: &[usize]) {
+        self.base = Calibration::learn(past, seasons);
+        self.shapes = self.tracker.shapes(&self.base.shapes);
+    }
+
+    /// Whether a forecast from `index` should be handed to [`Calibrator::issue`].
+    pub(crate) fn due(&self, index: usize) -> bool {
+        self.tracker.due(index)
+    }
+
+    /// Takes note of what is expected from `origin` on, to learn from it when the values come.
+    pub(crate) fn issue(&mut self, origin: usize, centres: Vec<f64>) {
+        self.tracker.issue(origin, centres, &self.base.shapes);
+    }
+
+    /// Learns from the value at `index`; call it for every index in turn, gaps left out.
+    pub(crate) fn observe(&mut self, index: usize, seen: Seen, cap: Bounds) {
+        self.tracker.observe(index, seen, &self.base, cap);
+        self.shapes = self.tracker.shapes(&self.base.shapes);
+    }
+
+    /// How many steps were calibrated.
+    pub(crate) fn horizon(&self) -> usize {
+        self.base.horizon()
+    }
+
+    /// The quantile at normal score `score` of the value at `index`, `ahead` steps ahead.
+    pub(crate) fn quantile(&self, index: usize, ahead: usize, centre: f64, score: f64) -> f64 {
+        let band = band_of(ahead.min(self.base.scale.len() - 1)).min(self.shapes.len() - 1);
+        centre + self.base.size(index, ahead, centre) * self.shapes[band].at(score)
+    }
+
+    /// The error in units of its size: what paths take their dependence from.
+    pub(crate) fn standardised(&self, index: usize, ahead: usize, centre: f64, error: f64) -> f64 {
+        error / self.base.size(index, ahead, centre).max(f64::MIN_POSITIVE)
+    }
+}
+
 /// How wrong the forecaster is, by horizon.
-#[derive(Debug, Clone)]
-pub(crate) struct Calibration {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Calibration {
     /// The size of errors per step ahead, in the unit of the series over the normaliser.
     scale: Vec<f64>,
     /// How the size grows beyond the last calibrated step: the exponent of the horizon.
@@ -65,7 +162,7 @@ pub(crate) struct Calibration {
 
 impl Calibration {
     /// Learns from past errors. `seasons` are the periods that the size of errors may follow.
-    pub(crate) fn learn(past: &Errors, seasons: &[usize]) -> Self {
+    fn learn(past: &Errors, seasons: &[usize]) -> Self {
         let horizon = past.errors.first().map_or(1, Vec::len).max(1);
         let normaliser = Normaliser::choose(past, seasons);
         let scores: Vec<Vec<f64>> = (0..past.errors.len())
@@ -98,7 +195,7 @@ impl Calibration {
     }
 
     /// How many steps were calibrated.
-    pub(crate) fn horizon(&self) -> usize {
+    fn horizon(&self) -> usize {
         self.scale.len()
     }
 
@@ -111,18 +208,6 @@ impl Calibration {
             self.scale[last] * ((ahead + 1) as f64 / (last + 1) as f64).powf(self.growth)
         };
         scale * self.normaliser.factor(index, centre)
-    }
-
-    /// The quantile at normal score `score` of the value at `index`, `ahead` steps ahead.
-    pub(crate) fn quantile(&self, index: usize, ahead: usize, centre: f64, score: f64) -> f64 {
-        let band = band_of(ahead.min(self.scale.len() - 1));
-        let shape = &self.shapes[band.min(self.shapes.len() - 1)];
-        centre + self.size(index, ahead, centre) * shape.at(score)
-    }
-
-    /// The error in units of its size: what paths take their dependence from.
-    pub(crate) fn standardised(&self, index: usize, ahead: usize, centre: f64, error: f64) -> f64 {
-        error / self.size(index, ahead, centre).max(f64::MIN_POSITIVE)
     }
 }
 
@@ -199,29 +284,35 @@ pub(crate) fn score(level: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
-    /// Errors whose size grows with the square root of the horizon.
+    /// Errors of the last value of a random walk: their size grows with the square root of the
+    /// horizon.
     fn past(origins: usize, horizon: usize) -> Errors {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut walk = vec![50.0];
+        for i in 0..11 * origins + horizon {
+            walk.push(walk[i] + quantile::normal(rng.random_range(1e-12..1.0)));
+        }
         let mut past = Errors::default();
         for o in 0..origins {
-            let draw = |h: usize| {
-                let place = ((o * 7_919 + h * 104_729) % 10_007) as f64 + 0.5;
-                quantile::normal(place / 10_007.0) * ((h + 1) as f64).sqrt()
-            };
+            let known = walk[11 * o];
             past.origins.push(1_000 + 11 * o);
-            past.centres.push(vec![50.0; horizon]);
-            past.errors.push((0..horizon).map(draw).collect());
+            past.centres.push(vec![known; horizon]);
+            past.errors.push((0..horizon).map(|h| walk[11 * o + h + 1] - known).collect());
         }
         past
     }
 
     #[test]
     fn widths_follow_the_errors_at_every_step_and_grow_beyond() {
-        let calibration = Calibration::learn(&past(70, 48), &[24]);
-        for h in [0, 5, 20, 47, 100] {
+        let wide = Bounds { least: -1e9, most: 1e9 };
+        let calibration = Calibrator::learn(&past(70, 48), &[24], wide);
+        for h in [0, 5, 15, 30] {
             let upper = calibration.quantile(2_000, h, 50.0, score(0.95)) - 50.0;
             let wanted = 1.645 * ((h + 1) as f64).sqrt();
-            assert!((0.75..1.4).contains(&(upper / wanted)), "step {h}: {upper} not {wanted}");
+            assert!((0.7..1.4).contains(&(upper / wanted)), "step {h}: {upper} not {wanted}");
         }
     }
 
@@ -229,7 +320,8 @@ mod tests {
     fn without_errors_at_far_steps_the_width_still_grows() {
         let mut past = past(6, 10);
         past.errors.iter_mut().for_each(|row| row[3..].fill(f64::NAN));
-        let calibration = Calibration::learn(&past, &[]);
+        let wide = Bounds { least: -1e9, most: 1e9 };
+        let calibration = Calibrator::learn(&past, &[], wide);
         let width = |h: usize| calibration.quantile(0, h, 50.0, 1.645) - 50.0;
         assert!(width(9) > 1.2 * width(2), "{} {}", width(9), width(2));
         assert!(width(30) > width(9));

@@ -101,6 +101,16 @@ pub const SIZE_TO_DEVIATION: f64 = 1.253_314_137;
 /// How many of the most extreme errors make the tail.
 pub const TAIL_ERRORS: usize = 20;
 
+/// Forecasts that wait for their values at a time, over one horizon.
+pub const JUDGED_FORECASTS: usize = 16;
+/// How far a quantile moves on a miss, in units of the size of errors, over as many steps as the
+/// middle of its band of horizons. Measured.
+pub const TRACKING_GAIN: f64 = 1.0;
+/// The most that one value may move a quantile, in units of the size of errors.
+pub const TRACKING_GAIN_MOST: f64 = 0.5;
+/// The largest offset of a quantile, in units of the size of errors.
+pub const OFFSET_MOST: f64 = 50.0;
+
 /// The levels that planning reads; selection minimises the mean pinball loss over them.
 pub const PLANNING_LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 /// The loss of a combination of `k` models counts `1 + this / k` times: small ones look better

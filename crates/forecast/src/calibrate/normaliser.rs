@@ -1,10 +1,12 @@
 //! What the size of errors follows: nothing, the level, or the phase of a season.
 
+use serde::{Deserialize, Serialize};
+
 use super::Errors;
 use crate::settings;
 
 /// A factor per forecast value; errors divided by it are alike.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Normaliser {
     /// Errors have one size.
     Flat,

@@ -1,17 +1,19 @@
 //! The quantile function of errors in units of their size.
 
+use serde::{Deserialize, Serialize};
+
 use crate::quantile;
 use crate::settings;
 
 /// Levels at which the function is stored; between them it is linear in the normal score,
 /// beyond them it goes on with the last slope.
-const LEVELS: [f64; 21] = [
+pub(super) const LEVELS: [f64; 21] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95,
     0.975, 0.99, 0.995, 0.9975, 0.999, 0.9995,
 ];
 
 /// A rising function of the normal score.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shape {
     scores: Vec<f64>,
     values: Vec<f64>,
@@ -30,7 +32,7 @@ impl Shape {
         let middle = quantile::of_sorted(pool, 0.5);
         let (low, high) = (Tail::below(pool), Tail::above(pool));
         let scores: Vec<f64> = LEVELS.iter().map(|p| quantile::normal(*p)).collect();
-        let mut values: Vec<f64> = LEVELS
+        let values: Vec<f64> = LEVELS
             .iter()
             .zip(&scores)
             .map(|(level, score)| {
@@ -49,10 +51,36 @@ impl Shape {
                 middle + (raw - middle) * wider
             })
             .collect();
+        Self::rising(scores, values)
+    }
+
+    fn rising(scores: Vec<f64>, mut values: Vec<f64>) -> Self {
         for i in 1..values.len() {
             values[i] = values[i].max(values[i - 1]);
         }
         Self { scores, values }
+    }
+
+    /// The values at [`LEVELS`].
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The normal scores of [`LEVELS`].
+    pub(super) fn scores(&self) -> &[f64] {
+        &self.scores
+    }
+
+    /// The same shape with each value moved by its offset, still rising.
+    pub(super) fn raised(&self, offsets: &[f64]) -> Self {
+        let moved = self.values.iter().zip(offsets).map(|(v, o)| v + o).collect();
+        Self { scores: self.scores.clone(), values: sorted(moved) }
+    }
+
+    /// The same shape read at other scores, still rising.
+    pub(super) fn read_at(&self, offsets: &[f64]) -> Self {
+        let moved = self.scores.iter().zip(offsets).map(|(s, o)| self.at(s + o)).collect();
+        Self { scores: self.scores.clone(), values: sorted(moved) }
     }
 
     /// The value at a normal score.
@@ -64,6 +92,13 @@ impl Shape {
             (self.values[right] - self.values[left]) / (self.scores[right] - self.scores[left]);
         self.values[left] + slope * (score - self.scores[left])
     }
+}
+
+/// Rearranged: where quantiles crossed, the sorted ones are never worse (Chernozhukov,
+/// Fernández-Val and Galichon 2010).
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 /// An exponential tail beyond a level that the pool can still tell (peaks over threshold with

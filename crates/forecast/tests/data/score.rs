@@ -125,9 +125,8 @@ pub fn m4(options: &Options) -> Score {
     score
 }
 
-/// Server traces at 5 minutes and 1 minute: rolling origins over the last third, 4 hours ahead.
-/// Returns the mean over traces and how many fits were made.
-pub fn traces(options: &Options, verbose: bool) -> (Score, usize) {
+/// The server traces, by name.
+pub fn trace_series() -> Vec<(String, Series)> {
     const FILES: [&str; 5] = [
         "nab_aws_5min.csv",
         "nab_tweets_5min.csv",
@@ -135,8 +134,13 @@ pub fn traces(options: &Options, verbose: bool) -> (Score, usize) {
         "azure_vm_cpu_5min.csv",
         "worldcup98_requests_5min.csv",
     ];
-    let all: Vec<(String, Series)> =
-        FILES.iter().flat_map(|file| data::read(file).into_iter()).collect();
+    FILES.iter().flat_map(|file| data::read(file).into_iter()).collect()
+}
+
+/// Server traces at 5 minutes and 1 minute: rolling origins over the last third, 4 hours ahead.
+/// Returns the mean over traces and how many fits were made.
+pub fn traces(options: &Options, verbose: bool) -> (Score, usize) {
+    let all = trace_series();
     let mut jobs = Vec::new();
     for (which, (_, series)) in all.iter().enumerate() {
         let (n, step) = (series.values().len(), series.step().seconds());
