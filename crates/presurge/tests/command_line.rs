@@ -98,7 +98,8 @@ fn wrong_use_and_bad_data_have_their_own_codes() {
     desk.ends(64, "forecast load.csv --horizon 5 --models nothing");
     desk.ends(64, "forecast load.csv --horizon 5 --levels 100");
     desk.ends(64, "forecast load.csv --horizon 5 --out f.txt");
-    let (_, error) = desk.ends(64, "forecast load.csv --horizon 5 --out f.parquet");
+    desk.ends(64, "forecast load.csv --horizon 5 --plot f.png");
+    let (_, error) = desk.ends(64, "forecast load.csv --horizon 5 --events f.ics");
     assert!(error.contains("not supported yet"), "{error}");
     desk.ends(65, "plan nothing.yaml");
     desk.ends(65, &format!("plan web.yaml --rollout libc {NOW}"));
@@ -273,6 +274,48 @@ fn a_forecast_has_the_columns_of_the_design() {
     let rows: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 2);
     assert!(rows[0]["hi-95"].is_f64());
+}
+
+#[test]
+fn a_forecast_as_parquet_is_the_forecast_as_csv() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+
+    let desk = Desk::new();
+    desk.ends(0, "forecast load.csv --horizon 6 --levels 80,99.5 --out f.csv");
+    desk.ends(0, "forecast load.csv --horizon 6 --levels 80,99.5 --out f.parquet");
+    let file = fs::File::open(desk.0.path().join("f.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let columns = reader.metadata().file_metadata().schema().get_fields().to_vec();
+    let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+    let csv = fs::read_to_string(desk.0.path().join("f.csv")).unwrap();
+    let mut lines = csv.lines();
+    assert_eq!(lines.next().unwrap(), names.join(","));
+    let mut rows = 0;
+    for (row, line) in reader.get_row_iter(None).unwrap().zip(lines) {
+        let (row, line) = (row.unwrap(), line.split(',').collect::<Vec<_>>());
+        assert_eq!(row.get_string(0).unwrap(), line[0]);
+        let at = jiff::Timestamp::from_millisecond(row.get_timestamp_millis(1).unwrap()).unwrap();
+        assert_eq!(at.to_string(), line[1]);
+        assert_eq!(row.get_string(2).unwrap(), line[2]);
+        for (column, text) in line.iter().enumerate().skip(3) {
+            assert_eq!(row.get_double(column).unwrap(), text.parse::<f64>().unwrap());
+        }
+        rows += 1;
+    }
+    assert_eq!(rows, 6);
+}
+
+#[test]
+fn a_forecast_is_drawn_into_a_file() {
+    let desk = Desk::new();
+    desk.ends(0, "forecast load.csv --horizon 24 --plot f.svg");
+    desk.ends(0, "forecast load.csv --horizon 24 --plot f.html");
+    let svg = fs::read_to_string(desk.0.path().join("f.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.matches("<polygon").count() == 2, "two bands");
+    let html = fs::read_to_string(desk.0.path().join("f.html")).unwrap();
+    assert!(html.contains("<h1>Forecast of 24 steps, bands 80, 95 %</h1>"));
+    assert!(!html.contains("http://") || html.matches("http://").count() == 1, "no network");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Where load comes from.
 
 pub mod csv;
+pub mod file;
 pub mod prometheus;

@@ -190,7 +190,18 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         }
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "done".into(),
-        Event::Finished { outcome: Outcome::Aborted } => "aborted".into(),
+        Event::Finished { outcome: Outcome::Aborted } => {
+            let failed: Vec<&str> =
+                state.failed().iter().map(|server| server.member.name.as_str()).collect();
+            match failed.as_slice() {
+                [] => "aborted".into(),
+                left => format!(
+                    "aborted; out of service, because it failed: {}; put it right, then admit it \
+                     at the load balancer",
+                    left.join(", ")
+                ),
+            }
+        }
     };
     Some(text)
 }

@@ -2,21 +2,28 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::Args;
 use domain::forecast::{Forecast as Future, Probability};
 use forecast::{ForecastError, auto};
 use rayon::prelude::*;
-use serde_json::{Map, Value, json};
 
 use super::output::{self, Format};
 use super::progress::Progress;
-use super::render::chart;
-use super::render::time::number;
+use super::render::{chart, plot};
 use super::series::{Named, SeriesArgs, warn};
 use super::{Code, Failed, write_file};
 use crate::causes::chain;
+
+mod levels;
+mod parquet;
+mod table;
+
+use levels::Levels;
+use table::Table;
+
+/// How many horizons of the past a picture shows.
+const SHOWN_PAST: usize = 4;
 
 /// The most steps that are forecast.
 const MAX_HORIZON: u32 = 100_000;
@@ -32,7 +39,7 @@ pub struct Forecast {
     /// Central intervals in percent
     #[arg(long, value_name = "L[,L]", default_value = "80,95")]
     levels: Levels,
-    /// Write the forecast to a file: .csv or .json
+    /// Write the forecast to a file: .csv, .json or .parquet
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// How to print the forecast when it is not written to a file
@@ -44,51 +51,9 @@ pub struct Forecast {
     /// Series that explain the load (not supported yet)
     #[arg(long, value_name = "FILE.csv")]
     regressors: Option<PathBuf>,
-    /// A picture of the forecast (not supported yet)
+    /// Draw the forecast into a file
     #[arg(long, value_name = "FILE.svg|FILE.html")]
     plot: Option<PathBuf>,
-}
-
-/// Central intervals in percent, as they were asked for.
-#[derive(Debug, Clone)]
-struct Levels(Vec<(String, f64)>);
-
-impl FromStr for Levels {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut levels: Vec<(String, f64)> = Vec::new();
-        for part in text.split(',') {
-            let name = part.trim();
-            let plain = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-            let level = name.parse::<f64>().ok().filter(|level| plain && *level > 0.0);
-            let Some(level) = level.filter(|level| *level < 100.0) else {
-                return Err(format!("{part:?} is no level: give percents such as 80,95"));
-            };
-            if levels.iter().any(|(_, known)| *known == level) {
-                return Err(format!("the level {name} is there twice"));
-            }
-            levels.push((name.to_owned(), level));
-        }
-        Ok(Self(levels))
-    }
-}
-
-impl Levels {
-    /// The lower and the upper quantile of each interval.
-    fn quantiles(&self) -> Vec<(Probability, Probability)> {
-        let at = |share: f64| Probability::new(share).expect("levels lie between 0 and 100 %");
-        self.0.iter().map(|(_, level)| (at(0.5 - level / 200.0), at(0.5 + level / 200.0))).collect()
-    }
-
-    /// All quantiles, rising.
-    fn all(&self) -> Vec<Probability> {
-        let mut all: Vec<Probability> =
-            self.quantiles().into_iter().flat_map(|(low, high)| [low, high]).collect();
-        all.sort_by(|one, other| one.get().total_cmp(&other.get()));
-        all.dedup();
-        all
-    }
 }
 
 /// How the file is written.
@@ -96,11 +61,13 @@ impl Levels {
 enum FileFormat {
     Csv,
     Json,
+    Parquet,
 }
 
 impl Forecast {
     pub fn run(self) -> Result<Code, Failed> {
         let file = self.refuse_what_is_not_built()?;
+        let plot = self.plot_kind()?;
         let horizon = self.horizon as usize;
         let all = self.series.read()?;
         let (done, failed) = self.forecast(&all, horizon);
@@ -115,6 +82,9 @@ impl Forecast {
             (Some(path), Some(format)) => self.write(path, format, &table)?,
             _ => self.print(&table)?,
         }
+        if let Some((path, kind)) = plot {
+            self.draw(path, kind, &table)?;
+        }
         if failed.is_empty() {
             return Ok(Code::Done);
         }
@@ -124,11 +94,7 @@ impl Forecast {
 
     /// The format of the file, once nothing is asked for that is not there.
     fn refuse_what_is_not_built(&self) -> Result<Option<FileFormat>, Failed> {
-        let later = [
-            ("--events", &self.events),
-            ("--regressors", &self.regressors),
-            ("--plot", &self.plot),
-        ];
+        let later = [("--events", &self.events), ("--regressors", &self.regressors)];
         if let Some((name, _)) = later.iter().find(|(_, given)| given.is_some()) {
             return Err(Failed::usage(format!("{name} is not supported yet; leave it out")));
         }
@@ -137,15 +103,50 @@ impl Forecast {
         match ending.as_deref() {
             Some("csv") => Ok(Some(FileFormat::Csv)),
             Some("json") => Ok(Some(FileFormat::Json)),
-            Some("parquet") => {
-                let text = "--out: Parquet is not supported yet; write .csv or .json";
-                Err(Failed::usage(text))
-            }
+            Some("parquet") => Ok(Some(FileFormat::Parquet)),
             _ => {
                 let name = path.display();
-                Err(Failed::usage(format!("--out {name}: end the name with .csv or .json")))
+                Err(Failed::usage(format!(
+                    "--out {name}: end the name with .csv, .json or .parquet"
+                )))
             }
         }
+    }
+
+    /// Where the pictures go, and what they are.
+    fn plot_kind(&self) -> Result<Option<(&Path, plot::Kind)>, Failed> {
+        let Some(path) = &self.plot else { return Ok(None) };
+        let kind = plot::Kind::of(path).ok_or_else(|| {
+            Failed::usage(format!("--plot {}: end the name with .svg or .html", path.display()))
+        })?;
+        Ok(Some((path, kind)))
+    }
+
+    fn draw(&self, path: &Path, kind: plot::Kind, table: &Table<'_>) -> Result<(), Failed> {
+        let quantiles = self.levels.widest_first();
+        let one = |(named, future): &(&Named, Future)| {
+            let (past, ahead) = (&named.series, 0..future.horizon());
+            let shown = past.values().len().saturating_sub(SHOWN_PAST * future.horizon());
+            let seen = (shown..past.values().len()).map(|i| (past.at(i), past.values()[i]));
+            let band = |(low, high): &(Probability, Probability)| {
+                let edge = |step| {
+                    (future.at(step), future.quantile(step, *low), future.quantile(step, *high))
+                };
+                ahead.clone().map(edge).collect()
+            };
+            plot::Picture {
+                title: format!("{}: {}", named.name, future.model),
+                seen: seen.collect(),
+                futures: vec![plot::Future {
+                    mean: ahead.clone().map(|step| (future.at(step), future.mean[step])).collect(),
+                    bands: quantiles.iter().map(band).collect(),
+                }],
+            }
+        };
+        let pictures: Vec<_> = table.rows.iter().take(plot::MAX_PICTURES + 1).map(one).collect();
+        let head = format!("Forecast of {} steps, bands {} %", self.horizon, self.levels.names());
+        let text = plot::file(kind, &head, &[], &pictures);
+        write_file(path, text.as_bytes())
     }
 
     #[allow(clippy::type_complexity, reason = "what worked, and what did not")]
@@ -189,6 +190,7 @@ impl Forecast {
         match format {
             FileFormat::Csv => table.csv(&mut bytes)?,
             FileFormat::Json => output::value(&mut bytes, Format::Json, &table.values())?,
+            FileFormat::Parquet => bytes = parquet::bytes(table).map_err(Failed::from)?,
         }
         write_file(path, &bytes)?;
         if std::io::stderr().is_terminal() {
@@ -235,94 +237,5 @@ impl Forecast {
             high: side(*high),
         };
         chart::draw(out, &picture)
-    }
-}
-
-/// The forecast in the long format.
-struct Table<'a> {
-    levels: &'a Levels,
-    rows: &'a [(&'a Named, Future)],
-}
-
-impl Table<'_> {
-    fn columns(&self) -> Vec<String> {
-        let mut columns: Vec<String> =
-            ["unique_id", "ds", "model", "mean"].map(str::to_owned).into();
-        for (name, _) in &self.levels.0 {
-            columns.extend([format!("lo-{name}"), format!("hi-{name}")]);
-        }
-        columns
-    }
-
-    /// The numbers of one step: the mean, then both ends of each interval.
-    fn numbers(&self, future: &Future, step: usize) -> Vec<f64> {
-        let mut numbers = vec![future.mean[step]];
-        for (low, high) in self.levels.quantiles() {
-            numbers.extend([future.quantile(step, low), future.quantile(step, high)]);
-        }
-        numbers
-    }
-
-    fn csv(&self, out: &mut impl Write) -> Result<(), Failed> {
-        let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(self.columns())?;
-        for (named, future) in self.rows {
-            for step in 0..future.horizon() {
-                let mut record =
-                    vec![named.name.clone(), future.at(step).to_string(), future.model.clone()];
-                record.extend(self.numbers(future, step).iter().map(f64::to_string));
-                writer.write_record(&record)?;
-            }
-        }
-        writer.flush()?;
-        Ok(())
-    }
-
-    /// The same with numbers as people read them.
-    fn readable(&self) -> Vec<Value> {
-        let mut rows = self.values();
-        for value in rows.iter_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
-            if let Some(exact) = value.as_f64() {
-                *value = json!(number(exact));
-            }
-        }
-        rows
-    }
-
-    fn values(&self) -> Vec<Value> {
-        let columns = self.columns();
-        let mut rows = Vec::new();
-        for (named, future) in self.rows {
-            for step in 0..future.horizon() {
-                let mut row = Map::new();
-                row.insert("unique_id".into(), json!(named.name));
-                row.insert("ds".into(), json!(future.at(step)));
-                row.insert("model".into(), json!(future.model));
-                let numbers = self.numbers(future, step);
-                row.extend(
-                    columns.iter().skip(3).cloned().zip(numbers.into_iter().map(Value::from)),
-                );
-                rows.push(Value::Object(row));
-            }
-        }
-        rows
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn levels_are_percents_once_each() {
-        let levels: Levels = "80,95".parse().unwrap();
-        let shares: Vec<f64> = levels.all().iter().map(|level| level.get()).collect();
-        assert_eq!(shares.len(), 4);
-        for (share, expected) in shares.iter().zip([0.025, 0.1, 0.9, 0.975]) {
-            assert!((share - expected).abs() < 1e-12);
-        }
-        for bad in ["", "0", "100", "-5", "80,80", "nan", "1e1", "80;95"] {
-            assert!(bad.parse::<Levels>().is_err(), "{bad:?}");
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use adapters::clock::SystemClock;
 use clap::{Args, Subcommand};
 use domain::event::Event;
+use domain::journal::Record;
 use domain::ports::{Clock, Journal};
 use rollout::State;
 use rollout::observe::Seen;
@@ -91,6 +92,11 @@ async fn request(
 }
 
 async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
+    // People need no fractions of a second.
+    let moment = |record: Option<&Record>| match (format, record) {
+        (Format::Table, Some(record)) => json!(format!("{:.0}", record.at)),
+        (_, record) => json!(record.map(|record| record.at)),
+    };
     let mut rows = Vec::new();
     for id in journal.rollouts().await? {
         let Some((state, records)) = keyed::state(journal, &id).await? else { continue };
@@ -102,8 +108,8 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
             "state": word(&state),
             "updated": updated,
             "servers": state.servers.len(),
-            "created": records.first().map(|r| r.at),
-            "changed": records.last().map(|r| r.at),
+            "created": moment(records.first()),
+            "changed": moment(records.last()),
         }));
     }
     let columns =
@@ -137,7 +143,7 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
     writeln!(out, "{id}: {} to {}", state.created.fleet, state.created.target)?;
     writeln!(out, "{}", summary(&state, &Seen::default(), SystemClock.now()))?;
     if let Some(hold) = &state.hold {
-        writeln!(out, "holds since {} (record {}): {}", hold.since, hold.seq, hold.detail)?;
+        writeln!(out, "holds since {:.0} (record {}): {}", hold.since, hold.seq, hold.detail)?;
     }
     for server in state.servers.values() {
         writeln!(out, "  {:<20} {}", server.member.name, stage(&server.stage))?;

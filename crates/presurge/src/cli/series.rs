@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use adapters::load::csv::read_series;
+use adapters::load::file::read_series;
 use clap::Args;
 use domain::series::Series;
 use forecast::hygiene::{Hygiene, clean};

@@ -82,7 +82,7 @@ fn foreign(seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
     let long = |(_, since): &(_, &Timestamp)| over(**since, FOREIGN_OUTAGE_SECONDS, now);
     let (server, since) = seen.down_since.iter().find(long)?;
     let detail =
-        format!("{server} is not in service since {since}, and not because of this rollout");
+        format!("{server} is not in service since {since:.0}, and not because of this rollout");
     Some((HoldReason::ForeignOutage, detail))
 }
 

@@ -2,4 +2,5 @@
 
 pub mod chart;
 pub mod plan;
+pub mod plot;
 pub mod time;
