@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::forecast::Probability;
+use domain::forecast::{Forecast, Probability};
 use domain::series::Series;
 use rayon::prelude::*;
 
@@ -31,6 +31,8 @@ pub struct Row {
     pub smape: f64,
     /// Absolute error in units of the seasonal (else one-step) change of the history.
     pub mase: f64,
+    /// The same two of Naive2, which the overall weighted average compares with.
+    pub naive2: [f64; 2],
     /// Pinball loss at 0.5, 0.9, 0.95 and 0.99 in the same unit.
     pub pinball: [f64; 4],
     /// Share of values inside the central 80, 90 and 95 % intervals.
@@ -39,9 +41,54 @@ pub struct Row {
     pub width: f64,
 }
 
+impl Row {
+    /// The overall weighted average against Naive2 (Makridakis et al. 2020); lower is better.
+    pub fn owa(&self) -> f64 {
+        metrics::owa(self.smape, self.mase, self.naive2[0], self.naive2[1])
+    }
+
+    /// The mean of rows, each of equal weight; origins are added up. `None` without rows.
+    pub fn mean(rows: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut rows = rows.into_iter();
+        let mut sum = rows.next()?;
+        let mut count = 1.0;
+        for row in rows {
+            sum.origins += row.origins;
+            sum.figures_mut()
+                .zip(row.clone().figures_mut())
+                .for_each(|(sum, value)| *sum += *value);
+            count += 1.0;
+        }
+        sum.figures_mut().for_each(|figure| *figure /= count);
+        Some(sum)
+    }
+
+    fn figures_mut(&mut self) -> impl Iterator<Item = &mut f64> {
+        [&mut self.smape, &mut self.mase, &mut self.width]
+            .into_iter()
+            .chain(&mut self.naive2)
+            .chain(&mut self.pinball)
+            .chain(&mut self.coverage)
+    }
+}
+
+/// What one line of the table was made of.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The means.
+    pub row: Row,
+    /// The forecast from each origin, with the quantiles of [`LEVELS`].
+    pub forecasts: Vec<Forecast>,
+}
+
+/// The quantile levels of every forecast of a run: the edges of the central 80, 90 and 95 %
+/// intervals, the median, and the far tail.
+pub const LEVELS: [f64; 8] = [0.025, 0.05, 0.1, 0.5, 0.9, 0.95, 0.975, 0.99];
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<24}{:>4}{:8.2}{:8.3}", self.model, self.origins, self.smape, self.mase)?;
+        write!(f, "{:8.3}", self.owa())?;
         self.pinball.iter().try_for_each(|p| write!(f, "{p:8.3}"))?;
         self.coverage.iter().try_for_each(|c| write!(f, "{:7.1}", 100.0 * c))?;
         write!(f, "{:8.2}", self.width)
@@ -61,7 +108,7 @@ impl Backtest {
     }
 
     /// Runs over the series. Every forecast is made from the values before its origin alone.
-    pub fn run(&self, series: &Series) -> Result<Vec<Row>, ForecastError> {
+    pub fn run(&self, series: &Series) -> Result<Vec<Run>, ForecastError> {
         let n = series.values().len();
         let first = (n * 2 / 3).max(2);
         if self.horizon == 0 || self.origins == 0 {
@@ -74,36 +121,23 @@ impl Backtest {
         let places = self.origins.min(last - first + 1);
         let at = |k: usize| first + k * (last - first) / (places - 1).max(1);
         let origins: Vec<usize> = (0..places).map(at).collect();
-        self.rows.iter().map(|(name, options)| self.row(series, name, options, &origins)).collect()
+        self.rows.iter().map(|(name, options)| self.line(series, name, options, &origins)).collect()
     }
 
-    fn row(
+    fn line(
         &self,
         series: &Series,
         name: &str,
         options: &Options,
         origins: &[usize],
-    ) -> Result<Row, ForecastError> {
+    ) -> Result<Run, ForecastError> {
         let options = Options { horizon: Some(self.horizon), ..options.clone() };
-        let scores: Vec<Result<Row, ForecastError>> =
+        let scores: Vec<Result<(Row, Forecast), ForecastError>> =
             origins.par_iter().map(|origin| self.score(series, *origin, name, &options)).collect();
-        let mut scores = scores.into_iter().collect::<Result<Vec<Row>, _>>()?.into_iter();
-        let mut sum = scores.next().ok_or(ForecastError::Nothing)?;
-        for s in scores {
-            sum.origins += s.origins;
-            sum.smape += s.smape;
-            sum.mase += s.mase;
-            sum.width += s.width;
-            sum.pinball.iter_mut().zip(s.pinball).for_each(|(a, b)| *a += b);
-            sum.coverage.iter_mut().zip(s.coverage).for_each(|(a, b)| *a += b);
-        }
-        let n = sum.origins as f64;
-        sum.smape /= n;
-        sum.mase /= n;
-        sum.width /= n;
-        sum.pinball.iter_mut().for_each(|p| *p /= n);
-        sum.coverage.iter_mut().for_each(|c| *c /= n);
-        Ok(sum)
+        let scores = scores.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (rows, forecasts): (Vec<Row>, Vec<Forecast>) = scores.into_iter().unzip();
+        let row = Row::mean(rows).ok_or(ForecastError::Nothing)?;
+        Ok(Run { row, forecasts })
     }
 
     fn score(
@@ -112,31 +146,44 @@ impl Backtest {
         origin: usize,
         name: &str,
         options: &Options,
-    ) -> Result<Row, ForecastError> {
+    ) -> Result<(Row, Forecast), ForecastError> {
         let past = &series.values()[..origin];
         let actual = &series.values()[origin..origin + self.horizon];
         let known = Series::new(series.start(), series.step(), past.to_vec());
         let forecaster = auto(&known, options)?;
-        let levels = [0.025, 0.05, 0.1, 0.5, 0.9, 0.95, 0.975, 0.99];
-        let levels = levels.map(|l| Probability::new(l).expect("the levels are probabilities"));
+        let levels = LEVELS.map(|l| Probability::new(l).expect("the levels are probabilities"));
         let forecast = forecaster.forecast(self.horizon, &levels)?;
         let column = |k: usize| -> Vec<f64> { forecast.quantiles.iter().map(|r| r[k]).collect() };
         let season = forecaster.report().seasons.shortest().unwrap_or(1);
         let scale = metrics::seasonal_scale(past, season).max(f64::MIN_POSITIVE);
+        let naive2 = metrics::naive2(&carried(past), season, self.horizon);
         let pinball = [3, 4, 5, 7]
             .map(|k| metrics::mean_pinball(actual, &column(k), levels[k].get()) / scale);
         let coverage = [(2, 4), (1, 5), (0, 6)]
             .map(|(l, h)| metrics::coverage(actual, &column(l), &column(h)));
-        Ok(Row {
+        let row = Row {
             model: name.to_owned(),
             origins: 1,
             smape: metrics::smape(actual, &forecast.mean),
             mase: metrics::mae(actual, &forecast.mean) / scale,
+            naive2: [metrics::smape(actual, &naive2), metrics::mae(actual, &naive2) / scale],
             pinball,
             coverage,
             width: metrics::width(&column(0), &column(6)) / scale,
-        })
+        };
+        Ok((row, forecast))
     }
+}
+
+/// The values with every gap filled by the value before it.
+fn carried(values: &[f64]) -> Vec<f64> {
+    let known = values.iter().skip_while(|value| !value.is_finite());
+    known
+        .scan(f64::NAN, |last, value| {
+            *last = if value.is_finite() { *value } else { *last };
+            Some(*last)
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -161,8 +208,11 @@ mod tests {
         assert!(names.iter().all(|n| NAMES.contains(n)));
         let backtest = Backtest::of(24, 5, &Options::default(), &names);
         let rows = backtest.run(&series(480)).unwrap();
-        let models: Vec<&str> = rows.iter().map(|r| r.model.as_str()).collect();
+        let models: Vec<&str> = rows.iter().map(|r| r.row.model.as_str()).collect();
         assert_eq!(models, ["auto", "naive", "seasonal-naive", "rho-profile"]);
+        assert!(rows.iter().all(|r| r.forecasts.len() == 5 && r.row.origins == 5));
+        let rows: Vec<Row> = rows.into_iter().map(|r| r.row).collect();
+        assert!(rows[0].owa() < 0.7 * rows[1].owa(), "{} {}", rows[0], rows[1]);
         assert!(rows[0].pinball[2] < 0.3 * rows[1].pinball[2], "{rows:?}");
         assert!(rows[0].coverage[2] > 0.85, "{}", rows[0]);
     }
@@ -170,10 +220,9 @@ mod tests {
     #[test]
     fn too_little_history_is_an_error() {
         let backtest = Backtest::of(24, 5, &Options::default(), &[]);
-        assert_eq!(backtest.run(&series(30)), Err(ForecastError::TooShort { found: 30 }));
-        assert_eq!(
-            Backtest { horizon: 0, ..backtest }.run(&series(30)),
-            Err(ForecastError::Nothing)
-        );
+        let error = backtest.run(&series(30)).unwrap_err();
+        assert_eq!(error, ForecastError::TooShort { found: 30 });
+        let error = Backtest { horizon: 0, ..backtest }.run(&series(30)).unwrap_err();
+        assert_eq!(error, ForecastError::Nothing);
     }
 }

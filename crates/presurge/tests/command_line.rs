@@ -333,6 +333,19 @@ fn models_are_compared_on_the_past() {
 }
 
 #[test]
+fn a_backtest_is_drawn_with_its_table() {
+    let desk = Desk::new();
+    desk.ends(
+        0,
+        "backtest load.csv --horizon 12 --origins 3 --models seasonal-naive --plot b.html -o json",
+    );
+    let html = fs::read_to_string(desk.0.path().join("b.html")).unwrap();
+    assert!(html.contains("<td>seasonal-naive</td>") && html.contains("<th>owa</th>"), "{html}");
+    assert_eq!(html.matches("<polygon").count(), 6, "two bands for each origin");
+    desk.ends(64, "backtest load.csv --horizon 12 --plot b.pdf");
+}
+
+#[test]
 fn the_doctor_asks_and_names_who_does_not_answer() {
     let desk = Desk::new();
     let (out, _) = desk.ends(0, "doctor web.yaml");

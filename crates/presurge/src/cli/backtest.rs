@@ -1,17 +1,20 @@
 //! `presurge backtest`: models against the past of some series.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use domain::forecast::Forecast as Future;
 use domain::series::Series;
-use forecast::backtest::{Backtest as Trial, Row};
+use forecast::backtest::{Backtest as Trial, Row, Run};
 use forecast::{ForecastError, Options};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::output::{self, Format};
 use super::progress::Progress;
+use super::render::plot;
 use super::series::{Named, SeriesArgs};
-use super::{Code, Failed};
+use super::{Code, Failed, write_file};
 use crate::causes::chain;
 
 /// Forecasts the newest third of each series again and again from what was known before, and
@@ -26,17 +29,24 @@ pub struct Backtest {
     /// From how many origins
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     origins: u32,
+    /// Draw forecast against actual, from each origin, into a page
+    #[arg(long, value_name = "FILE.html|FILE.svg")]
+    plot: Option<PathBuf>,
     /// How to print the table
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
 
-const COLUMNS: [&str; 14] = [
+/// How many horizons before the first origin a picture shows.
+const SHOWN_PAST: usize = 2;
+
+const COLUMNS: [&str; 15] = [
     "model",
     "series",
     "origins",
     "smape",
     "mase",
+    "owa",
     "pinball-50",
     "pinball-90",
     "pinball-95",
@@ -49,21 +59,24 @@ const COLUMNS: [&str; 14] = [
 ];
 
 /// What one model did over all series.
-struct Score {
+struct Score<'a> {
     row: Row,
     series: usize,
     seconds: f64,
+    /// The forecasts of the first series.
+    drawn: Vec<(&'a Named, Vec<Future>)>,
 }
 
 impl Backtest {
     pub fn run(self) -> Result<Code, Failed> {
+        let plot = plot::Kind::asked(self.plot.as_deref())?;
         let all = self.series.read()?;
         let options = self.series.options(self.horizon as usize);
         let names = self.series.model_names();
         let (horizon, origins) = (self.horizon as usize, self.origins as usize);
         let trial = Trial::of(horizon, origins, &options, &names);
         let progress = Progress::new("backtest", trial.rows.len() * all.len());
-        let mut scores: Vec<Score> = Vec::new();
+        let mut scores: Vec<Score<'_>> = Vec::new();
         for line in &trial.rows {
             match score(&all, line, (horizon, origins), &progress) {
                 Ok(score) => scores.push(score),
@@ -80,10 +93,10 @@ impl Backtest {
         let round = |value: f64| (value * 1e4).round() / 1e4;
         let rows: Vec<_> = scores
             .iter()
-            .map(|Score { row, series, seconds }| {
+            .map(|Score { row, series, seconds, .. }| {
                 json!({
                     "model": row.model, "series": series, "origins": row.origins,
-                    "smape": round(row.smape), "mase": round(row.mase),
+                    "smape": round(row.smape), "mase": round(row.mase), "owa": round(row.owa()),
                     "pinball-50": round(row.pinball[0]), "pinball-90": round(row.pinball[1]),
                     "pinball-95": round(row.pinball[2]), "pinball-99": round(row.pinball[3]),
                     "coverage-80": round(row.coverage[0]), "coverage-90": round(row.coverage[1]),
@@ -93,6 +106,15 @@ impl Backtest {
             })
             .collect();
         output::rows(&mut std::io::stdout().lock(), self.output, &COLUMNS, &rows)?;
+        if let Some((path, kind)) = plot {
+            let cells = |row: &Value| COLUMNS.map(|name| output::cell(&row[name])).to_vec();
+            let heads = vec![COLUMNS.map(str::to_owned).to_vec()];
+            let table: Vec<Vec<String>> = heads.into_iter().chain(rows.iter().map(cells)).collect();
+            let pictures: Vec<_> =
+                scores.first().map_or(&[][..], |first| &first.drawn).iter().map(picture).collect();
+            let head = format!("Backtest: {} origins, {} steps each", self.origins, self.horizon);
+            write_file(path, plot::file(kind, &head, &table, &pictures).as_bytes())?;
+        }
         Ok(Code::Done)
     }
 }
@@ -107,21 +129,21 @@ fn score<'a>(
     line: &(String, Options),
     (horizon, origins): (usize, usize),
     progress: &Progress,
-) -> Result<Score, (&'a str, ForecastError)> {
+) -> Result<Score<'a>, (&'a str, ForecastError)> {
     let started = Instant::now();
-    let mut sum: Option<Row> = None;
+    let (mut rows, mut drawn) = (Vec::new(), Vec::new());
     for named in all {
         let one = run(&named.series, line, horizon, origins);
         progress.step();
-        let row = one.map_err(|error| (named.name.as_str(), error))?;
-        match &mut sum {
-            None => sum = Some(row),
-            Some(sum) => add(sum, &row),
+        let run = one.map_err(|error| (named.name.as_str(), error))?;
+        rows.push(run.row);
+        if drawn.len() <= plot::MAX_PICTURES {
+            drawn.push((named, run.forecasts));
         }
     }
-    let mut row = sum.ok_or(("", ForecastError::Nothing))?;
-    divide(&mut row, all.len() as f64);
-    Ok(Score { row, series: all.len(), seconds: started.elapsed().as_secs_f64() })
+    let series = rows.len();
+    let row = Row::mean(rows).ok_or(("", ForecastError::Nothing))?;
+    Ok(Score { row, series, seconds: started.elapsed().as_secs_f64(), drawn })
 }
 
 fn run(
@@ -129,25 +151,38 @@ fn run(
     line: &(String, Options),
     horizon: usize,
     origins: usize,
-) -> Result<Row, ForecastError> {
+) -> Result<Run, ForecastError> {
     let trial = Trial { horizon, origins, rows: vec![line.clone()] };
     trial.run(series)?.pop().ok_or(ForecastError::Nothing)
 }
 
-fn add(sum: &mut Row, row: &Row) {
-    sum.origins += row.origins;
-    sum.smape += row.smape;
-    sum.mase += row.mase;
-    sum.width += row.width;
-    sum.pinball.iter_mut().zip(row.pinball).for_each(|(sum, value)| *sum += value);
-    sum.coverage.iter_mut().zip(row.coverage).for_each(|(sum, value)| *sum += value);
+/// One series with the forecasts from each origin, and what came.
+fn picture((named, forecasts): &(&Named, Vec<Future>)) -> plot::Picture {
+    let (series, begins) = (&named.series, forecasts.first().map(|forecast| forecast.start));
+    let values = series.values();
+    let horizon = forecasts.first().map_or(1, Future::horizon);
+    let first = begins.map_or(0, |at| values.len().min(index(series, at)));
+    let seen = (first.saturating_sub(SHOWN_PAST * horizon)..values.len())
+        .map(|index| (series.at(index), values[index]))
+        .collect();
+    let band = |forecast: &Future, low: usize, high: usize| {
+        let edge = |step: usize| {
+            let row = &forecast.quantiles[step];
+            (forecast.at(step), row[low], row[high])
+        };
+        (0..forecast.horizon()).map(edge).collect::<Vec<_>>()
+    };
+    let futures = forecasts.iter().map(|forecast| plot::Future {
+        mean: (0..forecast.horizon())
+            .map(|step| (forecast.at(step), forecast.mean[step]))
+            .collect(),
+        // The edges of 95 and of 80 % among the levels of a backtest.
+        bands: vec![band(forecast, 0, 6), band(forecast, 2, 4)],
+    });
+    plot::Picture { title: named.name.clone(), seen, futures: futures.collect() }
 }
 
-/// Everything but the number of origins becomes a mean.
-fn divide(row: &mut Row, by: f64) {
-    row.smape /= by;
-    row.mase /= by;
-    row.width /= by;
-    row.pinball.iter_mut().for_each(|value| *value /= by);
-    row.coverage.iter_mut().for_each(|value| *value /= by);
+fn index(series: &Series, at: jiff::Timestamp) -> usize {
+    let seconds = at.duration_since(series.start()).as_secs();
+    usize::try_from(seconds / series.step().seconds()).unwrap_or(0)
 }

@@ -67,7 +67,7 @@ enum FileFormat {
 impl Forecast {
     pub fn run(self) -> Result<Code, Failed> {
         let file = self.refuse_what_is_not_built()?;
-        let plot = self.plot_kind()?;
+        let plot = plot::Kind::asked(self.plot.as_deref())?;
         let horizon = self.horizon as usize;
         let all = self.series.read()?;
         let (done, failed) = self.forecast(&all, horizon);
@@ -111,15 +111,6 @@ impl Forecast {
                 )))
             }
         }
-    }
-
-    /// Where the pictures go, and what they are.
-    fn plot_kind(&self) -> Result<Option<(&Path, plot::Kind)>, Failed> {
-        let Some(path) = &self.plot else { return Ok(None) };
-        let kind = plot::Kind::of(path).ok_or_else(|| {
-            Failed::usage(format!("--plot {}: end the name with .svg or .html", path.display()))
-        })?;
-        Ok(Some((path, kind)))
     }
 
     fn draw(&self, path: &Path, kind: plot::Kind, table: &Table<'_>) -> Result<(), Failed> {

@@ -38,11 +38,7 @@ pub fn rows(
     columns: &[&str],
     rows: &[Value],
 ) -> io::Result<()> {
-    let cell = |row: &Value, column: &str| match &row[column] {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
+    let cell = |row: &Value, column: &str| cell(&row[column]);
     match format {
         Format::Json | Format::Yaml => value(out, format, &rows),
         Format::Csv => {
@@ -68,6 +64,15 @@ pub fn rows(
             }
             Ok(())
         }
+    }
+}
+
+/// A value as a cell shows it.
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
     }
 }
 

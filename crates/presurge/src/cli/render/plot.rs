@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use crate::cli::Failed;
+
 /// The size of one picture, in pixels.
 const SIZE: (u32, u32) = (960, 320);
 
@@ -51,8 +53,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The file that was asked for, and its kind.
+    pub fn asked(path: Option<&Path>) -> Result<Option<(&Path, Self)>, Failed> {
+        let Some(path) = path else { return Ok(None) };
+        let kind = Self::of(path).ok_or_else(|| {
+            Failed::usage(format!("--plot {}: end the name with .svg or .html", path.display()))
+        })?;
+        Ok(Some((path, kind)))
+    }
+
     /// The kind that a file's name says, if it says one.
-    pub fn of(path: &Path) -> Option<Self> {
+    fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_lowercase().as_str() {
             "svg" => Some(Self::Svg),
             "html" | "htm" => Some(Self::Html),
