@@ -9,7 +9,7 @@
 //!
 //! This is for Linux (`/proc`, `flock`), on a local file system.
 
-mod ask;
+pub(crate) mod ask;
 mod folder;
 mod process;
 mod words;
@@ -51,7 +51,7 @@ const MAX_RUNS: u32 = 3;
 /// The environment variable that marks the processes of a command: the folder it is recorded in.
 const TAG: &str = "PRESURGE_COMMAND";
 
-const WRAPPER: &str = include_str!("command/wrapper.sh");
+const WRAPPER: &str = concat!(include_str!("command/keep.sh"), include_str!("command/wrapper.sh"));
 
 /// A command, asked for under a key.
 #[derive(Debug, Clone)]

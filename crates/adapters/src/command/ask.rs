@@ -65,8 +65,9 @@ pub async fn ask(
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let status = {
-        let mut reading =
-            std::pin::pin!(async { tokio::join!(keep(stdout, &mut out), keep(stderr, &mut err)) });
+        let mut reading = std::pin::pin!(async {
+            tokio::join!(keep(stdout, &mut out, MAX_LOG), keep(stderr, &mut err, MAX_LOG))
+        });
         let mut all_read = false;
         let ended = timeout(limit, async {
             tokio::select! {
@@ -88,15 +89,15 @@ pub async fn ask(
     Ok(Answer { code: status.code().unwrap_or_else(signal), out: text(out), err: text(err) })
 }
 
-/// Reads to the end, keeps the beginning.
-async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+/// Reads to the end, keeps the first `most` bytes.
+pub(crate) async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>, most: usize) {
     let Some(mut stream) = stream else { return };
     let mut chunk = [0; 4096];
     while let Ok(count) = stream.read(&mut chunk).await {
         if count == 0 {
             return;
         }
-        let room = MAX_LOG - kept.len();
+        let room = most - kept.len();
         kept.extend_from_slice(&chunk[..count.min(room)]);
     }
 }

@@ -23,22 +23,9 @@ mkfifo "$folder/pipe" || exit 1
 cat "/proc/$$/stat" >"$folder/started.new" || exit 1
 mv "$folder/started.new" "$folder/started" || exit 1
 
-# Keeps the end of the output, for as long as anybody writes: whole blocks as they come, in a new
-# file when one is full. Nothing more was read: nobody writes any more, or the disk is full.
 (
     trap '' INT TERM
-    size=0
-    while dd bs=4096 count=8 2>/dev/null >>"$folder/log.new"; do
-        now=$(wc -c <"$folder/log.new")
-        [ "$now" -eq "$size" ] && break
-        size=$now
-        if [ "$size" -ge "$bytes" ]; then
-            [ -e "$folder/log" ] && mv "$folder/log" "$folder/log.old"
-            mv "$folder/log.new" "$folder/log"
-            size=0
-        fi
-    done
-    cat >/dev/null
+    keep_log
     : >"$folder/logged"
 ) <"$folder/pipe" &
 

@@ -13,11 +13,11 @@ use futures_util::future::FusedFuture as _;
 use rustix::process::{Pid, Signal, kill_process_group};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{MAX_QUOTE, check, fill};
+use crate::command::ask::keep;
 use crate::web;
 
 /// The most that is kept of what a command prints, in bytes; the rest is read and dropped.
@@ -112,7 +112,13 @@ impl CommandHealth {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let ended = {
             let mut reading = std::pin::pin!(
-                async { tokio::join!(keep(stdout, &mut out), keep(stderr, &mut err)) }.fuse()
+                async {
+                    tokio::join!(
+                        keep(stdout, &mut out, MAX_OUTPUT),
+                        keep(stderr, &mut err, MAX_OUTPUT)
+                    )
+                }
+                .fuse()
             );
             let ended = timeout(self.config.timeout.duration(), async {
                 tokio::select! {
@@ -150,19 +156,6 @@ fn verdict(status: ExitStatus, said: &str) -> Verdict {
         Some(1) => Verdict::Fail(format!("the check failed{said}")),
         Some(code) => Verdict::Inconclusive(format!("the check ended with exit code {code}{said}")),
         None => Verdict::Inconclusive(format!("the check was killed, {status}{said}")),
-    }
-}
-
-/// Reads to the end, keeps the beginning.
-async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
-    let Some(mut stream) = stream else { return };
-    let mut chunk = [0; 4096];
-    while let Ok(count) = stream.read(&mut chunk).await {
-        if count == 0 {
-            return;
-        }
-        let room = MAX_OUTPUT - kept.len();
-        kept.extend_from_slice(&chunk[..count.min(room)]);
     }
 }
 

@@ -22,7 +22,7 @@ const TAG: &str = "PRESURGE_HOME";
 /// twice as large.
 const LOG_PIECE: usize = 32 << 10;
 
-const WRAPPER: &str = include_str!("wrapper.sh");
+const WRAPPER: &str = concat!(include_str!("../../command/keep.sh"), include_str!("wrapper.sh"));
 
 /// What is written down before a process starts.
 #[derive(Debug, Serialize, Deserialize)]

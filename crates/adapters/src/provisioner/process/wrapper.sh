@@ -15,22 +15,11 @@ mkfifo "$folder/pipe" || exit 1
 cat "/proc/$$/stat" >"$folder/started.new" || exit 1
 mv "$folder/started.new" "$folder/started" || exit 1
 
-# Keeps the end of the output, for as long as anybody writes. It is no child of the server.
+# The log is kept by no child of the server.
 (
     (
         trap '' INT TERM
-        size=0
-        while dd bs=4096 count=8 2>/dev/null >>"$folder/log.new"; do
-            now=$(wc -c <"$folder/log.new")
-            [ "$now" -eq "$size" ] && break
-            size=$now
-            if [ "$size" -ge "$bytes" ]; then
-                [ -e "$folder/log" ] && mv "$folder/log" "$folder/log.old"
-                mv "$folder/log.new" "$folder/log"
-                size=0
-            fi
-        done
-        cat >/dev/null
+        keep_log
     ) <"$folder/pipe" >/dev/null 2>&1 &
 ) </dev/null
 
