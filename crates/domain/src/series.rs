@@ -67,12 +67,15 @@ impl From<Step> for i64 {
 }
 
 /// A regular series: value `i` belongs to `[start + i·step, start + (i+1)·step)`.
-/// A gap is `NaN`; no value is infinite.
+/// A gap is `NaN`; no value is infinite. A value may be marked as a lower bound: it was measured
+/// at saturation, and more was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     start: Timestamp,
     step: Step,
     values: Vec<f64>,
+    /// Which values are lower bounds; empty if none is.
+    bounds: Vec<bool>,
 }
 
 impl Series {
@@ -83,7 +86,28 @@ impl Series {
                 *value = f64::NAN;
             }
         }
-        Self { start, step, values }
+        Self { start, step, values, bounds: Vec::new() }
+    }
+
+    /// The same series with the values of all steps that overlap one of `spans` (start and end)
+    /// marked as lower bounds, beside those that are marked already.
+    pub fn saturated_during(mut self, spans: &[(Timestamp, Timestamp)]) -> Self {
+        let (origin, step) = (self.start.as_second(), self.step.seconds());
+        let last = i64::try_from(self.values.len()).unwrap_or(i64::MAX);
+        for (from, to) in spans.iter().filter(|(from, to)| from < to) {
+            let first = (from.as_second() - origin).div_euclid(step).clamp(0, last);
+            let end = (to.as_second() - origin + step - 1).div_euclid(step).clamp(first, last);
+            if first < end {
+                self.bounds.resize(self.values.len(), false);
+                self.bounds[first as usize..end as usize].fill(true);
+            }
+        }
+        self
+    }
+
+    /// Whether value `index` is a lower bound.
+    pub fn is_bound(&self, index: usize) -> bool {
+        self.bounds.get(index).copied().unwrap_or(false)
     }
 
     /// The start of the first interval.
@@ -109,5 +133,23 @@ impl Series {
     /// The start of interval `index`, which may lie beyond the end.
     pub fn at(&self, index: usize) -> Timestamp {
         self.start + self.step.duration() * u32::try_from(index).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_that_touch_a_span_are_lower_bounds() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let step = Step::from_seconds(60).unwrap();
+        let series = Series::new(at(0), step, vec![1.0; 6]);
+        assert!((0..6).all(|i| !series.is_bound(i)));
+        let far = (at(-500), at(-400));
+        let spans = [(at(90), at(180)), (at(301), at(9_999)), far, (at(50), at(10))];
+        let marked = series.saturated_during(&spans);
+        let found: Vec<usize> = (0..9).filter(|i| marked.is_bound(*i)).collect();
+        assert_eq!(found, [1, 2, 5]);
     }
 }

@@ -181,6 +181,65 @@ fn a_plan_is_data_with_the_keys_of_the_design() {
     desk.ends(2, &format!("plan web.yaml {NOW} --detailed-exitcode"));
 }
 
+/// Three weeks that were clipped at their peaks: without a mark the plan believes the cap.
+#[test]
+fn load_that_was_clipped_at_saturation_does_not_teach_the_cap() {
+    let desk = Desk::new();
+    let whole = fs::read_to_string(desk.0.path().join("load.csv")).unwrap();
+    let (mut clipped, mut rejected) = (String::new(), String::from("ds,y\n"));
+    for line in whole.lines() {
+        let mut fields: Vec<&str> = line.split(',').collect();
+        let value = fields[2].parse::<f64>();
+        if value.as_ref().is_ok_and(|value| *value > 700.0) {
+            fields[2] = "700";
+        }
+        writeln!(clipped, "{}", fields.join(",")).unwrap();
+        if let Ok(value) = value {
+            writeln!(rejected, "{},{}", fields[1], (value - 700.0).max(0.0)).unwrap();
+        }
+    }
+    desk.write("rejected.csv", &rejected);
+    // The peak of the day lies at 18:00; the rollout has to go through it.
+    let peak = |config: &str| {
+        desk.write("web.yaml", config);
+        let (out, _) = desk.ends(0, "plan web.yaml --now 2026-03-21T15:00:00Z -o json");
+        let plan: Value = serde_json::from_str(&out).unwrap();
+        let entries = plan["timeline"].as_array().unwrap();
+        let mean = |entry: &Value| entry["load"]["requests"]["mean"].as_f64().unwrap();
+        entries.iter().map(mean).fold(0.0, f64::max)
+    };
+    let config = CONFIG.replace(
+        "deadline: 2h",
+        "deadline: 5h\n  windows: [ { start: \"17:30\", end: \"20:00\" } ]",
+    );
+    let (truth, marked) = (
+        peak(&config),
+        config.replace(
+            "  durations:",
+            "  saturation: { requests: { csv: { path: rejected.csv } } }\n  durations:",
+        ),
+    );
+    desk.write("load.csv", &clipped);
+    let (blind, told) = (peak(&config), peak(&marked));
+    assert!(truth > 780.0 && blind < 705.0, "{truth} {blind}");
+    assert!((told - truth).abs() < 0.5 * (truth - blind), "{told} of {truth}, not {blind}");
+    let (_, error) = {
+        desk.write("web.yaml", &marked.replace("saturation: { requests", "saturation: { cpu"));
+        desk.ends(65, "validate web.yaml")
+    };
+    assert!(error.contains("spec.load has no dimension cpu"), "{error}");
+}
+
+#[test]
+fn a_plan_is_drawn() {
+    let desk = Desk::new();
+    desk.ends(0, &format!("plan web.yaml {NOW} --plot p.html"));
+    desk.ends(64, &format!("plan web.yaml {NOW} --plot p.pdf"));
+    let html = fs::read_to_string(desk.0.path().join("p.html")).unwrap();
+    assert_eq!(html.matches("<svg").count(), 3, "load, batches, risk");
+    assert!(html.contains("requests in req/s") && html.contains("<td>risk, planned</td>"));
+}
+
 #[test]
 fn a_plan_is_a_page_for_people() {
     let desk = Desk::new();

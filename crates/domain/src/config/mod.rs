@@ -33,7 +33,7 @@ pub use adapter::{
 pub use capacity::{CapacitiesSpec, CapacitySpec};
 pub use check::{
     Canary, DrainPolicy, Fleet, FleetServer, Gate, GivenSchedule, LoadInput, Offer, Rollout,
-    UpdateDurations, hint, nearest,
+    SaturationInput, UpdateDurations, hint, nearest,
 };
 pub use count::{BadPercent, CountOrPercent, Percent};
 pub use document::{

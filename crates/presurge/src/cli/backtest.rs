@@ -112,6 +112,7 @@ impl Backtest {
             let table: Vec<Vec<String>> = heads.into_iter().chain(rows.iter().map(cells)).collect();
             let pictures: Vec<_> =
                 scores.first().map_or(&[][..], |first| &first.drawn).iter().map(picture).collect();
+            let pictures: Vec<&dyn plot::Drawing> = pictures.iter().map(|one| one as _).collect();
             let head = format!("Backtest: {} origins, {} steps each", self.origins, self.horizon);
             write_file(path, plot::file(kind, &head, &table, &pictures).as_bytes())?;
         }

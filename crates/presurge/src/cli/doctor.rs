@@ -95,8 +95,14 @@ async fn ask<T>(
 async fn fleet(file: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
     let fleet = &file.fleet;
     let now = here.clock.now();
-    for (dimension, input) in &fleet.load {
-        let result = ask(registry::load(&input.source, here), async |source| {
+    let told = fleet.load.iter().filter_map(|(dimension, input)| {
+        let source = &input.saturation.as_ref()?.source;
+        Some((format!("saturation of {dimension}"), source))
+    });
+    let loads =
+        fleet.load.iter().map(|(dimension, input)| (format!("load {dimension}"), &input.source));
+    for (name, source) in loads.chain(told) {
+        let result = ask(registry::load(source, here), async |source| {
             let samples = source.samples(now - REACH, now).await?;
             Ok(match samples.last() {
                 Some(last) => {
@@ -105,7 +111,7 @@ async fn fleet(file: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
                 None => "answers, but has no sample of the last day".to_owned(),
             })
         });
-        let what = format!("{}: load {dimension} by {}", fleet.name, input.source.adapter);
+        let what = format!("{}: {name} by {}", fleet.name, source.adapter);
         answers.push(Answer { what, result: result.await });
     }
     if let Some(entry) = &fleet.traffic {

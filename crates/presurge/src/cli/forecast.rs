@@ -135,6 +135,7 @@ impl Forecast {
             }
         };
         let pictures: Vec<_> = table.rows.iter().take(plot::MAX_PICTURES + 1).map(one).collect();
+        let pictures: Vec<&dyn plot::Drawing> = pictures.iter().map(|one| one as _).collect();
         let head = format!("Forecast of {} steps, bands {} %", self.horizon, self.levels.names());
         let text = plot::file(kind, &head, &[], &pictures);
         write_file(path, text.as_bytes())

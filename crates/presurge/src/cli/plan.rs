@@ -4,12 +4,15 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use domain::name::Dimension;
 use domain::plan::{Plan as Revision, Refused};
 use forecast::hygiene::HygieneError;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::output::{self, Format};
+use super::render::plot;
+use super::render::time::percent;
 use super::{Code, Failed, clock, instant, plan_failed, render, runtime, series, write_file};
 use crate::documents::{self, BadDocuments, Documents};
 use crate::pipeline::{PlanError, Prepared};
@@ -38,6 +41,9 @@ pub struct Plan {
     /// Write the plan as JSON to a file that `apply` can perform
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Draw load, capacity, batches, surge and risk
+    #[arg(long, value_name = "FILE.html|FILE.svg")]
+    plot: Option<PathBuf>,
     /// Return 2 when the plan changes something
     #[arg(long)]
     detailed_exitcode: bool,
@@ -78,6 +84,7 @@ fn replacement(text: &str) -> Result<(String, PathBuf), String> {
 impl Plan {
     pub fn run(self) -> Result<Code, Failed> {
         let clock = clock(self.now)?;
+        plot::Kind::asked(self.plot.as_deref())?;
         let documents = documents::load(&self.files, &clock).map_err(Failed::data)?;
         let now = self.now.unwrap_or_else(|| clock.now());
         deadline_ahead(&documents, self.rollout.as_deref(), now)?;
@@ -115,6 +122,18 @@ impl Plan {
                 self.files.iter().map(|file| format!("--config {}", file.display())).collect();
             eprintln!("perform it with: presurge apply {} {}", path.display(), files.join(" "));
         }
+        if let Some((path, kind)) = plot::Kind::asked(self.plot.as_deref())? {
+            let load = prepared.fleet.load.iter();
+            let units: Vec<(Dimension, String)> = load
+                .map(|(dimension, input)| {
+                    (dimension.clone(), input.unit.clone().unwrap_or_else(|| "its unit".into()))
+                })
+                .collect();
+            let drawn = plot::rollout(plan, &units);
+            let pictures: Vec<&dyn plot::Drawing> = drawn.iter().map(AsRef::as_ref).collect();
+            let head = format!("Rollout {}, plan {}", plan.rollout, plan.revision);
+            write_file(path, plot::file(kind, &head, &figures(plan), &pictures).as_bytes())?;
+        }
         let changes = !plan.batches.is_empty();
         Ok(if self.detailed_exitcode && changes { Code::Pending } else { Code::Done })
     }
@@ -131,6 +150,24 @@ impl Plan {
         }
         Ok(Code::Refused)
     }
+}
+
+/// The plan in a few figures, for the table above its pictures.
+fn figures(plan: &Revision) -> Vec<Vec<String>> {
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let surge: u32 = plan.surge.iter().map(|order| order.count).sum();
+    vec![
+        row("", String::new()),
+        row("start", format!("{:.0}", plan.start_at)),
+        row("last server back", format!("{:.0}", plan.finish_at)),
+        row("done", format!("{:.0}", plan.done_at)),
+        row("batches", plan.batches.len().to_string()),
+        row("surge instances", surge.to_string()),
+        row("cost of surge", format!("{:.2} {}", plan.cost.surge, plan.cost.currency)),
+        row("risk, allowed", percent(plan.risk.target)),
+        row("risk, planned", percent(plan.risk.planned)),
+        row("risk, upper 95 %", percent(plan.risk.upper95)),
+    ]
 }
 
 /// A deadline that has passed is told with its place in the file.

@@ -1,7 +1,8 @@
 //! Every place of a document where an adapter may stand.
 
 use domain::config::{
-    AdapterSlot, FleetDocument, GateSpec, LoadSpec, Place, RolloutDocument, ServersSpec,
+    AdapterSlot, FleetDocument, GateSpec, LoadSpec, Place, RolloutDocument, SaturationSpec,
+    ServersSpec,
 };
 
 use crate::registry::Port;
@@ -24,7 +25,7 @@ fn optional(place: Place, port: Port, slot: &AdapterSlot) -> Slot<'_> {
     Slot { place, port, slot, fields: &[], required: false }
 }
 
-/// The slots of a fleet. Saturation and signals are refused as a whole elsewhere.
+/// The slots of a fleet. Signals are refused as a whole elsewhere.
 pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
     let (spec, here) = (&document.spec, Place::spec());
     let mut slots = Vec::new();
@@ -40,6 +41,15 @@ pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
             port: Port::Load,
             slot: &load.adapter,
             fields: LoadSpec::FIELDS,
+            required: true,
+        });
+    }
+    for (dimension, saturation) in &spec.saturation {
+        slots.push(Slot {
+            place: here.key("saturation").key(dimension),
+            port: Port::Load,
+            slot: &saturation.adapter,
+            fields: SaturationSpec::FIELDS,
             required: true,
         });
     }

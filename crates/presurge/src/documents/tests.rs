@@ -369,7 +369,6 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     for (to, place) in [
         ("signals: [ { ical: x.ics } ]", "27:14: spec.signals[0]"),
         ("size: { asg: {} }", "27:3: spec.size"),
-        ("saturation: { requests: { above: 0 } }", "27:17: spec.saturation.requests"),
         ("slo: { p99: 1s }", "27:3: spec.slo"),
     ] {
         let from = "        max: 40\n";

@@ -31,6 +31,8 @@ pub struct Feed {
     pub delay: Duration,
     /// So many samples may be missing before the load counts as unknown.
     pub stale_after: u32,
+    /// What tells of saturation, and above which value it does.
+    pub saturation: Option<(Arc<dyn LoadSource>, f64)>,
 }
 
 /// The cleaned history of one dimension, in the unit of the capacity.
@@ -49,12 +51,20 @@ pub struct History {
 /// Reads and cleans the history of a feed up to `now`.
 pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
     let samples = feed.source.samples(now - REACH, now).await?;
-    let archived = archived(&samples);
+    let mut archived = archived(&samples);
     let options = Hygiene { step: None, measure: feed.measure, delay: feed.delay, now: Some(now) };
     let cleaned = clean(&samples, &options)
         .map_err(|source| PlanError::History { dimension: feed.dimension.clone(), source })?;
     let warnings = cleaned.warnings.iter().map(|w| format!("{}: {w}", feed.dimension)).collect();
-    Ok(History { series: cleaned.series, digest: Digest::of_bytes(&archived), archived, warnings })
+    let series = match &feed.saturation {
+        Some((source, above)) => {
+            let told = source.samples(now - REACH, now).await?;
+            archived.extend(marks(&told, *above));
+            cleaned.series.saturated_during(&spans(&told, *above))
+        }
+        None => cleaned.series,
+    };
+    Ok(History { series, digest: Digest::of_bytes(&archived), archived, warnings })
 }
 
 fn archived(samples: &[Sample]) -> Vec<u8> {
@@ -64,6 +74,24 @@ fn archived(samples: &[Sample]) -> Vec<u8> {
         let _ = writeln!(text, "{},{}", sample.at.as_second(), sample.value);
     }
     text.into_bytes()
+}
+
+/// Each sample above the limit speaks of the time until the next, at most that between the others.
+fn spans(told: &[Sample], above: f64) -> Vec<(Timestamp, Timestamp)> {
+    let mut steps: Vec<i64> =
+        told.windows(2).map(|pair| pair[1].at.as_second() - pair[0].at.as_second()).collect();
+    steps.sort_unstable();
+    let usual = steps.get(steps.len() / 2).copied().unwrap_or(1).max(1);
+    let usual = Duration::from_secs(usual.unsigned_abs());
+    let saturated = told.iter().filter(|sample| sample.value > above);
+    saturated.map(|sample| (sample.at, sample.at + usual)).collect()
+}
+
+/// The samples above the limit as they are archived, after those of the load.
+fn marks(told: &[Sample], above: f64) -> Vec<u8> {
+    let saturated = told.iter().filter(|sample| sample.value > above);
+    let lines = saturated.map(|sample| format!("saturated,{}\n", sample.at.as_second()));
+    lines.collect::<String>().into_bytes()
 }
 
 /// How many steps of a series lie between its end and `until`, at least one.

@@ -244,6 +244,10 @@ fn feeds(
             measure: input.measure,
             delay: input.delay,
             stale_after: input.stale_after,
+            saturation: match &input.saturation {
+                Some(told) => Some((registry::load(&told.source, here)?, told.above)),
+                None => None,
+            },
         })
     };
     fleet.fleet.load.iter().map(feed).collect()

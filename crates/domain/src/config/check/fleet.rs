@@ -8,7 +8,7 @@ use super::servers::{FleetServer, Units, capacities, servers};
 use crate::config::adapter::AdapterRef;
 use crate::config::document::FleetDocument;
 use crate::config::fleet::{FleetSpec, SurgeVersion};
-use crate::config::load::{LoadSpec, Measure};
+use crate::config::load::{LoadSpec, Measure, SaturationSpec};
 use crate::config::place::{Findings, Place};
 use crate::event::OnTimeout;
 use crate::name::FleetName;
@@ -59,6 +59,17 @@ pub struct LoadInput {
     pub delay: Duration,
     /// So many samples may be missing before the load counts as unknown, at least 1.
     pub stale_after: u32,
+    /// When a sample says only that the load was at least so much.
+    pub saturation: Option<SaturationInput>,
+}
+
+/// Samples taken at saturation are lower bounds of the demand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SaturationInput {
+    /// Where what tells of saturation is read: rejected requests, a queue, errors.
+    pub source: AdapterRef,
+    /// Above this there was saturation.
+    pub above: f64,
 }
 
 /// How long the parts of an update take.
@@ -135,9 +146,6 @@ fn not_built_yet(spec: &FleetSpec, findings: &mut Findings) {
     if spec.slo.is_some() {
         findings.unsupported(here.key("slo"), "learning capacity", "give capacity as a number");
     }
-    for dimension in spec.saturation.keys() {
-        findings.unsupported(here.key("saturation").key(dimension), "saturation", OUT);
-    }
     for index in 0..spec.signals.len() {
         findings.unsupported(here.key("signals").index(index), "a signal", OUT);
     }
@@ -180,10 +188,22 @@ fn load(spec: &FleetSpec, findings: &mut Findings) -> PerDimension<LoadInput> {
             findings.add(here.clone(), format!("spec.capacity has no dimension {dimension}{near}"));
         }
         if let Some(input) = input(load, &here, findings) {
-            inputs.insert(dimension.clone(), input);
+            let saturation = spec.saturation.get(dimension).and_then(saturation);
+            inputs.insert(dimension.clone(), LoadInput { saturation, ..input });
         }
     }
+    for dimension in spec.saturation.keys().filter(|known| !spec.load.contains_key(*known)) {
+        let here = Place::spec().key("saturation").key(dimension);
+        let known = spec.load.keys().map(|known| known.as_str());
+        let near = super::hint(dimension.as_str(), known.collect::<Vec<_>>());
+        findings.add(here, format!("spec.load has no dimension {dimension}{near}"));
+    }
     inputs
+}
+
+fn saturation(spec: &SaturationSpec) -> Option<SaturationInput> {
+    let above = spec.above.map_or(0.0, |amount| amount.get());
+    Some(SaturationInput { source: spec.adapter.only()?.clone(), above })
 }
 
 fn input(load: &LoadSpec, place: &Place, findings: &mut Findings) -> Option<LoadInput> {
@@ -213,6 +233,7 @@ fn input(load: &LoadSpec, place: &Place, findings: &mut Findings) -> Option<Load
         unit: load.unit.clone(),
         delay: load.delay.duration(),
         stale_after: load.stale_after,
+        saturation: None,
     })
 }
 

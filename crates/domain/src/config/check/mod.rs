@@ -9,7 +9,7 @@ mod offers;
 mod rollout;
 mod servers;
 
-pub use fleet::{DrainPolicy, Fleet, LoadInput, UpdateDurations};
+pub use fleet::{DrainPolicy, Fleet, LoadInput, SaturationInput, UpdateDurations};
 pub use offers::Offer;
 pub use rollout::{Canary, Gate, GivenSchedule, Rollout};
 pub use servers::FleetServer;

@@ -1,5 +1,4 @@
-//! Pictures for a file: forecasts with their bands, as SVG or as a page with one picture for each
-//! series. They need no font, script or network.
+//! Pictures for a file, as SVG or as a page. They need no font, script or network.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,9 +6,16 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use crate::cli::Failed;
+
+mod plan;
+mod series;
+
+pub use plan::rollout;
+pub use series::{Future, Picture};
 
 /// The size of one picture, in pixels.
 const SIZE: (u32, u32) = (960, 320);
@@ -25,22 +31,19 @@ const BLUE: RGBColor = RGBColor(31, 111, 184);
 /// A value at a moment; one that is not finite is a gap.
 pub type Point = (Timestamp, f64);
 
-/// One forecast.
-pub struct Future {
-    /// The expected values.
-    pub mean: Vec<Point>,
-    /// The bands, widest first: moment, lower and upper edge.
-    pub bands: Vec<Vec<(Timestamp, f64, f64)>>,
-}
+/// What a picture is drawn on.
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// A chart over time.
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Whether it could be drawn.
+pub type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// One picture.
-pub struct Picture {
-    /// The line above it.
-    pub title: String,
-    /// What was seen, before and after the forecasts begin.
-    pub seen: Vec<Point>,
-    /// The forecasts, each from its own origin.
-    pub futures: Vec<Future>,
+pub trait Drawing {
+    /// Draws itself on an area of the usual size.
+    fn draw(&self, area: &Area<'_>) -> Drawn;
 }
 
 /// What kind of file is asked for.
@@ -74,7 +77,7 @@ impl Kind {
 
 /// The file with all pictures (but no more than [`MAX_PICTURES`]); `head` is the heading of a
 /// page, and `table` rows of text, the first of which names the columns.
-pub fn file(kind: Kind, head: &str, table: &[Vec<String>], pictures: &[Picture]) -> String {
+pub fn file(kind: Kind, head: &str, table: &[Vec<String>], pictures: &[&dyn Drawing]) -> String {
     let shown = &pictures[..pictures.len().min(MAX_PICTURES)];
     match kind {
         Kind::Svg => svg(shown),
@@ -82,7 +85,7 @@ pub fn file(kind: Kind, head: &str, table: &[Vec<String>], pictures: &[Picture])
     }
 }
 
-fn page(head: &str, table: &[Vec<String>], pictures: &[Picture], left: usize) -> String {
+fn page(head: &str, table: &[Vec<String>], pictures: &[&dyn Drawing], left: usize) -> String {
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{0}</title>\n<style>\n\
          body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }}\n\
@@ -103,7 +106,7 @@ fn page(head: &str, table: &[Vec<String>], pictures: &[Picture], left: usize) ->
         html.push_str("</table>\n");
     }
     for picture in pictures {
-        html.push_str(&svg(std::slice::from_ref(picture)));
+        html.push_str(&svg(&[*picture]));
         html.push('\n');
     }
     if left > 0 {
@@ -117,7 +120,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn svg(pictures: &[Picture]) -> String {
+fn svg(pictures: &[&dyn Drawing]) -> String {
     let count = pictures.len().max(1);
     let mut text = String::new();
     {
@@ -125,24 +128,29 @@ fn svg(pictures: &[Picture]) -> String {
         let root = SVGBackend::with_string(&mut text, (SIZE.0, height)).into_drawing_area();
         for (area, picture) in root.split_evenly((count, 1)).iter().zip(pictures) {
             // Writing into a string cannot fail.
-            let _ = draw(area, picture);
+            let _ = picture.draw(area);
         }
     }
     text
 }
 
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
-
-fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, picture: &Picture) -> Drawn {
+/// Title, axes and grid of a picture over `times` (in seconds) and `values`.
+fn frame<'a, 'b>(
+    area: &'a Area<'b>,
+    title: &str,
+    times: (f64, f64),
+    values: (f64, f64),
+    label: Option<fn(f64) -> String>,
+) -> Result<Chart<'a, 'b>, DrawingAreaErrorKind<std::io::Error>> {
     area.fill(&WHITE)?;
-    let Some((times, values)) = extent(picture) else { return Ok(()) };
     let mut chart = ChartBuilder::on(area)
-        .caption(&picture.title, ("sans-serif", 16).into_font().color(&INK))
+        .caption(title, ("sans-serif", 16).into_font().color(&INK))
         .margin(8)
         .x_label_area_size(28)
         .y_label_area_size(64)
         .build_cartesian_2d(times.0..times.1, values.0..values.1)?;
     let moment = |at: &f64| moment(*at, times.1 - times.0);
+    let label = |value: &f64| label.map_or(String::new(), |label| label(*value));
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
@@ -151,42 +159,9 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, picture: &Picture) -> Drawn {
         .x_labels(7)
         .y_labels(6)
         .x_label_formatter(&moment)
-        .y_label_formatter(&|value| super::time::number(*value))
+        .y_label_formatter(&label)
         .draw()?;
-    for future in &picture.futures {
-        for band in &future.bands {
-            let upper = band.iter().map(|(at, _, high)| (seconds(*at), *high));
-            let lower = band.iter().rev().map(|(at, low, _)| (seconds(*at), *low));
-            let edge: Vec<(f64, f64)> = upper.chain(lower).collect();
-            chart.draw_series(std::iter::once(Polygon::new(edge, BLUE.mix(0.16))))?;
-        }
-    }
-    for line in unbroken(&picture.seen) {
-        chart.draw_series(LineSeries::new(line, INK.stroke_width(1)))?;
-    }
-    for future in &picture.futures {
-        for line in unbroken(&future.mean) {
-            chart.draw_series(LineSeries::new(line, BLUE.stroke_width(2)))?;
-        }
-    }
-    Ok(())
-}
-
-/// First and last moment, least and greatest value with some room; `None` if there is nothing.
-fn extent(picture: &Picture) -> Option<((f64, f64), (f64, f64))> {
-    let bands = picture.futures.iter().flat_map(|f| f.bands.iter().flatten());
-    let edges = bands.flat_map(|(at, low, high)| [(*at, *low), (*at, *high)]);
-    let means = picture.futures.iter().flat_map(|f| f.mean.iter().copied());
-    let all = picture.seen.iter().copied().chain(means).chain(edges).filter(|(_, v)| v.is_finite());
-    let range = all.fold(None, |range, (at, value)| {
-        let ((t0, t1), (v0, v1)) = range.unwrap_or(((f64::MAX, f64::MIN), (f64::MAX, f64::MIN)));
-        let at = seconds(at);
-        Some(((f64::min(t0, at), f64::max(t1, at)), (f64::min(v0, value), f64::max(v1, value))))
-    });
-    range.map(|((t0, t1), (v0, v1))| {
-        let room = if v1 > v0 { 0.05 * (v1 - v0) } else { 1.0 };
-        ((t0, if t1 > t0 { t1 } else { t0 + 1.0 }), (v0 - room, v1 + room))
-    })
+    Ok(chart)
 }
 
 fn seconds(at: Timestamp) -> f64 {
@@ -198,15 +173,6 @@ fn moment(at: f64, length: f64) -> String {
     let format = if length > 3.0 * 86_400.0 { "%d %b" } else { "%d %b %H:%M" };
     let at = Timestamp::from_second(at as i64).unwrap_or(Timestamp::UNIX_EPOCH);
     at.to_zoned_datetime(TimeZone::UTC).strftime(format).to_string()
-}
-
-/// The stretches without gaps.
-fn unbroken(points: &[Point]) -> Vec<Vec<(f64, f64)>> {
-    points
-        .split(|(_, value)| !value.is_finite())
-        .filter(|line| !line.is_empty())
-        .map(|line| line.iter().map(|(at, value)| (seconds(*at), *value)).collect())
-        .collect()
 }
 
 #[cfg(test)]
@@ -226,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_picture_has_both_sides_of_a_gap_the_forecast_and_its_band() {
-        let svg = file(Kind::Svg, "", &[], &[picture("load")]);
+        let svg = file(Kind::Svg, "", &[], &[&picture("load")]);
         assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
         assert_eq!(svg.matches("<polygon").count(), 1);
         let blue = svg.matches("stroke=\"#1F6FB8\"").count();
@@ -240,6 +206,7 @@ mod tests {
     fn a_page_is_escaped_and_says_what_it_leaves_out() {
         let pictures: Vec<Picture> = (0..MAX_PICTURES + 3).map(|_| picture("a<b")).collect();
         let table = [vec!["model".to_owned()], vec!["<script>".to_owned()]];
+        let pictures: Vec<&dyn Drawing> = pictures.iter().map(|one| one as &dyn Drawing).collect();
         let html = file(Kind::Html, "x & y", &table, &pictures);
         assert!(html.contains("<h1>x &amp; y</h1>") && html.contains("<td>&lt;script&gt;</td>"));
         assert_eq!(html.matches("<svg ").count(), MAX_PICTURES);
@@ -249,7 +216,7 @@ mod tests {
     #[test]
     fn nothing_at_all_is_an_empty_picture() {
         let empty = Picture { title: String::new(), seen: Vec::new(), futures: Vec::new() };
-        assert!(file(Kind::Svg, "", &[], &[empty]).contains("<svg "));
+        assert!(file(Kind::Svg, "", &[], &[&empty]).contains("<svg "));
         assert_eq!(Kind::of(Path::new("a.SVG")), Some(Kind::Svg));
         assert_eq!(Kind::of(Path::new("a.png")), None);
     }
