@@ -22,6 +22,7 @@ mod version;
 use std::path::Path;
 use std::sync::Arc;
 
+use ::forecast::hygiene::HygieneError;
 use adapters::clock::{ScaledClock, SystemClock};
 use clap::{Parser, Subcommand};
 use domain::ports::{Clock, Retry};
@@ -115,6 +116,12 @@ fn clock(now: Option<Timestamp>) -> Result<Arc<dyn Clock>, Failed> {
 
 /// Why there is no plan, with the exit code that it means.
 fn plan_failed(error: PlanError) -> Failed {
+    if let PlanError::History { source: HygieneError::Empty, .. } = &error {
+        eprintln!(
+            "hint: a plan is made from the six weeks of load before now; if the history ends \
+             earlier, `presurge plan --now TIME` says what a plan would have been"
+        );
+    }
     let code = match &error {
         PlanError::Refused(_) => Code::Refused,
         // A call that can never work was given something wrong.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use domain::name::Dimension;
 use domain::plan::{Plan as Revision, Refused};
-use forecast::hygiene::HygieneError;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -96,15 +95,7 @@ impl Plan {
                 self.answer(&prepared, &made.plan, now)
             }
             Err(PlanError::Refused(refused)) => self.refusal(&refused),
-            Err(error) => {
-                if let PlanError::History { source: HygieneError::Empty, .. } = &error {
-                    eprintln!(
-                        "hint: a plan is made from the load before {now}; if the history ends long \
-                         before that, say when to plan for: --now TIME"
-                    );
-                }
-                Err(plan_failed(error))
-            }
+            Err(error) => Err(plan_failed(error)),
         }
     }
 
