@@ -10,7 +10,7 @@ mod score;
 
 use std::time::Instant;
 
-use forecast::{ModelChoice, Options, models};
+use forecast::{ModelChoice, Options, SeasonChoice, models};
 
 fn main() {
     if data::folder().is_none() {
@@ -21,10 +21,24 @@ fn main() {
     if std::env::args().any(|a| a == "--each") {
         choices.extend(models::NAMES.map(|n| (n, ModelChoice::Named(vec![n.to_owned()]))));
     }
+    let named = std::env::args().skip_while(|a| a != "--models").nth(1);
+    let named: Vec<String> = named.iter().flat_map(|n| n.split(',')).map(str::to_owned).collect();
+    if !named.is_empty() {
+        choices.clear();
+    }
+    let together = |n: &str| ModelChoice::Named(n.split('+').map(str::to_owned).collect());
+    choices.extend(named.iter().map(|n| (n.as_str(), together(n))));
+    let seasons = std::env::args()
+        .skip_while(|a| a != "--seasons")
+        .nth(1)
+        .map_or(SeasonChoice::Auto, |list| {
+            SeasonChoice::Given(list.split(',').map(|m| m.parse().unwrap()).collect())
+        });
     let only = |part: &str| std::env::args().any(|a| a == part);
     println!("{:<22}{}", "M4 hourly", score::HEADER);
     for (name, choice) in choices.iter().filter(|_| !only("--no-m4")) {
-        let options = Options { models: choice.clone(), horizon: Some(48), ..Options::default() };
+        let options =
+            Options { models: choice.clone(), seasons: seasons.clone(), horizon: Some(48) };
         let start = Instant::now();
         let result = score::m4(&options);
         println!("{name:<22}{result} {:8.1}", start.elapsed().as_secs_f64() * 1e3 / 207.0);
@@ -38,7 +52,8 @@ fn main() {
     }
     println!("\n{:<22}{}", "server traces, 4 h", score::HEADER);
     for (name, choice) in choices.iter().filter(|_| !only("--no-traces")) {
-        let options = Options { models: choice.clone(), ..Options::default() };
+        let options =
+            Options { models: choice.clone(), seasons: seasons.clone(), ..Options::default() };
         let verbose = std::env::args().any(|a| a == "--traces") && *name == "auto";
         let start = Instant::now();
         let (result, fits) = score::traces(&options, verbose);

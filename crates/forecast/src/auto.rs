@@ -29,7 +29,7 @@ pub enum SeasonChoice {
 /// Which models to try.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ModelChoice {
-    /// All of [`models::NAMES`].
+    /// All of [`models::AUTOMATIC`].
     #[default]
     Auto,
     /// Those of these names.
@@ -336,7 +336,7 @@ impl AutoForecaster {
 
 fn recipes(choice: &ModelChoice) -> Result<Vec<Box<dyn Model>>, ForecastError> {
     let names: Vec<&str> = match choice {
-        ModelChoice::Auto => models::NAMES.to_vec(),
+        ModelChoice::Auto => models::AUTOMATIC.to_vec(),
         ModelChoice::Named(names) => names.iter().map(String::as_str).collect(),
     };
     names

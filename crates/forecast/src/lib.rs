@@ -42,7 +42,7 @@
 //! | step | module | source |
 //! | --- | --- | --- |
 //! | seasons | [`season`] | leave-one-cycle-out R² of clock and autocorrelation candidates |
-//! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) |
+//! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) and Hyndman et al. (2008), Theta after Fiorucci et al. (2016), MSTL after Bandara et al. (2021) |
 //! | choice | [`Report`] | pinball loss over rolling origins; combinations after Bates and Granger (1969) |
 //! | intervals | [`AutoForecaster::forecast`] | split conformal with local scale, Lei et al. (2018) |
 //! | futures | [`AutoForecaster::paths`] | Schaake shuffle, Clark et al. (2004) |
@@ -51,6 +51,7 @@
 mod auto;
 pub mod backtest;
 mod calibrate;
+mod classical;
 pub mod hygiene;
 mod linear;
 pub mod metrics;

@@ -3,6 +3,8 @@
 //! sMAPE, MASE, OWA and Naive2 are those of the M4 competition (Makridakis, Spiliotis and
 //! Assimakopoulos, "The M4 Competition", Int. J. Forecasting 36, 2020).
 
+use crate::classical;
+
 /// Symmetric mean absolute percentage error, in percent (0 to 200). Steps without an actual
 /// value, and steps where both are zero, do not count.
 pub fn smape(actual: &[f64], forecast: &[f64]) -> f64 {
@@ -69,47 +71,12 @@ pub fn width(low: &[f64], high: &[f64]) -> f64 {
 pub fn naive2(history: &[f64], season: usize, horizon: usize) -> Vec<f64> {
     let n = history.len();
     let Some(last) = history.last() else { return vec![f64::NAN; horizon] };
-    if season < 2 || n < 3 * season || !is_seasonal(history, season) {
+    if season < 2 || n < 3 * season || !classical::is_seasonal(history, season) {
         return vec![*last; horizon];
     }
-    let index = seasonal_indices(history, season);
+    let index = classical::phases(history, season, classical::Season::Multiplicative);
     let level = last / index[(n - 1) % season];
     (0..horizon).map(|h| level * index[(n + h) % season]).collect()
-}
-
-/// Whether the autocorrelation at the season is beyond 1.645 standard errors (Bartlett).
-fn is_seasonal(history: &[f64], season: usize) -> bool {
-    let n = history.len();
-    let centre = mean(history.iter().copied());
-    let power: f64 = history.iter().map(|v| (v - centre).powi(2)).sum();
-    let acf = |lag: usize| {
-        history.iter().zip(&history[lag..]).map(|(a, b)| (a - centre) * (b - centre)).sum::<f64>()
-            / power
-    };
-    let squares: f64 = (1..season).map(|lag| acf(lag).powi(2)).sum();
-    acf(season).abs() > 1.645 * ((1.0 + 2.0 * squares) / n as f64).sqrt()
-}
-
-/// Classical multiplicative decomposition by a centred moving average.
-fn seasonal_indices(history: &[f64], season: usize) -> Vec<f64> {
-    let n = history.len();
-    let half = season / 2;
-    let (mut sums, mut counts) = (vec![0.0; season], vec![0usize; season]);
-    for t in half..n - half {
-        let window = &history[t - half..=t + half];
-        let mut total: f64 = window.iter().sum();
-        if season.is_multiple_of(2) {
-            total -= 0.5 * (window[0] + window[season]);
-        }
-        let trend = total / season as f64;
-        if trend.abs() > f64::MIN_POSITIVE {
-            sums[t % season] += history[t] / trend;
-            counts[t % season] += 1;
-        }
-    }
-    let raw: Vec<f64> = sums.iter().zip(&counts).map(|(s, c)| s / (*c).max(1) as f64).collect();
-    let norm = mean(raw.iter().copied());
-    if norm > 0.0 { raw.iter().map(|v| (v / norm).max(1e-6)).collect() } else { vec![1.0; season] }
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

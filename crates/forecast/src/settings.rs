@@ -5,6 +5,11 @@
 /// The newest values that models learn from, in steps. Four weeks of minutes; bounds the cost
 /// of a fit on a year of minutes.
 pub const MAX_FIT_POINTS: usize = 40_320;
+/// Models that search (ETS, Theta, MSTL) learn from so many of the newest cycles of their longest
+/// season …
+pub const SEARCHED_CYCLES: usize = 8;
+/// … and from at least so many of the newest values, in steps: two weeks of five minutes.
+pub const SEARCHED_POINTS: usize = 4_032;
 /// Values that may pile up beyond [`MAX_FIT_POINTS`] before the oldest are dropped, in steps.
 pub const HISTORY_SLACK: usize = 2_048;
 /// Gaps up to this length are bridged by a straight line, in steps; longer ones stay gaps.
@@ -167,3 +172,54 @@ pub const SPIKE_SHARE: f64 = 0.002;
 pub const SPIKE_ROOM: f64 = 1.0;
 /// Shorter series are not clipped.
 pub const SPIKES_LEAST: usize = 50;
+
+/// Lags whose autocorrelations are summed in the test of a season, at most; more are sampled.
+pub const ACF_LAGS: usize = 256;
+/// The least phase of a multiplicative season.
+pub const LEAST_PHASE: f64 = 1e-6;
+
+/// The longest season of exponential smoothing, in steps: a week of five minutes.
+pub const ETS_LONGEST: usize = 2_016;
+/// Values that the starting level is taken from, at least (R's `forecast`).
+pub const ETS_START: usize = 10;
+/// Values that a form needs beyond its parameters.
+pub const ETS_SPARE: usize = 4;
+/// The least expected value of a multiplicative form, over the mean of the series.
+pub const ETS_LEAST: f64 = 1e-12;
+/// The greatest.
+pub const ETS_MOST: f64 = 1e12;
+/// The least starting phase of a multiplicative season (R's `forecast`).
+pub const ETS_LEAST_PHASE: f64 = 1e-2;
+/// The mean squared error, over the squared mean of the series, that counts as none.
+pub const ETS_NO_ERROR: f64 = 1e-20;
+/// Weights of the level that the search starts from.
+pub const ETS_LEVELS: [f64; 3] = [0.1, 0.5, 0.9];
+/// Weights of the season that the search starts from, as a share of what the level leaves.
+pub const ETS_CYCLES: [f64; 2] = [0.05, 0.4];
+/// The weight of the trend that the search starts from, as a share of the level's.
+pub const ETS_TREND: f64 = 0.1;
+/// The damping that the search starts from.
+pub const ETS_DAMPING: f64 = 0.95;
+/// The range of the damping (R's `forecast`).
+pub const ETS_DAMPING_RANGE: (f64, f64) = (0.8, 0.98);
+/// How near a weight comes to the ends of its range (R's `forecast`).
+pub const ETS_EDGE: f64 = 1e-4;
+/// The size of the first simplex, in logits.
+pub const ETS_WIDTH: f64 = 1.0;
+/// Evaluations of the likelihood per form, at most.
+pub const ETS_EVALUATIONS: usize = 150;
+/// Twice the log-likelihood is found to within this; a parameter costs 2.
+pub const ETS_TOLERANCE: f64 = 0.05;
+
+/// The range of the level's weight in the Theta method (Fiorucci et al. 2016).
+pub const THETA_ALPHAS: (f64, f64) = (0.05, 0.99);
+/// Parts of that range that are tried before the search.
+pub const THETA_GRID: usize = 6;
+/// How near the search comes.
+pub const THETA_PRECISION: f64 = 5e-3;
+/// The greatest `1 − 1/θ`.
+pub const THETA_KAPPA_MOST: f64 = 1.0 - 1e-9;
+
+/// What the seasons of MSTL learn of an unexpected value between two fits: about the weight of
+/// the newest cycle in a local mean over eleven.
+pub const MSTL_CARRY: f64 = 0.1;

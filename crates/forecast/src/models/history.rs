@@ -61,6 +61,16 @@ impl History {
         &self.observed
     }
 
+    /// The newest values, and which of them were seen, for models that search: as many cycles of
+    /// the longest of `periods` as [`settings::SEARCHED_CYCLES`] says, and at least
+    /// [`settings::SEARCHED_POINTS`].
+    pub(crate) fn newest(&self, periods: &[usize]) -> (&[f64], &[bool]) {
+        let longest = periods.iter().max().copied().unwrap_or(1);
+        let most = (settings::SEARCHED_CYCLES * longest).max(settings::SEARCHED_POINTS);
+        let from = self.values.len().saturating_sub(most);
+        (&self.values[from..], &self.observed[from..])
+    }
+
     /// How many values are kept.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
