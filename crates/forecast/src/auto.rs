@@ -1,20 +1,32 @@
 //! The easy entry: a series in, a calibrated forecaster out.
 
 use domain::forecast::{Forecast, Paths, Probability};
-use domain::series::{Sample, Series};
+use domain::series::Series;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::calibrate::{self, Bounds, Calibrator, Errors, Seen};
-use crate::models::{self, Context, FitError, Fitted, Model, Observation, Regressors};
+use crate::calibrate::{self, Bounds, Calibrator, Errors};
+use crate::drift::{Detector, Drift};
+use crate::experts::{self, Experts};
+use crate::models::{self, Context, Model, Regressors};
 use crate::paths::Templates;
 use crate::rolling::{self, Plan};
 use crate::season::{self, Seasons};
-use crate::select::{self, Blend, Rule};
+use crate::select::{self, Blend, Choice};
 use crate::settings;
 
+mod budget;
+mod event;
+mod live;
+mod panel;
 mod report;
+mod saved;
+mod trial;
 
-pub use report::{ModelReport, Note, Report};
+pub use budget::Budget;
+pub use event::{Event, Failure, RefitReason};
+use panel::{Member, Panel};
+pub use report::{BandReport, ModelReport, Note, Report};
 
 /// Which seasons to use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +58,8 @@ pub struct Options {
     /// The horizon to calibrate for, in steps; without it a day, or a third of the history if
     /// that is shorter. Longer forecasts are possible; their widths are extrapolated.
     pub horizon: Option<usize>,
+    /// How long the fit may take; without it, as long as it takes.
+    pub budget: Option<Budget>,
 }
 
 /// Why there is no forecast.
@@ -92,32 +106,58 @@ pub enum ForecastError {
     },
 }
 
-/// A fitted, calibrated forecaster of one series.
+/// A fitted, calibrated forecaster of one series, which learns from every new sample.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct AutoForecaster {
-    blend: Blend,
-    members: Vec<Box<dyn Fitted>>,
-    name: String,
+    panel: Panel,
+    experts: Experts,
     past: Errors,
     calibration: Calibrator,
+    detector: Detector,
+    /// The drift that was found since the fit.
+    drifted: Option<Drift>,
+    /// Intervals are so many times as wide as calibrated.
+    widening: f64,
+    /// A model that carried the forecast was dropped since the fit.
+    lost: bool,
+    /// The expert that leads, and those that count: what events are told against.
+    leader: usize,
+    counting: Vec<bool>,
     seasons: Seasons,
+    /// Least and greatest value so far, and the last one.
     range: (f64, f64),
+    last: f64,
+    /// What is expected of the next value; `NaN` if nothing is.
+    expected: f64,
     /// Steps between origins that are kept for calibration.
     spacing: usize,
-    /// Index of the next value.
+    /// Index of the next value, and what it was at the fit.
     next: usize,
+    fitted_at: usize,
+    /// How many values the models learned from.
+    fitted_on: usize,
     start: jiff::Timestamp,
     step: domain::series::Step,
-    report: Report,
+    found: Report,
 }
 
 /// Fits all models, chooses by rolling origins, and calibrates.
 pub fn auto(series: &Series, options: &Options) -> Result<AutoForecaster, ForecastError> {
+    let recipes = recipes(&options.models)?;
+    with_models(&recipes, series, options)
+}
+
+/// [`auto`] with the given models.
+fn with_models(
+    recipes: &[Box<dyn Model>],
+    series: &Series,
+    options: &Options,
+) -> Result<AutoForecaster, ForecastError> {
     let values = series.values();
     let found = values.iter().filter(|v| v.is_finite()).count();
     if found < 2 {
         return Err(ForecastError::TooShort { found });
     }
-    let recipes = recipes(&options.models)?;
     let seasons = match &options.seasons {
         SeasonChoice::Auto => season::detect(series),
         SeasonChoice::Given(periods) => Seasons::given(periods),
@@ -125,47 +165,92 @@ pub fn auto(series: &Series, options: &Options) -> Result<AutoForecaster, Foreca
     let context = Context { seasons, regressors: Regressors::NONE };
     let horizon = calibrated_horizon(series, options.horizon);
     let plan = Plan::over(values.len(), horizon, context.seasons.shortest().unwrap_or(1));
-    let rows: Vec<_> = recipes
-        .par_iter()
-        .map(|model| rolling::run(model.as_ref(), series, &context, &plan))
-        .collect();
-    let fitted: Vec<Result<Box<dyn Fitted>, FitError>> =
-        recipes.par_iter().map(|model| model.fit(series, &context)).collect();
+    let trials = trial::all(recipes, series, &context, &plan, options.budget.as_ref());
     let actual = rolling::actuals(values, &plan);
-    let usable: Vec<rolling::Rows> = rows
-        .into_iter()
-        .zip(&fitted)
-        .map(|(rows, fitted)| if fitted.is_ok() { rows } else { None })
-        .collect();
-    let Some(choice) = select::choose(&usable, &actual) else {
-        return Err(ForecastError::NoModel { reasons: reasons(&fitted) });
-    };
-    let centres = choice.blend.rows(&usable);
-    let errors = differences(&actual, &centres);
-    let past = Errors { origins: plan.origins.clone(), centres, errors };
-    let range = range(values);
-    let cap = Bounds::of(&[range.0, range.1]);
-    let calibration = Calibrator::learn(&past, context.seasons.periods(), cap);
     let names: Vec<&'static str> = recipes.iter().map(|m| m.name()).collect();
-    let name = blend_name(&choice.blend, &names);
-    let report = Report::of(&names, &choice, &fitted, &context.seasons, series, &name);
-    let mut fitted: Vec<Option<Box<dyn Fitted>>> = fitted.into_iter().map(Result::ok).collect();
-    let members = choice.blend.members.iter().filter_map(|(m, _)| fitted[*m].take()).collect();
+    let (mut rows, mut fitted, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    for trial in trials {
+        let (said, model, failure) = match trial {
+            Ok((said, model)) => (Some(said), Some(model), None),
+            Err(failure) => (None, None, Some(failure)),
+        };
+        rows.push(said);
+        fitted.push(model);
+        failures.push(failure);
+    }
+    let Some(choice) = select::choose(&rows, &actual) else {
+        return Err(ForecastError::NoModel { reasons: reasons(&names, &failures) });
+    };
+    let combined = choice.blend.rows(&rows);
+    let kept = kept(&choice, &names);
+    let place = |model: usize| kept.iter().position(|k| *k == model);
+    let members = choice.blend.members.iter().filter_map(|(m, w)| Some((place(*m)?, *w))).collect();
+    let blend = Blend { rule: choice.blend.rule, members };
+    let mut said: Vec<experts::Said<'_>> =
+        kept.iter().filter_map(|m| rows[*m].as_deref()).collect();
+    said.push(&combined);
     let spacing = plan.origins.windows(2).map(|w| w[1] - w[0]).next().unwrap_or(1);
-    Ok(AutoForecaster {
-        blend: choice.blend,
-        members,
-        name,
+    let experts = Experts::learn(&said, &actual, said.len() - 1, spacing);
+    let member = |m: &usize| Member { name: names[*m].to_owned(), fitted: fitted[*m].take() };
+    let panel = Panel::new(kept.iter().map(member).collect(), blend);
+    let range = range(values);
+    let last = values.iter().rev().copied().find(|v| v.is_finite()).unwrap_or(0.0);
+    let centres: Vec<Vec<f64>> = (0..plan.origins.len())
+        .map(|o| {
+            let rows: Vec<&[f64]> = said.iter().map(|rows| rows[o].as_slice()).collect();
+            experts.mix(&rows, plan.horizon, last)
+        })
+        .collect();
+    let errors = differences(&actual, &centres);
+    let past = Errors { origins: plan.origins, centres, errors };
+    let mut forecaster = AutoForecaster {
+        leader: panel.combination(),
+        counting: vec![false; panel.count()],
+        calibration: Calibrator::learn(
+            &past,
+            context.seasons.periods(),
+            Bounds::of(&[range.0, range.1]),
+        ),
+        found: Report::of(&names, &choice, failures, &context.seasons, series),
+        panel,
+        experts,
         past,
-        calibration,
+        detector: Detector::new(),
+        drifted: None,
+        widening: 1.0,
+        lost: false,
         seasons: context.seasons,
         range,
+        last,
+        expected: f64::NAN,
         spacing,
         next: values.len(),
+        fitted_at: values.len(),
+        fitted_on: values.len().min(settings::MAX_FIT_POINTS),
         start: series.start(),
         step: series.step(),
-        report,
-    })
+    };
+    forecaster.begin();
+    Ok(forecaster)
+}
+
+/// The models that live on: those of the best combination, the best few, and the benchmarks.
+fn kept(choice: &Choice, names: &[&'static str]) -> Vec<usize> {
+    let loss = |m: &usize| choice.losses[*m].unwrap_or(f64::MAX);
+    let mut order: Vec<usize> = (0..names.len()).filter(|m| choice.losses[*m].is_some()).collect();
+    order.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+    let mut kept: Vec<usize> = (0..names.len())
+        .filter(|m| {
+            let place = order.iter().position(|o| o == m);
+            place.is_some_and(|place| {
+                place < settings::EXPERTS_KEPT
+                    || choice.blend.members.iter().any(|(b, _)| b == m)
+                    || models::BENCHMARKS.contains(&names[*m])
+            })
+        })
+        .collect();
+    kept.sort_unstable();
+    kept
 }
 
 /// [`auto`] for many series at once, on all cores; results in the order of the input.
@@ -199,7 +284,7 @@ impl AutoForecaster {
                 // Rounding may cross neighbours: each is at least the one before.
                 let mut least = f64::NEG_INFINITY;
                 let row = scores.iter().map(|score| {
-                    let raw = self.calibration.quantile(self.next + h, h, *centre, *score);
+                    let raw = self.quantile(h, *centre, *score);
                     least = bounds.clamp(raw).max(least);
                     least
                 });
@@ -209,7 +294,7 @@ impl AutoForecaster {
         Ok(Forecast {
             start: self.end(),
             step: self.step,
-            model: self.name.clone(),
+            model: self.panel.name(self.leader).to_owned(),
             mean,
             levels,
             quantiles,
@@ -240,7 +325,7 @@ impl AutoForecaster {
             let centre = bounds.clamp(centre);
             for (path, rank) in ranks[h].iter().enumerate() {
                 let score = scores[*rank as usize];
-                let value = self.calibration.quantile(self.next + h, h, centre, score);
+                let value = self.quantile(h, centre, score);
                 values[path * horizon + h] = bounds.clamp(value);
             }
         }
@@ -248,27 +333,23 @@ impl AutoForecaster {
             .expect("bounded values of the right number are paths"))
     }
 
-    /// Takes in the next sample: the models move on, past forecasts learn their errors, and now
-    /// and then the calibration is renewed. Steps that were jumped over count as gaps.
-    pub fn update(&mut self, sample: Sample) -> Result<(), ForecastError> {
-        let (at, end) = (self.step.floor(sample.at), self.step.floor(self.end()));
-        let ahead = (at.as_second() - end.as_second()).div_euclid(self.step.seconds());
-        let Ok(gaps) = usize::try_from(ahead) else {
-            return Err(ForecastError::Late { at: sample.at, end: self.end() });
+    /// Which models were tried, how they did, who forecasts now, and what was odd about the
+    /// series.
+    pub fn report(&self) -> Report {
+        let mut report = self.found.clone();
+        report.chosen = self.panel.name(self.leader).to_owned();
+        let spread = self.panel.spread(&self.experts.mean_weights());
+        for model in &mut report.models {
+            let place = self.panel.members().iter().position(|m| m.name == model.name);
+            model.weight = place.map_or(0.0, |m| spread[m]);
+        }
+        let band = |(steps_ahead, weights, losses): (usize, Vec<f64>, &[f64])| {
+            let each = weights.into_iter().zip(losses).enumerate();
+            let experts = each.map(|(e, (w, l))| (self.panel.name(e).to_owned(), w, *l)).collect();
+            BandReport { steps_ahead, experts }
         };
-        if gaps > settings::CARRIED_GAP {
-            return Err(ForecastError::Ahead { at: sample.at, limit: settings::CARRIED_GAP });
-        }
-        for _ in 0..gaps {
-            self.push(f64::NAN);
-        }
-        self.push(sample.value);
-        Ok(())
-    }
-
-    /// Which models were tried, how they did, and what was odd about the series.
-    pub fn report(&self) -> &Report {
-        &self.report
+        report.bands = self.experts.bands().map(band).collect();
+        report
     }
 
     /// Where the forecast begins.
@@ -278,55 +359,17 @@ impl AutoForecaster {
         jiff::Timestamp::from_second(end).unwrap_or(jiff::Timestamp::MAX)
     }
 
-    fn push(&mut self, value: f64) {
-        let newest = *self.past.origins.last().unwrap_or(&0);
-        let due = self.next >= newest + self.spacing;
-        let judged = self.calibration.due(self.next);
-        let centre =
-            if due || judged { self.centre(self.calibration.horizon()) } else { Vec::new() };
-        if judged {
-            self.calibration.issue(self.next, centre.clone());
-        }
-        if due {
-            self.past.centres.push(centre);
-            self.past.errors.push(vec![f64::NAN; self.calibration.horizon()]);
-            self.past.origins.push(self.next);
-            if self.past.origins.len() > settings::ORIGINS {
-                self.past.origins.remove(0);
-                self.past.centres.remove(0);
-                self.past.errors.remove(0);
-            }
-        }
-        if value.is_finite() {
-            for (o, origin) in self.past.origins.iter().enumerate() {
-                if let Some(error) = self.past.errors[o].get_mut(self.next - origin) {
-                    *error = value - self.past.centres[o][self.next - origin];
-                }
-            }
-            self.calibration.observe(self.next, Seen::Value(value), self.bounds());
-            self.range = (self.range.0.min(value), self.range.1.max(value));
-        }
-        for member in &mut self.members {
-            member.update(Observation::of(if value.is_finite() { value } else { f64::NAN }));
-        }
-        self.next += 1;
-        if due {
-            self.calibration.renew(&self.past, self.seasons.periods());
-        }
+    fn centre(&self, horizon: usize) -> Vec<f64> {
+        let wanted = |expert| self.experts.takes_part(expert);
+        let (said, _) = self.panel.say(horizon, self.bounds(), wanted);
+        let rows: Vec<&[f64]> = said.iter().map(Vec::as_slice).collect();
+        self.experts.mix(&rows, horizon, self.last)
     }
 
-    fn centre(&self, horizon: usize) -> Vec<f64> {
-        let all: Vec<Vec<f64>> =
-            self.members.iter().map(|m| m.forecast(horizon, &Regressors::NONE).centre).collect();
-        let bounds = self.bounds();
-        let mut values = Vec::with_capacity(all.len());
-        (0..horizon)
-            .map(|h| {
-                values.clear();
-                values.extend(all.iter().map(|c| bounds.clamp(c[h])));
-                self.blend.combine(&mut values)
-            })
-            .collect()
+    /// The calibrated quantile, wider for a while after drift.
+    fn quantile(&self, ahead: usize, centre: f64, score: f64) -> f64 {
+        let calibrated = self.calibration.quantile(self.next + ahead, ahead, centre, score);
+        centre + self.widening * (calibrated - centre)
     }
 
     fn bounds(&self) -> Bounds {
@@ -368,26 +411,16 @@ fn range(values: &[f64]) -> (f64, f64) {
     finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)))
 }
 
-fn reasons(fitted: &[Result<Box<dyn Fitted>, FitError>]) -> String {
-    let texts: Vec<String> =
-        fitted.iter().filter_map(|f| f.as_ref().err().map(ToString::to_string)).collect();
+fn reasons(names: &[&'static str], failures: &[Option<Failure>]) -> String {
+    let each = names.iter().zip(failures);
+    let texts: Vec<String> = each
+        .filter_map(|(name, failure)| Some((name, failure.as_ref()?)))
+        .map(|(name, failure)| match failure {
+            Failure::NotFitted { reason } => reason.clone(),
+            other => format!("{name}: {other}"),
+        })
+        .collect();
     texts.join("; ")
-}
-
-/// Combinations of up to so many models are named by their members; the report has all of them.
-const SPELLED_OUT: usize = 3;
-
-fn blend_name(blend: &Blend, names: &[&'static str]) -> String {
-    let members: Vec<&str> = blend.members.iter().map(|(m, _)| names[*m]).collect();
-    let rule = match blend.rule {
-        Rule::Mean => "mean",
-        Rule::Median => "median",
-    };
-    match members.as_slice() {
-        [one] => (*one).to_owned(),
-        few if few.len() <= SPELLED_OUT => format!("{rule}({})", few.join(", ")),
-        many => format!("{rule} of {} models", many.len()),
-    }
 }
 
 #[cfg(test)]

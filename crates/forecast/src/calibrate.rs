@@ -46,6 +46,31 @@ impl Errors {
             error.is_finite().then(|| Seen::Value(centre + error))
         })
     }
+
+    /// Takes note of what is said from `origin` on; the oldest of too many origins is forgotten.
+    pub(crate) fn issue(&mut self, origin: usize, centres: Vec<f64>) {
+        self.errors.push(vec![f64::NAN; centres.len()]);
+        self.centres.push(centres);
+        self.origins.push(origin);
+        if self.origins.len() > settings::ORIGINS {
+            self.origins.remove(0);
+            self.centres.remove(0);
+            self.errors.remove(0);
+        }
+    }
+
+    /// Takes note of the value at `index`.
+    pub(crate) fn observe(&mut self, index: usize, value: f64) {
+        for ((origin, centres), errors) in
+            self.origins.iter().zip(&self.centres).zip(&mut self.errors)
+        {
+            if let (Some(said), Some(error)) =
+                (centres.get(index - origin), errors.get_mut(index - origin))
+            {
+                *error = value - said;
+            }
+        }
+    }
 }
 
 /// The interval that history may justify at most, and the least value that makes sense.
@@ -66,6 +91,12 @@ impl Bounds {
         let room = settings::WIDTH_CAP * size;
         let least = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
         Self { least, most: high + room }
+    }
+
+    /// Whether a value lies further beyond the bounds than they are apart.
+    pub(crate) fn is_far_outside(&self, value: f64) -> bool {
+        let width = self.most - self.least;
+        width > 0.0 && (value > self.most + width || value < self.least - width)
     }
 
     pub(crate) fn clamp(&self, value: f64) -> f64 {

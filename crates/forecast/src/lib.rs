@@ -32,8 +32,13 @@
 //! let paths = forecaster.paths(24, 100, 7)?;
 //! assert_eq!((paths.count(), paths.steps()), (100, 24));
 //!
-//! // A new sample moves the forecaster on without a new fit.
-//! forecaster.update(Sample { at: forecast.start, value: 103.0 })?;
+//! // A new sample moves the forecaster on without a new fit, and says what has changed.
+//! let events = forecaster.update(Sample { at: forecast.start, value: 103.0 })?;
+//! assert!(events.is_empty() && forecaster.refit_due().is_none());
+//!
+//! // The state outlives the process.
+//! let again = forecast::AutoForecaster::load(&forecaster.save()).unwrap();
+//! assert_eq!(again.forecast(24, &levels)?, forecaster.forecast(24, &levels)?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -44,6 +49,8 @@
 //! | seasons | [`season`] | leave-one-cycle-out R² of clock and autocorrelation candidates |
 //! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) and Hyndman et al. (2008), Theta after Fiorucci et al. (2016), MSTL after Bandara et al. (2021) |
 //! | choice | [`Report`] | pinball loss over rolling origins; combinations after Bates and Granger (1969) |
+//! | live choice | [`AutoForecaster::update`] | exponential weights with a fixed share, Cesa-Bianchi et al. (2012) |
+//! | drift | [`Event::Drifted`] | cumulative sums, Page (1954); false alarms after Siegmund (1985) |
 //! | intervals | [`AutoForecaster::forecast`] | split conformal with local scale, Lei et al. (2018) |
 //! | futures | [`AutoForecaster::paths`] | Schaake shuffle, Clark et al. (2004) |
 //! | scores | [`metrics`], [`backtest`] | M4 competition, Makridakis et al. (2020) |
@@ -52,6 +59,9 @@ mod auto;
 pub mod backtest;
 mod calibrate;
 mod classical;
+mod drift;
+mod experts;
+mod guard;
 pub mod hygiene;
 mod linear;
 pub mod metrics;
@@ -65,7 +75,8 @@ pub mod settings;
 mod state;
 
 pub use auto::{
-    AutoForecaster, ForecastError, ModelChoice, ModelReport, Note, Options, Report, SeasonChoice,
-    auto, forecast_many,
+    AutoForecaster, BandReport, Budget, Event, Failure, ForecastError, ModelChoice, ModelReport,
+    Note, Options, RefitReason, Report, SeasonChoice, auto, forecast_many,
 };
+pub use drift::Drift;
 pub use state::StateError;

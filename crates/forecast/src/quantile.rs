@@ -61,6 +61,17 @@ pub(crate) fn normal(level: f64) -> f64 {
     }
 }
 
+/// The share of a standard normal below `score` (the inverse of [`normal`], by bisection of it:
+/// error below 1e−8 between −6 and 6).
+pub(crate) fn normal_share(score: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        if normal(middle) < score { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}
+
 /// The quantile of Student's t with `freedom` degrees (Cornish–Fisher expansion of
 /// Abramowitz and Stegun 26.7.5; good for `freedom` of 3 and more).
 pub(crate) fn student(level: f64, freedom: f64) -> f64 {
@@ -81,6 +92,8 @@ mod tests {
         for (level, wanted) in [(0.5, 0.0), (0.975, 1.959_964), (0.001, -3.090_232)] {
             assert!((normal(level) - wanted).abs() < 1e-5);
         }
+        assert!((normal_share(1.959_964) - 0.975).abs() < 1e-7);
+        assert!((normal_share(0.0) - 0.5).abs() < 1e-8);
         assert!((student(0.975, 10.0) - 2.228).abs() < 0.005);
         assert!((student(0.95, 5.0) - 2.015).abs() < 0.01);
     }

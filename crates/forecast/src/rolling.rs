@@ -6,6 +6,7 @@
 
 use domain::series::Series;
 
+use crate::auto::Failure;
 use crate::models::{Context, Cost, Fitted, Model, Observation, Regressors};
 use crate::settings;
 
@@ -51,35 +52,44 @@ fn gcd(a: usize, b: usize) -> usize {
 /// `None` if it could not be fitted at the first checkpoint.
 pub(crate) type Rows = Option<Vec<Vec<f64>>>;
 
-/// Runs one model over the plan.
-pub(crate) fn run(model: &dyn Model, series: &Series, context: &Context, plan: &Plan) -> Rows {
+/// Runs one model over the plan, until `is_late`.
+pub(crate) fn run(
+    model: &dyn Model,
+    series: &Series,
+    context: &Context,
+    plan: &Plan,
+    is_late: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<Vec<f64>>, Failure> {
     let values = series.values();
     let mut rows = Vec::with_capacity(plan.origins.len());
     let mut fitted: Option<Box<dyn Fitted>> = None;
     let mut at = 0;
     for (k, &origin) in plan.origins.iter().enumerate() {
         let due = model.cost() == Cost::Low && plan.refits.contains(&k);
+        if is_late() {
+            return Err(Failure::Slow);
+        }
         if fitted.is_none() || due {
             let past = Series::new(series.start(), series.step(), values[..origin].to_vec());
             match model.fit(&past, context) {
                 Ok(new) => fitted = Some(new),
                 Err(_) if fitted.is_some() => {}
-                Err(_) => return None,
+                Err(error) => return Err(Failure::NotFitted { reason: error.to_string() }),
             }
             at = if fitted.is_some() { origin } else { at };
         }
-        let current = fitted.as_mut()?;
+        let Some(current) = fitted.as_mut() else { continue };
         for value in &values[at..origin] {
             current.update(Observation::of(*value));
         }
         at = origin;
         let centre = current.forecast(plan.horizon, &Regressors::NONE).centre;
         if centre.iter().any(|v| !v.is_finite()) {
-            return None;
+            return Err(Failure::NotFinite);
         }
         rows.push(centre);
     }
-    Some(rows)
+    Ok(rows)
 }
 
 /// The actual values after each origin; `NaN` where there is a gap or no value yet.
@@ -146,7 +156,7 @@ mod tests {
         let plan = Plan::over(500, 3, 1);
         for (cost, fits) in [(Cost::Low, settings::REFITS), (Cost::High, 1)] {
             let model = Counter(AtomicUsize::new(0), cost);
-            let rows = run(&model, &series, &Context::default(), &plan).unwrap();
+            let rows = run(&model, &series, &Context::default(), &plan, &|| false).unwrap();
             for (row, origin) in rows.iter().zip(&plan.origins) {
                 assert_eq!(row[0], *origin as f64);
             }

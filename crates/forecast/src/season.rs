@@ -5,11 +5,12 @@
 //! predict a cycle better than the plain mean does (leave-one-cycle-out R²).
 
 use domain::series::{Series, Step};
+use serde::{Deserialize, Serialize};
 
 use crate::settings;
 
 /// Periods in steps, shortest first, each at least 2.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seasons(Vec<usize>);
 
 impl Seasons {

@@ -1,12 +1,14 @@
 //! Which model, or which combination, forecasts best: by pinball loss over rolling origins.
 
+use serde::{Deserialize, Serialize};
+
 use crate::metrics;
 use crate::quantile;
 use crate::rolling::Rows;
 use crate::settings;
 
 /// How the forecasts of the members become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rule {
     /// The (weighted) mean.
     Mean,
@@ -15,7 +17,7 @@ pub enum Rule {
 }
 
 /// The chosen members, as places in the list of models, with their weights.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Blend {
     pub(crate) rule: Rule,
     pub(crate) members: Vec<(usize, f64)>,

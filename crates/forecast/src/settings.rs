@@ -10,8 +10,8 @@ pub const MAX_FIT_POINTS: usize = 40_320;
 pub const SEARCHED_CYCLES: usize = 8;
 /// … and from at least so many of the newest values, in steps: two weeks of five minutes.
 pub const SEARCHED_POINTS: usize = 4_032;
-/// Values that may pile up beyond [`MAX_FIT_POINTS`] before the oldest are dropped, in steps.
-pub const HISTORY_SLACK: usize = 2_048;
+/// Values that may pile up beyond the reach of a model before the oldest are dropped, in steps.
+pub const HISTORY_SLACK: usize = 64;
 /// Gaps up to this length are bridged by a straight line, in steps; longer ones stay gaps.
 pub const BRIDGED_GAP: usize = 3;
 
@@ -130,6 +130,51 @@ pub const BLEND_POWER: f64 = 4.0;
 pub const BLEND_LEAST_WEIGHT: f64 = 0.05;
 /// Steps per horizon that are scored at most.
 pub const SCORED_STEPS: usize = 96;
+
+/// How many models live on after a fit, besides the naive ones and those of the best
+/// combination: bounds memory and the cost of an update.
+pub const EXPERTS_KEPT: usize = 8;
+/// Rate `η` of the live weights per unit of relative loss. Measured by the example `live`.
+pub const LEARNING_RATE: f64 = 0.5;
+/// The share `α` of all weight that returns to the prior each round: one change of the leader
+/// per `1/α` rounds is followed at little cost (Herbster and Warmuth 1998).
+pub const RETURN_SHARE: f64 = 0.005;
+/// How much of the returning weight goes to the choice of the fit; the rest is spread evenly.
+pub const FAVOURITE_SHARE: f64 = 0.5;
+/// Relative losses are clipped here, in units of the mean's own discounted loss.
+pub const LOSS_CLIP: f64 = 3.0;
+/// How fast live losses forget, per scored forecast: a memory of 50 scores.
+pub const LOSS_DISCOUNT: f64 = 0.02;
+/// How fast an expert's own quantiles follow its errors, in units of its loss per score.
+/// Measured by the example `live`.
+pub const OFFSET_RATE: f64 = 0.01;
+/// Forecasts of one lead that wait for their values at most; long leads are scored less often.
+pub const SCORED_AT_A_TIME: usize = 16;
+/// Experts with less weight than this are left out of the forecast.
+pub const LEAST_WEIGHT: f64 = 0.01;
+/// A new leader must be ahead of the old one by this much weight.
+pub const LEADER_MARGIN: f64 = 0.1;
+/// Below this weight a model that had [`PROMOTED_WEIGHT`] counts as demoted.
+pub const DEMOTED_WEIGHT: f64 = 0.02;
+/// From this weight on a model that did not count does.
+pub const PROMOTED_WEIGHT: f64 = 0.1;
+
+/// The mean number of steps between false alarms of drift, for independent errors: five weeks
+/// of five-minute steps.
+pub const FALSE_ALARM_STEPS: f64 = 10_000.0;
+/// The allowance `k` of the charts, in standard deviations: half the shift that is found soonest.
+pub const DRIFT_ALLOWANCE: f64 = 0.5;
+/// Scores are clipped here, in standard deviations.
+pub const DRIFT_CLIP: f64 = 3.0;
+/// Intervals are wider by this factor after drift was found.
+pub const DRIFT_WIDENING: f64 = 1.3;
+/// After so many steps half of that widening is gone.
+pub const DRIFT_HALF_LIFE: f64 = 48.0;
+/// A fit is too old after this share of the values that it learned from, and no sooner than
+/// after one longest season. Measured by the example `live`.
+pub const REFIT_AGE: f64 = 0.1;
+/// Steps after a fit before drift asks for the next: a fit needs values that came since.
+pub const REFIT_REST: usize = 48;
 
 /// The share of a horizon that must have come for an origin to serve as a template of paths.
 pub const TEMPLATE_SHARE: f64 = 0.75;

@@ -17,6 +17,20 @@ pub enum StateError {
         /// What is wrong with them.
         what: String,
     },
+    /// The state was written by a later version of this crate.
+    #[error("the saved state has format {found}, and this version reads formats up to {known}")]
+    Newer {
+        /// The format of the bytes.
+        found: u16,
+        /// The newest format that can be read.
+        known: u16,
+    },
+    /// The state holds a model that this version does not have.
+    #[error("the saved state holds the model {name:?}, which this version does not have")]
+    UnknownModel {
+        /// The name of the model.
+        name: String,
+    },
 }
 
 /// The bytes of a value.

@@ -3,27 +3,39 @@
 use std::fmt;
 
 use domain::series::Series;
+use serde::{Deserialize, Serialize};
 
-use crate::models::{FitError, Fitted};
+use super::Failure;
 use crate::season::Seasons;
 use crate::select::Choice;
 use crate::settings;
 
 /// How one model did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelReport {
     /// The name of the model.
-    pub name: &'static str,
+    pub name: String,
     /// Its mean pinball loss over rolling origins, in the unit of the series, if it ran.
     pub loss: Option<f64>,
-    /// Its weight in the forecast, 0 to 1.
+    /// Its weight in the forecast now, 0 to 1, averaged over the bands of horizons; what a
+    /// combination has is spread over its members.
     pub weight: f64,
-    /// Why it could not be fitted.
-    pub failure: Option<FitError>,
+    /// Why it takes no part.
+    pub failure: Option<Failure>,
+}
+
+/// Who forecasts how far ahead, and how well they have done lately.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BandReport {
+    /// Steps ahead for which the weights hold; between two bands they are interpolated.
+    pub steps_ahead: usize,
+    /// Each expert (the models that live on, then their combination): its name, its weight, and
+    /// its discounted mean pinball loss in the unit of the series.
+    pub experts: Vec<(String, f64, f64)>,
 }
 
 /// Something about the series that makes the forecast worth less.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Note {
     /// So few values that widths rest on assumptions.
     Short {
@@ -54,15 +66,17 @@ impl fmt::Display for Note {
     }
 }
 
-/// What a fit found.
-#[derive(Debug, Clone, PartialEq)]
+/// What a fit found, and what has become of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The model or combination that forecasts.
+    /// The model or combination that has the most weight.
     pub chosen: String,
     /// Its mean pinball loss over rolling origins, in the unit of the series.
     pub loss: f64,
     /// Every model that was tried, best first.
     pub models: Vec<ModelReport>,
+    /// The live weights, nearest steps first.
+    pub bands: Vec<BandReport>,
     /// The seasons, in steps.
     pub seasons: Seasons,
     /// What was odd about the series.
@@ -70,34 +84,32 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of a fit; weights and bands are those of the moment and are filled in when asked for.
     pub(super) fn of(
         names: &[&'static str],
         choice: &Choice,
-        fitted: &[Result<Box<dyn Fitted>, FitError>],
+        failures: Vec<Option<Failure>>,
         seasons: &Seasons,
         series: &Series,
-        chosen: &str,
     ) -> Self {
-        let total: f64 = choice.blend.members.iter().map(|(_, w)| w).sum();
-        let weight = |model: usize| {
-            choice.blend.members.iter().find(|(m, _)| *m == model).map_or(0.0, |(_, w)| w / total)
-        };
         let mut models: Vec<ModelReport> = names
             .iter()
-            .enumerate()
-            .map(|(m, name)| ModelReport {
-                name,
-                loss: choice.losses[m],
-                weight: weight(m),
-                failure: fitted[m].as_ref().err().cloned(),
+            .zip(&choice.losses)
+            .zip(failures)
+            .map(|((name, loss), failure)| ModelReport {
+                name: (*name).to_owned(),
+                loss: *loss,
+                weight: 0.0,
+                failure,
             })
             .collect();
         let key = |m: &ModelReport| m.loss.unwrap_or(f64::INFINITY);
         models.sort_by(|a, b| key(a).total_cmp(&key(b)));
         Self {
-            chosen: chosen.to_owned(),
+            chosen: String::new(),
             loss: choice.loss,
             models,
+            bands: Vec::new(),
             seasons: seasons.clone(),
             notes: notes(series, seasons),
         }

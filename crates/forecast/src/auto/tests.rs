@@ -1,4 +1,5 @@
 use super::*;
+use domain::series::Sample;
 use domain::series::Step;
 use jiff::Timestamp;
 

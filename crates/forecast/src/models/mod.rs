@@ -49,7 +49,7 @@ pub struct Prediction {
 }
 
 /// What one fit of a model costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cost {
     /// A few milliseconds on a thousand values: fitted anew at every checkpoint of the past.
     Low,
@@ -188,6 +188,9 @@ pub const AUTOMATIC: [&str; 13] = [
     "smoothing",
     "smoothing-log",
 ];
+
+/// The models that every choice must keep beating; they live on after every fit.
+pub const BENCHMARKS: [&str; 3] = ["naive", "seasonal-naive", "seasonal-naive-long"];
 
 /// The model of that name.
 pub fn by_name(name: &str) -> Option<Box<dyn Model>> {

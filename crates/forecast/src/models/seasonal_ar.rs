@@ -79,6 +79,8 @@ struct Form {
 struct Past {
     values: Vec<f64>,
     profiles: Vec<Vec<f64>>,
+    /// How many of the oldest values were dropped.
+    dropped: usize,
 }
 
 impl Past {
@@ -86,17 +88,24 @@ impl Past {
         self.values.push(value);
         for (profile, &m) in self.profiles.iter_mut().zip(&form.seasons) {
             let next = profile.len();
-            profile.push(expected(&self.values, profile, next, m, form.smoothing));
+            profile.push(expected(&self.values, profile, next, (m, self.dropped), form.smoothing));
         }
     }
 }
 
 /// `E^m_t` from the values before `t`; one step further than `values` reaches.
-fn expected(values: &[f64], profile: &[f64], t: usize, m: usize, smoothing: f64) -> f64 {
-    if t < m {
+/// Both begin with value `dropped` of the history.
+fn expected(
+    values: &[f64],
+    profile: &[f64],
+    t: usize,
+    (m, dropped): (usize, usize),
+    smoothing: f64,
+) -> f64 {
+    if t + dropped < m {
         return values[t.min(values.len() - 1)];
     }
-    let before = if t >= 2 * m { profile[t - m] } else { values[t - m] };
+    let before = if t + dropped >= 2 * m { profile[t - m] } else { values[t - m] };
     before + smoothing * (values[t - m] - before)
 }
 
@@ -123,7 +132,7 @@ impl Form {
 
     /// How far back a column reaches.
     fn reach(&self) -> usize {
-        2 * self.seasons.last().copied().unwrap_or(0) + self.difference + self.lags + 2
+        self.seasons.last().copied().unwrap_or(0).max(self.difference) + self.lags + 2
     }
 
     /// The columns of value `t`. In differences every column is a difference to one season before.
@@ -168,8 +177,11 @@ impl Regression {
             return Err(FitError::TooShort { model, needed, found: n });
         }
         let scale = recipe.scale.fit(history.values());
-        let mut past =
-            Past { values: Vec::with_capacity(n), profiles: vec![Vec::new(); form.seasons.len()] };
+        let mut past = Past {
+            values: Vec::with_capacity(n),
+            profiles: vec![Vec::new(); form.seasons.len()],
+            dropped: 0,
+        };
         for profile in &mut past.profiles {
             profile.push(scale.into(history.values()[0]));
         }
@@ -185,6 +197,8 @@ impl Regression {
         let bounds = (low - room, high + room);
         let mut fitted = Self { form, beta, scale, past, bounds };
         fitted.forget();
+        fitted.past.values.shrink_to_fit();
+        fitted.past.profiles.iter_mut().for_each(Vec::shrink_to_fit);
         Ok(fitted)
     }
 
@@ -193,6 +207,7 @@ impl Regression {
         let keep = self.form.reach();
         if self.past.values.len() > keep + settings::HISTORY_SLACK {
             let cut = self.past.values.len() - keep;
+            self.past.dropped += cut;
             self.past.values.drain(..cut);
             for profile in &mut self.past.profiles {
                 profile.drain(..cut);
@@ -214,6 +229,7 @@ impl Regression {
         let mut past = Past {
             values: self.past.values[from..].to_vec(),
             profiles: self.past.profiles.iter().map(|p| p[from..].to_vec()).collect(),
+            dropped: self.past.dropped + from,
         };
         let start = past.values.len();
         let mut row = Vec::with_capacity(self.form.width());

@@ -103,6 +103,7 @@ impl SeriesArgs {
             seasons: self.season.0.clone(),
             models: self.models.0.clone(),
             horizon: Some(horizon),
+            ..Options::default()
         }
     }
 
