@@ -37,8 +37,12 @@ fn main() {
     let only = |part: &str| std::env::args().any(|a| a == part);
     println!("{:<22}{}", "M4 hourly", score::HEADER);
     for (name, choice) in choices.iter().filter(|_| !only("--no-m4")) {
-        let options =
-            Options { models: choice.clone(), seasons: seasons.clone(), horizon: Some(48) };
+        let options = Options {
+            models: choice.clone(),
+            seasons: seasons.clone(),
+            horizon: Some(48),
+            ..Options::default()
+        };
         let start = Instant::now();
         let result = score::m4(&options);
         println!("{name:<22}{result} {:8.1}", start.elapsed().as_secs_f64() * 1e3 / 207.0);

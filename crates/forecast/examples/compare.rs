@@ -43,7 +43,12 @@ fn main() {
                 "auto" => ModelChoice::Auto,
                 some => ModelChoice::Named(some.split('+').map(str::to_owned).collect()),
             };
-            let options = Options { seasons: seasons.clone(), models, horizon: Some(horizon) };
+            let options = Options {
+                seasons: seasons.clone(),
+                models,
+                horizon: Some(horizon),
+                ..Options::default()
+            };
             let alone = fit_alone(&series, &options, name);
             if let Err(error) = calibrated(&id, &series, &options, name, alone) {
                 eprintln!("{id} {name}: {error}");
