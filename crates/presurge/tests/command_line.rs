@@ -392,6 +392,16 @@ fn models_are_compared_on_the_past() {
 }
 
 #[test]
+fn a_budget_leaves_models_out_and_says_so() {
+    let desk = Desk::new();
+    let (_, error) = desk.ends(0, "forecast load.csv --horizon 5 -o csv --budget 1ms");
+    assert!(error.contains("is left out: "), "{error}");
+    let (_, error) = desk.ends(0, "forecast load.csv --horizon 5 -o csv --budget 10m");
+    assert!(error.is_empty(), "{error}");
+    desk.ends(64, "forecast load.csv --horizon 5 --budget 0s");
+}
+
+#[test]
 fn a_backtest_is_drawn_with_its_table() {
     let desk = Desk::new();
     desk.ends(

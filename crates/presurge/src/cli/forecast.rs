@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use domain::forecast::{Forecast as Future, Probability};
-use forecast::{ForecastError, auto};
+use forecast::{Failure, ForecastError, ModelReport, Report, auto};
 use rayon::prelude::*;
 
 use super::output::{self, Format};
@@ -54,6 +54,16 @@ pub struct Forecast {
     /// Draw the forecast into a file
     #[arg(long, value_name = "FILE.svg|FILE.html")]
     plot: Option<PathBuf>,
+}
+
+/// The models that take no part for another reason than too little history or no season, which
+/// is in their nature.
+fn left_out(report: &Report) -> Vec<String> {
+    let failed = |model: &ModelReport| match &model.failure {
+        None | Some(Failure::NotFitted { .. }) => None,
+        Some(failure) => Some(format!("{} is left out: {failure}", model.name)),
+    };
+    report.models.iter().filter_map(failed).collect()
 }
 
 /// How the file is written.
@@ -151,10 +161,10 @@ impl Forecast {
         let progress = Progress::new("forecast", all.len());
         let one = |named: &'a Named| {
             let forecaster = auto(&named.series, &options)?;
-            let notes: Vec<String> = forecaster
-                .report()
-                .notes
-                .iter()
+            let report = forecaster.report();
+            let notes = report.notes.iter().map(ToString::to_string);
+            let notes: Vec<String> = notes
+                .chain(left_out(&report))
                 .map(|note| format!("{}: {note}", named.name))
                 .collect();
             let future = forecaster.forecast(horizon, &levels);

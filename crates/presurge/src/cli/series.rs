@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Instant;
 
 use adapters::load::file::read_series;
 use clap::Args;
+use domain::config::PositiveSpan;
 use domain::series::Series;
 use forecast::hygiene::{Hygiene, clean};
 use forecast::models::NAMES;
-use forecast::{ModelChoice, Options, SeasonChoice};
+use forecast::{Budget, ModelChoice, Options, SeasonChoice};
 
 use super::Failed;
 use crate::causes::chain;
@@ -31,6 +33,10 @@ pub struct SeriesArgs {
     /// Models by name, for instance seasonal-naive,rho; or auto
     #[arg(long, value_name = "auto|NAME[,NAME]", default_value = "auto")]
     models: Models,
+    /// How long the fit of one series may take, for instance 200ms; models that do not fit in
+    /// are left out, and said so
+    #[arg(long, value_name = "DURATION")]
+    budget: Option<PositiveSpan>,
 }
 
 /// One series of the file.
@@ -103,7 +109,11 @@ impl SeriesArgs {
             seasons: self.season.0.clone(),
             models: self.models.0.clone(),
             horizon: Some(horizon),
-            ..Options::default()
+            budget: self.budget.map(|limit| {
+                #[allow(clippy::disallowed_methods, reason = "the budget is this machine's time")]
+                let begun = Instant::now();
+                Budget::new(limit.duration(), move || begun.elapsed())
+            }),
         }
     }
 
