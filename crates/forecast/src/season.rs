@@ -58,6 +58,12 @@ pub fn candidates(step: Step) -> Vec<usize> {
         .collect()
 }
 
+/// How much of what a running mean leaves a season explains on cycles that its profile was not
+/// made from: at most 1, near 0 or below for noise.
+pub(crate) fn strength(values: &[f64], period: usize) -> f64 {
+    Profile::of(&detrended(values, period), period).gain
+}
+
 /// Finds the seasons of a series; `NaN` values are gaps.
 pub fn detect(series: &Series) -> Seasons {
     let raw = series.values();

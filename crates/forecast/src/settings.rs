@@ -268,3 +268,80 @@ pub const THETA_KAPPA_MOST: f64 = 1.0 - 1e-9;
 /// What the seasons of MSTL learn of an unexpected value between two fits: about the weight of
 /// the newest cycle in a local mean over eleven.
 pub const MSTL_CARRY: f64 = 0.1;
+
+/// The largest partial autocorrelation of an ARMA factor: its roots stay outside the circle of
+/// radius 1/this (the R package rejects models with roots within 1.01).
+pub const PARTIAL_MOST: f64 = 0.99;
+/// Rounds of the search for ARMA parameters by conditional least squares. Measured: 12 are no
+/// better, since each model starts from its neighbour.
+pub const ARIMA_ROUNDS: usize = 5;
+/// Rounds of the search for ARMA parameters by exact likelihood.
+pub const ARIMA_EXACT_ROUNDS: usize = 3;
+/// The first damping of that search (Marquardt 1963), in units of the mean square of a column.
+pub const ARIMA_DAMPING: f64 = 0.1;
+/// Damped steps that one round tries.
+pub const ARIMA_TRIES: usize = 4;
+/// The nudge of a free number for its forward difference.
+pub const ARIMA_NUDGE: f64 = 1e-5;
+/// The longest step of one free number in one round.
+pub const ARIMA_STRIDE: f64 = 1.0;
+/// The largest free number: `tanh` of it is 1 up to 1e-3.
+pub const ARIMA_EDGE: f64 = 4.0;
+/// The search ends when a round lowers the sum of squares by less than this share.
+pub const ARIMA_GAIN: f64 = 1e-5;
+/// The most plain terms on each side (Hyndman and Khandakar 2008: 5).
+pub const ARIMA_PLAIN_MOST: usize = 5;
+/// The most seasonal terms on each side (Hyndman and Khandakar 2008: 2).
+pub const ARIMA_SEASONAL_MOST: usize = 2;
+/// The fewest values that an ARIMA model learns from.
+pub const ARIMA_LEAST: usize = 16;
+/// Ridge of the regression on waves and outside columns, as a share of the total weight.
+pub const ARIMA_RIDGE: f64 = 1e-9;
+/// Outside values count up to this many spreads.
+pub const OUTSIDE_MOST: f64 = 10.0;
+/// The 5 % point of the KPSS statistic around a level (Kwiatkowski et al. 1992, table 1).
+pub const KPSS_CRITICAL: f64 = 0.463;
+/// With fewer values there is no test for stationarity.
+pub const KPSS_LEAST: usize = 10;
+/// The most plain differences.
+pub const ARIMA_DIFFERENCES: usize = 1;
+/// Models that one search for orders estimates at most. Measured: 60 are no better.
+pub const ARIMA_MODELS_MOST: usize = 24;
+/// Models that it estimates on the longest series: four to start and their neighbours.
+pub const ARIMA_MODELS_LEAST: usize = 8;
+/// Values times models of one search, between these bounds.
+pub const ARIMA_SEARCH_WORK: usize = 36_000;
+/// A filter has settled when the variance of its errors is that of an innovation up to this share.
+pub const ARIMA_SETTLED: f64 = 1e-12;
+/// How far free numbers are drawn inwards when rounding leaves no filter, and how often.
+pub const ARIMA_RETREAT: f64 = 0.8;
+/// The most of these.
+pub const ARIMA_RETREATS: usize = 20;
+/// The most work (values times state) of one exact likelihood in a search for parameters; beyond
+/// it the parameters of conditional squares stay. One unit costs about a nanosecond.
+pub const ARIMA_EXACT_WORK: usize = 1_000_000;
+/// The longest season with terms of its own, in steps: a day of minutes.
+pub const ARIMA_SEASON_MOST: usize = 1_440;
+/// Cycles of a season that its terms need.
+pub const ARIMA_CYCLES_LEAST: usize = 2;
+/// The newest values that orders and parameters are learned from, in steps, …
+pub const ARIMA_VALUES_MOST: usize = 4_000;
+/// … or in cycles of the longest season, if that is more.
+pub const ARIMA_CYCLES_MOST: usize = 8;
+/// One over the newest share that is held out to choose whether seasons matter; also the most
+/// cycles of that stretch.
+pub const ARIMA_HELD_OUT: usize = 4;
+/// Origins over the held-out values.
+pub const ARIMA_ORIGINS: usize = 32;
+/// Steps that a forecast from there looks ahead at most.
+pub const ARIMA_LOOK: usize = 288;
+/// From this share explained on, a season needs no proof on held-out values (the R package
+/// takes seasonal differences from a strength of 0.64 on: Wang, Smith and Hyndman 2006).
+pub const SEASON_STRONG: f64 = 0.64;
+/// A shorter season that explains this share of what the strongest does is the one to difference.
+pub const SEASON_NEARLY: f64 = 0.5;
+/// Where new terms start (free numbers): off zero and apart, since equal terms on both sides
+/// cancel and then no direction is better than another.
+pub const ARIMA_START_AR: f64 = 0.1;
+/// The same for moving averages.
+pub const ARIMA_START_MA: f64 = 0.25;

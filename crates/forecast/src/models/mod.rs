@@ -137,6 +137,7 @@ pub enum FitError {
     },
 }
 
+mod arima;
 mod card;
 mod ets;
 mod mstl;
@@ -151,7 +152,7 @@ use scale::Scale;
 use seasonal_ar::{Recipe, Target};
 
 /// All models, by the name under which each can be asked for.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 18] = [
     "naive",
     "seasonal-naive",
     "seasonal-naive-long",
@@ -169,6 +170,7 @@ pub const NAMES: [&str; 17] = [
     "ets",
     "theta",
     "mstl",
+    arima::NAME,
 ];
 
 /// The models of the automatic choice. ETS, Theta and MSTL lower its loss, but its 80 % intervals
@@ -191,7 +193,6 @@ pub const AUTOMATIC: [&str; 13] = [
 
 /// The models that every choice must keep beating; they live on after every fit.
 pub const BENCHMARKS: [&str; 3] = ["naive", "seasonal-naive", "seasonal-naive-long"];
-
 /// The model of that name.
 pub fn by_name(name: &str) -> Option<Box<dyn Model>> {
     let name = *NAMES.iter().find(|n| **n == name)?;
@@ -199,6 +200,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Model>> {
     let target = if name.starts_with("rho") { Target::Level } else { Target::Difference };
     let smoothing = if name.contains("profile") { crate::settings::PROFILE_SMOOTHING } else { 1.0 };
     Some(match name {
+        arima::NAME => Box::new(arima::Arima),
         "naive" => Box::new(naive::Naive),
         "seasonal-naive" => Box::new(naive::SeasonalNaive::Shortest),
         "seasonal-naive-long" => Box::new(naive::SeasonalNaive::Longest),

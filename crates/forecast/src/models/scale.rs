@@ -42,6 +42,18 @@ impl Fitted {
         (own - self.centre) / self.spread
     }
 
+    /// Whether values are logarithms on this scale.
+    #[cfg(test)]
+    pub(crate) fn is_log(self) -> bool {
+        self.log
+    }
+
+    /// The logarithm of the slope of the scale at a value: what a density gains by the change.
+    pub(crate) fn log_slope(self, value: f64) -> f64 {
+        let own = if self.log { value.max(f64::MIN_POSITIVE).ln() } else { 0.0 };
+        -own - self.spread.ln()
+    }
+
     /// From the scale to the unit of the series.
     pub(crate) fn back(self, value: f64) -> f64 {
         let own = self.centre + value * self.spread;
