@@ -1,7 +1,8 @@
 //! How long a plan takes, over fleet sizes and horizons: `cargo bench -p plan`.
 //!
 //! A sine of a day with scatter, one-minute steps, 2,000 paths, risk 1 %, an update of eight
-//! minutes; the load leaves headroom all day, at night only, or never, so that batch, start and surge matter.
+//! minutes; the load leaves headroom all day, at night only, or never, so that batch, start and
+//! surge matter; bought from one offer, or from a market of four sizes of which one can be lost.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
@@ -11,6 +12,7 @@ mod fleet;
 use std::time::Instant;
 
 use fleet::*;
+use plan::Interruption;
 
 fn load(path: usize, step: usize, servers: usize, level: f64) -> f64 {
     let day = (step as f64 / 1440.0 * std::f64::consts::TAU).sin();
@@ -19,34 +21,58 @@ fn load(path: usize, step: usize, servers: usize, level: f64) -> f64 {
     (level + 0.25 * day + 0.1 * own + 0.08 * here) * 100.0 * servers as f64
 }
 
+/// One offer, or four whose sizes have no simple ratio, each for a part of the fleet only.
+fn market(offers: usize, servers: u32) -> Vec<plan::Offer> {
+    let mut list = vec![offer("od", 0.6)];
+    list[0].max = servers;
+    for (name, price, carries, part) in
+        [("large", 1.05, 230.0, 20), ("small", 0.25, 37.0, 10), ("spot", 0.2, 100.0, 15)]
+    {
+        let mut more = offer(name, price);
+        (more.capacity, more.max) = (one(carries), servers.div_ceil(part));
+        list.push(more);
+    }
+    list[3].interruption = Interruption { per_hour: 0.05, pool_per_hour: 0.0 };
+    list.truncate(offers);
+    list
+}
+
+fn measure(level: f64, (name, minutes): (&str, i64), servers: usize, offers: usize) {
+    let mut facts = facts(servers);
+    facts.deadline = minute(minutes);
+    facts.offers = market(offers, servers as u32);
+    let mut request = request(facts, |_, _| 0.0);
+    request.risk = p(0.01);
+    let steps = minutes as usize + 60;
+    let set = |shift| {
+        let load = |p: usize, t| load(p + shift, t, servers, level);
+        [(requests(), paths(steps, 2000, load))].into()
+    };
+    (request.choosing, request.fresh) = (set(0), set(1_000_000));
+    let start = Instant::now();
+    let plan = plan::plan(&request);
+    let seconds = start.elapsed().as_secs_f64();
+    let (batches, surge, orders) = plan.as_ref().map_or((0, 0, 0), |plan| {
+        let surge = plan.surge.iter().map(|s| s.count).sum::<u32>();
+        (plan.batches.len(), surge, plan.surge.len())
+    });
+    println!(
+        "{servers:>8} {name:>8} {level:>7} {offers:>7} {seconds:>10.3} {batches:>8} {surge:>8} \
+         {orders:>7}"
+    );
+}
+
 fn main() {
     println!(
-        "{:>8} {:>8} {:>7} {:>10} {:>8} {:>8}",
-        "servers", "horizon", "level", "seconds", "batches", "surge"
+        "{:>8} {:>8} {:>7} {:>7} {:>10} {:>8} {:>8} {:>7}",
+        "servers", "horizon", "level", "offers", "seconds", "batches", "surge", "orders"
     );
-    for level in [0.6, 0.8, 1.15] {
-        for (name, minutes) in [("1h", 60), ("1d", 1440), ("1w", 10_080)] {
-            for servers in [10, 100, 1000, 10_000] {
-                let mut facts = facts(servers);
-                facts.deadline = minute(minutes);
-                facts.offers[0].max = servers as u32;
-                let mut request = request(facts, |_, _| 0.0);
-                request.risk = p(0.01);
-                let steps = minutes as usize + 60;
-                let set = |shift| {
-                    let load = |p: usize, t| load(p + shift, t, servers, level);
-                    [(requests(), paths(steps, 2000, load))].into()
-                };
-                (request.choosing, request.fresh) = (set(0), set(1_000_000));
-                let start = Instant::now();
-                let plan = plan::plan(&request);
-                let seconds = start.elapsed().as_secs_f64();
-                let (batches, surge) = plan.as_ref().map_or((0, 0), |plan| {
-                    (plan.batches.len(), plan.surge.iter().map(|s| s.count).sum::<u32>())
-                });
-                println!(
-                    "{servers:>8} {name:>8} {level:>7} {seconds:>10.3} {batches:>8} {surge:>8}"
-                );
+    for offers in [1, 4] {
+        for level in [0.6, 0.8, 1.15] {
+            for horizon in [("1h", 60), ("1d", 1440), ("1w", 10_080)] {
+                for servers in [10, 100, 1000, 10_000] {
+                    measure(level, horizon, servers, offers);
+                }
             }
         }
     }

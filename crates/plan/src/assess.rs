@@ -1,13 +1,14 @@
 //! The risk of a finished choice, on paths that were not used to choose it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::deficit::sampled;
 use crate::demand::Demand;
 use crate::layout::Layout;
-use crate::odds::{Losses, upper_bound};
+use crate::losses::Surviving;
+use crate::odds::upper_bound;
 use crate::problem::Fleet;
-use crate::purchase::{Quote, losses};
+use crate::purchase::Quote;
 use crate::settings::{REPORTED_CONFIDENCE, ROUNDING_RATIO};
 
 /// What fresh paths say about a choice.
@@ -29,12 +30,12 @@ pub(crate) struct Chosen<'a> {
     pub(crate) layout: &'a Layout,
     /// The step of the first removal.
     pub(crate) start: usize,
-    pub(crate) quote: Quote,
+    pub(crate) quote: &'a Quote,
     pub(crate) besides: &'a [f64],
 }
 
-/// Runs the choice once on each path, with durations drawn by `seed`. `interval_of` says to which
-/// interval a step belongs; steps beyond it belong to the last one.
+/// Runs the choice once on each path, with durations and losses drawn by `seed`. `interval_of`
+/// says to which interval a step belongs; steps beyond it belong to the last one.
 pub(crate) fn assess(
     chosen: &Chosen<'_>,
     fresh: &[Demand],
@@ -43,36 +44,33 @@ pub(crate) fn assess(
 ) -> Assessment {
     let Chosen { fleet, layout, start, quote, besides } = *chosen;
     let paths = fresh.first().map_or(0, Demand::paths);
-    let backing = Backing::new(fleet, layout, quote);
+    let surviving = Surviving::draw(fleet, quote, layout, paths, seed);
     let intervals = interval_of.last().map_or(0, |last| last + 1);
-    let mut per_path = vec![0.0; paths];
-    let mut short: Vec<BTreeMap<usize, f64>> = vec![BTreeMap::new(); intervals];
+    let mut hit = vec![false; paths];
+    let mut short: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); intervals];
+    let length = fleet.facts.step.seconds();
     sampled(fleet, fresh, layout, start, besides, seed, |step, dimension, row| {
         let interval = interval_of.get(step).or(interval_of.last());
-        let here = interval.map(|i| &mut short[*i]);
-        let lacking = row.iter().enumerate().filter(|(_, lack)| **lack > fleet.rounding(dimension));
-        let mut here = here;
-        for (path, deficit) in lacking {
-            let chance = backing.short(dimension, deficit - fleet.rounding(dimension));
-            per_path[path] = larger(per_path[path], chance);
-            if let (Some(here), true) = (here.as_deref_mut(), chance > 0.0) {
-                let entry = here.entry(path).or_insert(0.0);
-                *entry = larger(*entry, chance);
+        let until = ((step + 1 - start) as i64 * length) as f64;
+        let rounding = fleet.rounding(dimension);
+        let lacking = row.iter().enumerate().filter(|(_, lacks)| **lacks > rounding);
+        for (path, lacks) in lacking {
+            if lacks - rounding > surviving.left(path, dimension, until) {
+                hit[path] = true;
+                if let Some(interval) = interval {
+                    short[*interval].insert(path);
+                }
             }
         }
     });
-    let hits: f64 = per_path.iter().sum();
+    let hits = hit.iter().filter(|hit| **hit).count() as f64;
     let share = |hits: f64| hits / paths as f64;
     Assessment {
         planned: share(hits),
         upper95: upper_bound(hits, paths, REPORTED_CONFIDENCE),
         baseline: share(baseline(chosen, fresh) as f64),
-        per_interval: short.iter().map(|paths| share(paths.values().sum())).collect(),
+        per_interval: short.iter().map(|paths| share(paths.len() as f64)).collect(),
     }
-}
-
-fn larger(a: f64, b: f64) -> f64 {
-    if b > a { b } else { a }
 }
 
 /// How many paths exceed the whole fleet while the rollout runs.
@@ -89,37 +87,4 @@ fn baseline(chosen: &Chosen<'_>, fresh: &[Demand]) -> usize {
         }
     }
     over.iter().filter(|over| **over).count()
-}
-
-/// What stands behind a deficit: the surge that was bought, less what may be lost.
-struct Backing {
-    count: i64,
-    unit: Vec<f64>,
-    losses: Losses,
-}
-
-impl Backing {
-    fn new(fleet: &Fleet<'_>, layout: &Layout, quote: Quote) -> Self {
-        match quote.offer.map(|index| &fleet.facts.offers[index]) {
-            Some(offer) => Self {
-                count: i64::from(quote.count),
-                unit: fleet.unit(offer),
-                losses: losses(fleet.facts, offer, quote.count, layout),
-            },
-            None => Self {
-                count: 0,
-                unit: vec![0.0; fleet.dimensions.len()],
-                losses: Losses::new(0, 0.0, 0.0),
-            },
-        }
-    }
-
-    /// The probability that a deficit above zero is not covered.
-    fn short(&self, dimension: usize, deficit: f64) -> f64 {
-        let unit = self.unit[dimension];
-        if unit <= 0.0 {
-            return 1.0;
-        }
-        self.losses.short(self.count - (deficit / unit).ceil() as i64)
-    }
 }

@@ -12,7 +12,7 @@ use crate::demand::{Demand, Grid, after};
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::problem::Fleet;
-use crate::purchase::{Quote, lead_seconds, release_seconds, stabilisation_seconds};
+use crate::purchase::{Order, Quote, lead_seconds, release_seconds, stabilisation_seconds};
 use crate::rejected::rejected;
 use crate::request::Request;
 use crate::search::{Choice, Problem};
@@ -30,7 +30,7 @@ pub(crate) fn compose(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Plan
     let Problem { request, fleet, .. } = *problem;
     let layout = &problem.layouts[choice.layout];
     let first_out = problem.grid.at(choice.start);
-    let mut plan = skeleton(request, fleet, layout, first_out, choice.quote);
+    let mut plan = skeleton(request, fleet, layout, first_out, &choice.quote);
     let dimensions: Vec<_> = fleet.dimensions.iter().map(|d| (*d).clone()).collect();
     let ledger = Ledger::with(&plan, &request.facts, &dimensions)
         .expect("the plan names servers and offers of the facts");
@@ -40,7 +40,7 @@ pub(crate) fn compose(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Plan
     let bands = Bands::new(&request.choosing, &grid, level);
     let load_step = request.choosing.values().map(|p| p.step().seconds()).max().unwrap_or(1);
     plan.timeline = entries(&ledger, &request.facts.fleet, &grid, &bands, load_step);
-    let assessed = assessed(request, fleet, layout, first_out, choice.quote, &plan);
+    let assessed = assessed(request, fleet, layout, first_out, &choice.quote, &plan);
     for (entry, probability) in plan.timeline.iter_mut().zip(&assessed.per_interval) {
         entry.overload_probability = *probability;
     }
@@ -74,12 +74,12 @@ fn skeleton(
     fleet: &Fleet<'_>,
     layout: &Layout,
     first_out: Timestamp,
-    quote: Quote,
+    quote: &Quote,
 ) -> Plan {
     let facts = &request.facts;
     let finish = after(first_out, layout.finish);
     let stabilised = after(finish, stabilisation_seconds(facts));
-    let surge: Vec<_> = purchase(fleet, first_out, stabilised, quote).into_iter().collect();
+    let surge = purchases(fleet, first_out, stabilised, quote);
     let batches = batches(fleet, layout, first_out);
     let start = surge.iter().map(|s| s.order_at).min().unwrap_or(first_out);
     let resolution = 1.0 / (f64::from(request.comparable_windows) + 1.0);
@@ -140,25 +140,28 @@ fn batches(fleet: &Fleet<'_>, layout: &Layout, first_out: Timestamp) -> Vec<Batc
 
 /// Surge is ordered so that it is ready when the first batch goes out, and released when the
 /// watch after the last one ends.
-fn purchase(
+fn purchases(
     fleet: &Fleet<'_>,
     first_out: Timestamp,
     release_at: Timestamp,
-    quote: Quote,
-) -> Option<SurgePurchase> {
+    quote: &Quote,
+) -> Vec<SurgePurchase> {
     let facts = fleet.facts;
-    let offer = &facts.offers[quote.offer?];
-    let lead = Duration::from_secs(lead_seconds(facts, offer).unsigned_abs());
-    Some(SurgePurchase {
-        fleet: facts.fleet.clone(),
-        offer: offer.name.clone(),
-        count: quote.count,
-        order_at: first_out.checked_sub(lead).unwrap_or(first_out),
-        ready_at: first_out,
-        release_at,
-        end_at: after(release_at, release_seconds(facts)),
-        price_per_hour: offer.price_per_hour,
-    })
+    let purchase = |order: &Order| {
+        let offer = &facts.offers[order.offer];
+        let lead = Duration::from_secs(lead_seconds(facts, offer).unsigned_abs());
+        SurgePurchase {
+            fleet: facts.fleet.clone(),
+            offer: offer.name.clone(),
+            count: order.count,
+            order_at: first_out.checked_sub(lead).unwrap_or(first_out),
+            ready_at: first_out,
+            release_at,
+            end_at: after(release_at, release_seconds(facts)),
+            price_per_hour: offer.price_per_hour,
+        }
+    };
+    quote.orders.iter().map(purchase).collect()
 }
 
 fn assessed(
@@ -166,7 +169,7 @@ fn assessed(
     fleet: &Fleet<'_>,
     layout: &Layout,
     first_out: Timestamp,
-    quote: Quote,
+    quote: &Quote,
     plan: &Plan,
 ) -> Assessment {
     let last = after(plan.finish_at, FOLLOWED_LATE_SECONDS);

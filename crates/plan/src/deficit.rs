@@ -85,6 +85,45 @@ impl Deficits {
         }
     }
 
+    /// What each dimension lacks at least, when `hits` paths may lack capacity in any of them.
+    pub(crate) fn marginal(&self, fleet: &Fleet<'_>, hits: f64) -> Vec<f64> {
+        let mut scratch = Vec::with_capacity(self.row.len());
+        let lacks = |(dimension, of): (usize, &Vec<f64>)| {
+            scratch.clone_from(of);
+            let allowed = hits.floor() as usize;
+            if allowed >= scratch.len() {
+                return 0.0;
+            }
+            let (_, lacks, _) = scratch.select_nth_unstable_by(allowed, |a, b| b.total_cmp(a));
+            above(*lacks - fleet.rounding(dimension))
+        };
+        self.of.iter().enumerate().map(lacks).collect()
+    }
+
+    /// What each dimension lacks at most, without the `hits` paths that lack the largest share of
+    /// the fleet's capacity in any dimension. The more hits, the more paths are left out, so that
+    /// no need rises.
+    pub(crate) fn kept(&self, fleet: &Fleet<'_>, hits: f64) -> Vec<f64> {
+        if self.of.len() == 1 {
+            return self.marginal(fleet, hits);
+        }
+        let share = |path: usize| {
+            let shares = self.of.iter().zip(&fleet.full).map(|(of, full)| of[path] / full);
+            shares.fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a })
+        };
+        let mut paths: Vec<(f64, usize)> = (0..self.row.len()).map(|p| (share(p), p)).collect();
+        let allowed = (hits.floor() as usize).min(paths.len());
+        if allowed < paths.len() {
+            paths.select_nth_unstable_by(allowed, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        }
+        let lacks = |(dimension, of): (usize, &Vec<f64>)| {
+            let most = paths[allowed..].iter().map(|(_, path)| of[*path]);
+            let most = most.fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
+            above(most - fleet.rounding(dimension))
+        };
+        self.of.iter().enumerate().map(lacks).collect()
+    }
+
     /// How many paths lack anything.
     pub(crate) fn lacking(&self, fleet: &Fleet<'_>) -> usize {
         let lacks = |path: usize| {
@@ -93,6 +132,10 @@ impl Deficits {
         };
         (0..self.row.len()).filter(|p| lacks(*p)).count()
     }
+}
+
+fn above(lacks: f64) -> f64 {
+    if lacks > 0.0 { lacks } else { 0.0 }
 }
 
 /// One batch with the times that one path gives it, in seconds after the start.

@@ -19,6 +19,8 @@ mod demand;
 mod draw;
 mod layout;
 mod ledger;
+mod losses;
+mod mix;
 mod odds;
 mod problem;
 mod purchase;
@@ -52,8 +54,9 @@ use settings::CHOOSING_CONFIDENCE;
 ///
 /// The purchase covers the deficit of all but so many paths that the one-sided 99.5 % bound on
 /// the share of the rest lies at or under the risk, by the planned times and by times drawn from
-/// the durations. While it chooses, a server counts as out until it is back; the stated risk
-/// counts its warm-up.
+/// the durations. It is one offer, or a mix of them, whichever costs less. While it chooses, a
+/// server counts as out until it is back, and surge that can be lost as lost before the first
+/// batch; the stated risk counts the warm-up, and losses when they happen.
 ///
 /// # Errors
 /// [`Refused`] names the constraint that binds, the moment, the dimension and the numbers, and

@@ -1,10 +1,14 @@
-//! What the deficits of the paths cost: the cheapest single offer that covers them.
+//! What the deficits of the paths cost: the cheapest offer, or mix of offers, that covers them.
+
+use std::collections::BTreeMap;
 
 use crate::deficit::Deficits;
 use crate::layout::Layout;
+use crate::mix::{Family, Line, lots};
 use crate::odds::Losses;
 use crate::problem::Fleet;
 use crate::request::{Billing, Facts, Offer};
+use crate::settings::{COST_UNIT, LOSS_SHARE, RISKY_OFFERS_AT_MOST};
 
 /// What a purchase may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,20 +22,37 @@ pub(crate) struct Limits {
 }
 
 /// A purchase with its price.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Quote {
-    /// The offer by its index, `None` where nothing is bought.
-    pub(crate) offer: Option<usize>,
-    /// How many instances.
-    pub(crate) count: u32,
+    /// What is bought, each offer once.
+    pub(crate) orders: Vec<Order>,
     /// The purchase and what held surge goes on costing.
     pub(crate) cost: f64,
+}
+
+/// So many instances of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// The offer by its index.
+    pub(crate) offer: usize,
+    /// How many instances, at least one.
+    pub(crate) count: u32,
+}
+
+impl Quote {
+    /// How many instances are bought.
+    pub(crate) fn count(&self) -> u32 {
+        self.orders.iter().fold(0, |sum, order| sum.saturating_add(order.count))
+    }
 }
 
 /// The offers in numbers.
 #[derive(Debug)]
 pub(crate) struct Shop<'a> {
     fleet: &'a Fleet<'a>,
+    limits: Limits,
+    /// How many paths there are.
+    paths: usize,
     /// Seconds from the origin of the grid to the present moment.
     now: i64,
     /// Capacity of an instance; offers that carry the same share one.
@@ -39,10 +60,12 @@ pub(crate) struct Shop<'a> {
     unit_of: Vec<usize>,
     needs: Vec<Vec<f64>>,
     scratch: Vec<f64>,
+    /// Mixes by the end of the layout and by the offers that are there in time.
+    mixes: BTreeMap<(i64, Vec<usize>), Vec<Family>>,
 }
 
 impl<'a> Shop<'a> {
-    pub(crate) fn new(fleet: &'a Fleet<'a>, now: i64) -> Self {
+    pub(crate) fn new(fleet: &'a Fleet<'a>, now: i64, limits: Limits, paths: usize) -> Self {
         let mut units: Vec<Vec<f64>> = Vec::new();
         let mut unit_of = Vec::new();
         for offer in &fleet.facts.offers {
@@ -54,60 +77,195 @@ impl<'a> Shop<'a> {
             }
         }
         let needs = vec![Vec::new(); units.len()];
-        Self { fleet, now, units, unit_of, needs, scratch: Vec::new() }
+        let mixes = BTreeMap::new();
+        Self { fleet, limits, paths, now, units, unit_of, needs, scratch: Vec::new(), mixes }
     }
 
-    /// The cheapest way to cover the deficits for a start in `starts` (seconds from the origin,
-    /// first and last), `None` where there is none. For one start it is exact; for several it is
-    /// what none of them can be below.
+    /// Whether there is more than one offer to choose from at any time.
+    pub(crate) fn can_mix(&self) -> bool {
+        (0..self.fleet.facts.offers.len()).filter(|offer| self.most(*offer) > 0).count() > 1
+    }
+
+    /// The cheapest way to cover the deficits for a start at `start` (seconds from the origin),
+    /// `None` where there is none: an offer alone, or a mix.
     pub(crate) fn quote(
         &mut self,
         deficits: &Deficits,
         layout: &Layout,
+        start: i64,
+    ) -> Option<Quote> {
+        let kept = kept_cost(self.fleet.facts, layout, start - self.now);
+        if deficits.lacking(self.fleet) as f64 <= self.limits.hits {
+            return self.affordable(Quote { orders: Vec::new(), cost: kept });
+        }
+        let on_sale = self.on_sale(start);
+        self.measure(deficits, &on_sale);
+        let mut best: Option<Quote> = None;
+        for offer in on_sale.iter().copied() {
+            let Some(quote) = self.alone(offer, layout) else { continue };
+            if best.as_ref().is_none_or(|b| quote.cost < b.cost) {
+                best = Some(quote);
+            }
+        }
+        let fleet = self.fleet;
+        for family in self.families(layout, &on_sale) {
+            let below = best.as_ref().map_or(f64::INFINITY, |b| b.cost);
+            let need = deficits.kept(fleet, family.hits);
+            let Some((counts, cost)) = family.cheapest(&need, below) else { continue };
+            let orders = counts.into_iter().map(|(offer, count)| Order { offer, count }).collect();
+            best = Some(Quote { orders, cost });
+        }
+        let best = best?;
+        self.affordable(Quote { cost: kept + best.cost, ..best })
+    }
+
+    /// A quote that none of the starts from the first to the last of `starts` can be below, for
+    /// deficits that none of them can be below; `None` where none of them has a quote.
+    pub(crate) fn at_least(
+        &mut self,
+        deficits: &Deficits,
+        layout: &Layout,
         starts: (i64, i64),
-        limits: &Limits,
     ) -> Option<Quote> {
         let kept = kept_cost(self.fleet.facts, layout, starts.0 - self.now);
-        if kept > limits.budget {
-            return None;
+        if deficits.lacking(self.fleet) as f64 <= self.limits.hits {
+            return self.affordable(Quote { orders: Vec::new(), cost: kept });
         }
-        if deficits.lacking(self.fleet) as f64 <= limits.hits {
-            return Some(Quote { offer: None, count: 0, cost: kept });
+        let on_sale = self.on_sale(starts.1);
+        self.measure(deficits, &on_sale);
+        let alone = |shop: &mut Self, offer: usize| {
+            let count = shop.base(shop.unit_of[offer], shop.most(offer))?;
+            Some(price(shop.fleet.facts, &shop.fleet.facts.offers[offer], count, layout))
+        };
+        let mut least = f64::INFINITY;
+        for offer in on_sale.iter().copied() {
+            least = smaller(least, alone(self, offer).unwrap_or(f64::INFINITY));
         }
-        for (unit, need) in self.units.iter().zip(&mut self.needs) {
-            deficits.in_units(self.fleet, unit, need);
+        let fleet = self.fleet;
+        for family in self.families(layout, &on_sale) {
+            let need = deficits.marginal(fleet, family.hits);
+            least = smaller(least, family.at_least(&need));
         }
+        self.affordable(Quote { orders: Vec::new(), cost: kept + least })
+    }
+
+    /// What the offer costs alone if it covers the deficits that were measured, without what is
+    /// kept.
+    pub(crate) fn alone(&mut self, offer: usize, layout: &Layout) -> Option<Quote> {
+        let most = self.most(offer);
+        let base = self.base(self.unit_of[offer], most)?;
         let facts = self.fleet.facts;
-        let held: u32 = facts.held.iter().map(|h| h.count).sum();
-        let room = limits.max_surge.saturating_sub(held);
-        let mut best: Option<Quote> = None;
-        for (index, offer) in facts.offers.iter().enumerate() {
-            if self.now + lead_seconds(facts, offer) > starts.1 {
-                continue;
-            }
-            let most = offer.max.saturating_sub(facts.held_of(&offer.name)).min(room);
-            let Some(base) = self.base(self.unit_of[index], limits.hits, most) else { continue };
-            let exact = starts.0 == starts.1;
-            let risky = offer.interruption.per_hour > 0.0 || offer.interruption.pool_per_hour > 0.0;
-            let count = if exact && risky {
-                self.with_losses(index, layout, base, most, limits.hits)
-            } else {
-                Some(base)
-            };
-            let Some(count) = count else { continue };
-            let cost = kept + price(facts, offer, count, layout);
-            let cheaper = best.is_none_or(|b| cost < b.cost);
-            if cost <= limits.budget && cheaper {
-                best = Some(Quote { offer: Some(index), count, cost });
+        let count = match facts.offers[offer].interruption.is_never() {
+            true => base,
+            false => self.with_losses(offer, layout, base, most)?,
+        };
+        let cost = price(facts, &facts.offers[offer], count, layout);
+        Some(Quote { orders: vec![Order { offer, count }], cost })
+    }
+
+    /// Every quote for one offer alone, by the index of the offer, what is kept included.
+    pub(crate) fn singles(
+        &mut self,
+        deficits: &Deficits,
+        layout: &Layout,
+        start: i64,
+    ) -> Vec<(usize, Option<Quote>)> {
+        let on_sale = self.on_sale(start);
+        self.measure(deficits, &on_sale);
+        let kept = kept_cost(self.fleet.facts, layout, start - self.now);
+        let all = 0..self.fleet.facts.offers.len();
+        let each = |offer: usize| {
+            let quote = on_sale.contains(&offer).then(|| self.alone(offer, layout)).flatten();
+            (offer, quote.map(|quote| Quote { cost: quote.cost + kept, ..quote }))
+        };
+        all.map(each).collect()
+    }
+
+    fn affordable(&self, quote: Quote) -> Option<Quote> {
+        (quote.cost.is_finite() && quote.cost <= self.limits.budget + COST_UNIT).then_some(quote)
+    }
+
+    /// The offers of which instances can be there for a start.
+    fn on_sale(&self, start: i64) -> Vec<usize> {
+        let facts = self.fleet.facts;
+        let in_time = |offer: &usize| {
+            self.now + lead_seconds(facts, &facts.offers[*offer]) <= start && self.most(*offer) > 0
+        };
+        (0..facts.offers.len()).filter(in_time).collect()
+    }
+
+    /// At most so many instances of an offer can be bought.
+    fn most(&self, offer: usize) -> u32 {
+        let offer = &self.fleet.facts.offers[offer];
+        offer.max.saturating_sub(self.fleet.facts.held_of(&offer.name)).min(self.room())
+    }
+
+    /// At most so many instances can be bought in all.
+    fn room(&self) -> u32 {
+        let held = self.fleet.facts.held.iter().fold(0_u32, |sum, h| sum.saturating_add(h.count));
+        self.limits.max_surge.saturating_sub(held)
+    }
+
+    fn measure(&mut self, deficits: &Deficits, on_sale: &[usize]) {
+        for (index, (unit, need)) in self.units.iter().zip(&mut self.needs).enumerate() {
+            if on_sale.iter().any(|offer| self.unit_of[*offer] == index) {
+                deficits.in_units(self.fleet, unit, need);
             }
         }
-        best
+    }
+
+    /// The mixes of more than one offer, made once for each layout and choice of offers.
+    fn families(&mut self, layout: &Layout, on_sale: &[usize]) -> &mut [Family] {
+        if on_sale.len() < 2 {
+            return &mut [];
+        }
+        let key = (layout.finish, on_sale.to_vec());
+        if !self.mixes.contains_key(&key) {
+            let families = self.new_families(layout, on_sale);
+            self.mixes.insert(key.clone(), families);
+        }
+        self.mixes.get_mut(&key).map_or(&mut [], |families| &mut families[..])
+    }
+
+    fn new_families(&self, layout: &Layout, on_sale: &[usize]) -> Vec<Family> {
+        let facts = self.fleet.facts;
+        let line = |offer: &usize| Line {
+            offer: *offer,
+            cost: price(facts, &facts.offers[*offer], 1, layout),
+            most: self.most(*offer),
+            unit: self.units[self.unit_of[*offer]].clone(),
+            lots: None,
+        };
+        let never = |offer: &usize| facts.offers[*offer].interruption.is_never();
+        let (sure, risky): (Vec<usize>, Vec<usize>) = on_sale.iter().partition(|o| never(o));
+        let sure: Vec<Line> = sure.iter().map(line).collect();
+        let (hits, room) = (self.limits.hits, self.room());
+        let mut families = Vec::new();
+        if sure.len() > 1 {
+            families.push(Family::new(sure.clone(), hits, room, 0));
+        }
+        let together = risky.len().min(RISKY_OFFERS_AT_MOST);
+        for count in (1..=together).filter(|count| [1, together].contains(count)) {
+            let paths = self.paths.max(1) as f64;
+            let rare = hits * LOSS_SHARE / paths / count as f64;
+            let lossy = risky.iter().filter_map(|offer| {
+                let line = line(offer);
+                let (each, pool) = lost_within(facts, &facts.offers[*offer], layout);
+                let lots = lots(line.most, each, pool, rare);
+                (!lots.is_empty()).then_some(Line { lots: Some(lots), ..line })
+            });
+            let lines: Vec<Line> = sure.iter().cloned().chain(lossy).collect();
+            if lines.len() > sure.len() && lines.len() > 1 {
+                families.push(Family::new(lines, hits * (1.0 - LOSS_SHARE), room, count));
+            }
+        }
+        families
     }
 
     /// The count that all but `hits` paths can do with, if it is at most `most`.
-    fn base(&mut self, unit: usize, hits: f64, most: u32) -> Option<u32> {
+    fn base(&mut self, unit: usize, most: u32) -> Option<u32> {
         self.scratch.clone_from(&self.needs[unit]);
-        let allowed = hits.floor() as usize;
+        let allowed = self.limits.hits.floor() as usize;
         if allowed >= self.scratch.len() {
             return Some(0);
         }
@@ -118,15 +276,8 @@ impl<'a> Shop<'a> {
 
     /// The least count from `base` to `most` that keeps the expected number of paths that lack
     /// capacity, losses included, at or under `hits`. One more instance never makes it worse.
-    fn with_losses(
-        &self,
-        offer: usize,
-        layout: &Layout,
-        base: u32,
-        most: u32,
-        hits: f64,
-    ) -> Option<u32> {
-        let facts = self.fleet.facts;
+    fn with_losses(&self, offer: usize, layout: &Layout, base: u32, most: u32) -> Option<u32> {
+        let (facts, hits) = (self.fleet.facts, self.limits.hits);
         let needs = &self.needs[self.unit_of[offer]];
         let holds = |count: u32| {
             let losses = losses(facts, &facts.offers[offer], count, layout);
@@ -156,12 +307,22 @@ impl<'a> Shop<'a> {
 }
 
 /// The losses among `count` instances from when they are ready until the last batch is back.
-pub(crate) fn losses(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> Losses {
+fn losses(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> Losses {
+    let (each, pool) = lost_within(facts, offer, layout);
+    Losses::new(count, each, pool)
+}
+
+/// The probabilities that one instance is lost, and that all are lost together, from when they
+/// run until the last batch is back.
+fn lost_within(facts: &Facts, offer: &Offer, layout: &Layout) -> (f64, f64) {
     let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
     let hours = (layout.finish as f64 + warmup) / 3600.0;
     let within = |per_hour: f64| 1.0 - (1.0 - per_hour).powf(hours);
-    let interruption = offer.interruption;
-    Losses::new(count, within(interruption.per_hour), within(interruption.pool_per_hour))
+    (within(offer.interruption.per_hour), within(offer.interruption.pool_per_hour))
+}
+
+fn smaller(a: f64, b: f64) -> f64 {
+    if b < a { b } else { a }
 }
 
 /// Whole seconds from an order until its instances carry full load, at the quantile `planAt`.

@@ -1,6 +1,5 @@
 //! No plan fits: which constraint binds, and what would fit if one gave way.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::forecast::Probability;
@@ -54,7 +53,7 @@ fn binding(problem: &Problem<'_>, limits: &Limits) -> (String, String) {
         let held: u32 = facts.held.iter().map(|h| h.count).sum();
         let detail = format!(
             "{} surge instances are needed, {} are allowed{lacking}",
-            choice.quote.count + held,
+            choice.quote.count().saturating_add(held),
             limits.max_surge
         );
         return ("maxSurge".into(), detail);
@@ -65,8 +64,10 @@ fn binding(problem: &Problem<'_>, limits: &Limits) -> (String, String) {
         let detail = format!("no start and no batch size does without surge{lacking}");
         return ("risk".into(), detail);
     }
-    let detail =
-        format!("no single offer covers what is needed in time ({}){lacking}", offers.join(", "));
+    let detail = format!(
+        "the offers do not cover what is needed in time ({}), nor do they together{lacking}",
+        offers.join(", ")
+    );
     ("offers".into(), detail)
 }
 
@@ -202,20 +203,18 @@ fn more_surge(problem: &Problem<'_>, limits: &Limits) -> Option<WouldFit> {
     let fleet = Fleet::new(&wider, problem.fleet.dimensions.iter().copied());
     let relaxed = problem.with(problem.request, &fleet);
     let choice = relaxed.search(&Limits { max_surge: u32::MAX, ..*limits })?;
-    let offer = &wider.offers[choice.quote.offer?];
     let held: u32 = wider.held.iter().map(|h| h.count).sum();
-    let needed: BTreeMap<&str, u32> = [
-        ("maxSurge", choice.quote.count.saturating_add(held)),
-        ("offer max", choice.quote.count.saturating_add(wider.held_of(&offer.name))),
-    ]
-    .into();
-    let own = facts.offer(&offer.name).map_or(0, |o| o.max);
+    let needed = choice.quote.count().saturating_add(held);
     let mut change = Vec::new();
-    if needed["maxSurge"] > limits.max_surge {
-        change.push(format!("maxSurge: {}", needed["maxSurge"]));
+    if needed > limits.max_surge {
+        change.push(format!("maxSurge: {needed}"));
     }
-    if needed["offer max"] > own {
-        change.push(format!("max: {} of offer {}", needed["offer max"], offer.name));
+    for order in &choice.quote.orders {
+        let offer = &facts.offers[order.offer];
+        let needed = order.count.saturating_add(facts.held_of(&offer.name));
+        if needed > offer.max {
+            change.push(format!("max: {needed} of offer {}", offer.name));
+        }
     }
     let change = change.join(", ");
     (!change.is_empty()).then(|| would_fit(&relaxed, &choice, limits.hits, change))

@@ -4,6 +4,7 @@ use domain::plan::Rejected;
 
 use crate::demand::after;
 use crate::layout::Layout;
+use crate::purchase::{Quote, lead_seconds};
 use crate::search::{Choice, Problem};
 use crate::settings::REJECTED_AT_MOST;
 
@@ -62,7 +63,7 @@ pub(crate) fn shortage(
 /// The most telling alternatives: the same batches at once, other batch sizes at the same start.
 pub(crate) fn rejected(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec<Rejected> {
     let mut looked: Vec<(usize, usize)> = Vec::new();
-    let mut list = Vec::new();
+    let mut list = other_offers(problem, choice, hits);
     let soonest = |layout: usize| problem.soonest(&problem.layouts[layout]);
     let fewest = 0;
     let mut candidates: Vec<(usize, Option<usize>)> =
@@ -83,6 +84,41 @@ pub(crate) fn rejected(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec
         list.push(Rejected { start_at: problem.grid.at(start), batch, reason });
     }
     list
+}
+
+/// The same batches at the same start with each offer alone, where there is a choice of offers.
+fn other_offers(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec<Rejected> {
+    let facts = problem.fleet.facts;
+    let orders = &choice.quote.orders;
+    if facts.offers.len() < 2 || orders.is_empty() {
+        return Vec::new();
+    }
+    let singles = problem.singles(choice.layout, choice.start, &problem.limits(hits));
+    let taken = |offer: usize| orders.len() == 1 && orders[0].offer == offer;
+    let reason = |(offer, quote): (usize, Option<Quote>)| {
+        let (offer, currency) = (&facts.offers[offer], &facts.currency);
+        let reason = match quote {
+            Some(quote) => format!(
+                "{} × {} alone cost {:.2} {currency} instead of {:.2}",
+                quote.count(),
+                offer.name,
+                quote.cost,
+                choice.quote.cost
+            ),
+            None if lead_seconds(facts, offer) > problem.instant(choice.start) => {
+                format!("{} is not ready in time", offer.name)
+            }
+            None => format!(
+                "{} alone does not cover it: at most {} are to be had, {} surge instances are \
+                 allowed, and losses are counted",
+                offer.name, offer.max, facts.max_surge
+            ),
+        };
+        let batch = u32::try_from(problem.layouts[choice.layout].largest).unwrap_or(u32::MAX);
+        Rejected { start_at: problem.grid.at(choice.start), batch, reason }
+    };
+    let others = singles.into_iter().filter(|(offer, _)| !taken(*offer)).map(reason);
+    others.take(REJECTED_AT_MOST / 2).collect()
 }
 
 /// Why `layout` at `start` is not better; `None` if it is as good.
@@ -108,7 +144,9 @@ fn reason(
     match problem.quote(index, start, &limits) {
         Some(quote) if quote.cost > choice.quote.cost => Some(format!(
             "it needs {} surge and costs {:.2} {currency} instead of {:.2}",
-            quote.count, quote.cost, choice.quote.cost
+            quote.count(),
+            quote.cost,
+            choice.quote.cost
         )),
         Some(_) if here > chosen => Some(format!("it ends at {here}, later than {chosen}")),
         Some(_) => None,

@@ -158,13 +158,21 @@ pub struct Billing {
     pub granularity: Duration,
 }
 
-/// How surge gets lost. Losses are counted as if they came before the first batch.
+/// How surge gets lost. A purchase is chosen as if losses came before the first batch; the stated
+/// risk counts them from the moment at which they happen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Interruption {
     /// Probability that one instance is lost within an hour, independent of the others.
     pub per_hour: f64,
     /// Probability that all instances of the offer are lost together within an hour.
     pub pool_per_hour: f64,
+}
+
+impl Interruption {
+    /// Whether nothing is ever lost.
+    pub fn is_never(&self) -> bool {
+        self.per_hour == 0.0 && self.pool_per_hour == 0.0
+    }
 }
 
 /// Surge that is there, or ordered, before the plan begins. It is given back with the rest.

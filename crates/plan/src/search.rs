@@ -2,8 +2,8 @@
 //!
 //! Best-first branch and bound, exact. A node is a layout with an interval of starts. Its bound
 //! is the quote for the steps that all these starts have in common: each of them has to cover at
-//! least those, so that none can be cheaper. The cheapest node is halved until it is one start,
-//! for which the quote is exact. The first exact node on top is a best plan.
+//! least those, so that none can be cheaper. The cheapest node is halved until it is one start;
+//! when that is the cheapest, its quote is made exact. The first exact node on top is a best plan.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -19,7 +19,7 @@ use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::{Limits, Quote, Shop};
 use crate::request::{Margin, Request};
-use crate::settings::FOLLOWED_LATE_SECONDS;
+use crate::settings::{COST_UNIT, FOLLOWED_LATE_SECONDS};
 
 /// A request made ready for searching.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct Problem<'a> {
 }
 
 /// A layout with its start and what is bought for it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Choice {
     pub(crate) layout: usize,
     /// The step of the first removal.
@@ -135,10 +135,28 @@ impl<'a> Problem<'a> {
         deficits
     }
 
+    /// What each offer alone costs for one start, `None` where it does not cover it.
+    pub(crate) fn singles(
+        &self,
+        layout: usize,
+        start: usize,
+        limits: &Limits,
+    ) -> Vec<(usize, Option<Quote>)> {
+        let mut search = Search::new(self, limits);
+        search.settle(layout, start);
+        let start = search.instant(start);
+        search.shop.singles(&search.deficits, &self.layouts[layout], start)
+    }
+
     /// The quote for one start.
     pub(crate) fn quote(&self, layout: usize, start: usize, limits: &Limits) -> Option<Quote> {
         let mut search = Search::new(self, limits);
         search.settle(layout, start)
+    }
+
+    /// Seconds from the present moment until a step begins.
+    pub(crate) fn instant(&self, step: usize) -> i64 {
+        step as i64 * self.grid.step.seconds() - self.grid.seconds_up(self.request.now)
     }
 
     fn paths(&self) -> usize {
@@ -171,13 +189,13 @@ pub(crate) fn with_margin(load: f64, margin: Option<Margin>) -> f64 {
 enum Stage {
     /// The quote is a lower bound.
     Bound,
-    /// The quote is right by the planned times.
-    Planned,
-    /// The quote is right by the sampled times as well.
+    /// One start, of which the quote is a lower bound.
+    Single,
+    /// The quote is exact, by the planned times and by the sampled ones.
     Settled,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Node {
     quote: Quote,
     /// Seconds from the origin until the earliest of its starts is done.
@@ -191,7 +209,8 @@ struct Node {
 impl Ord for Node {
     /// The greatest node is the one to look at next.
     fn cmp(&self, other: &Self) -> Ordering {
-        let cheaper = other.quote.cost.total_cmp(&self.quote.cost);
+        let unit = |node: &Self| (node.quote.cost / COST_UNIT).round();
+        let cheaper = unit(other).total_cmp(&unit(self));
         let sooner = other.finish.cmp(&self.finish);
         let nearer = (self.stage as u8).cmp(&(other.stage as u8));
         let first = (other.layout, other.starts).cmp(&(self.layout, self.starts));
@@ -215,19 +234,17 @@ impl Eq for Node {}
 
 struct Search<'a> {
     problem: &'a Problem<'a>,
-    limits: &'a Limits,
     shop: Shop<'a>,
     deficits: Deficits,
     nodes: BinaryHeap<Node>,
 }
 
 impl<'a> Search<'a> {
-    fn new(problem: &'a Problem<'a>, limits: &'a Limits) -> Self {
+    fn new(problem: &'a Problem<'a>, limits: &Limits) -> Self {
         let now = problem.grid.seconds_up(problem.request.now);
         Self {
             problem,
-            limits,
-            shop: Shop::new(problem.fleet, now),
+            shop: Shop::new(problem.fleet, now, *limits, problem.paths()),
             deficits: Deficits::new(problem.choosing.len(), problem.paths()),
             nodes: BinaryHeap::new(),
         }
@@ -246,7 +263,7 @@ impl<'a> Search<'a> {
                     let Node { layout, quote, .. } = node;
                     return Some(Choice { layout, start: first, quote });
                 }
-                Stage::Planned => {
+                Stage::Single => {
                     if let Some(quote) = self.settle(node.layout, first) {
                         self.nodes.push(Node { quote, stage: Stage::Settled, ..node });
                     }
@@ -263,13 +280,16 @@ impl<'a> Search<'a> {
 
     fn push(&mut self, index: usize, starts: (usize, usize)) {
         let layout = &self.problem.layouts[index];
-        let Some(quote) = self.bound(layout, starts) else { return };
         let certain = self.problem.fleet.facts.durations.are_certain();
-        let stage = match starts.0 == starts.1 {
-            false => Stage::Bound,
-            true if certain => Stage::Settled,
-            true => Stage::Planned,
+        // A mix is worth its program only where nothing else is cheaper than its bound.
+        let (quote, stage) = match starts.0 == starts.1 {
+            false => (self.bound(layout, starts), Stage::Bound),
+            true if certain && !self.shop.can_mix() => {
+                (self.settle(index, starts.0), Stage::Settled)
+            }
+            true => (self.bound(layout, starts), Stage::Single),
         };
+        let Some(quote) = quote else { return };
         let finish = self.instant(starts.0) + layout.finish;
         self.nodes.push(Node { quote, finish, layout: index, starts, stage });
     }
@@ -283,7 +303,7 @@ impl<'a> Search<'a> {
         let Problem { fleet, choosing, .. } = self.problem;
         self.deficits.planned(fleet, choosing, layout, starts, &besides);
         let starts = (self.instant(starts.0), self.instant(starts.1));
-        self.shop.quote(&self.deficits, layout, starts, self.limits)
+        self.shop.at_least(&self.deficits, layout, starts)
     }
 
     /// The quote that covers both the planned and the sampled times of one start.
@@ -296,6 +316,6 @@ impl<'a> Search<'a> {
             self.deficits.raise_sampled(fleet, choosing, layout, start, &besides, request.seed);
         }
         let start = self.instant(start);
-        self.shop.quote(&self.deficits, layout, (start, start), self.limits)
+        self.shop.quote(&self.deficits, layout, start)
     }
 }

@@ -56,3 +56,29 @@ pub(crate) const CELLS_AT_MOST: i64 = 100_000_000;
 
 /// No single length of time in a request is longer than this many seconds: a year.
 pub(crate) const LONGEST_SECONDS: u64 = 366 * 86_400;
+
+/// Branch-and-bound nodes that the solver of a mix looks at, at most. Mixes of ten offers take a
+/// few hundred; a limit in time would make plans depend on the machine.
+pub(crate) const SOLVER_NODES_AT_MOST: u64 = 5_000;
+
+/// In a mix with instances that can be lost, this share of the allowed paths is kept for their
+/// loss, the rest for the load. What has to be spared grows with the logarithm of the risk only,
+/// so that the load gets the larger part.
+pub(crate) const LOSS_SHARE: f64 = 0.25;
+
+/// A mix counts on at most so many offers of which instances can be lost.
+pub(crate) const RISKY_OFFERS_AT_MOST: usize = 3;
+
+/// Of an offer of which instances can be lost, a mix takes at most so many.
+pub(crate) const RISKY_INSTANCES_AT_MOST: u32 = 16_384;
+
+/// Sizes of the lots in which such instances are bought grow by this ratio.
+pub(crate) const LOT_RATIO: f64 = 1.5;
+
+/// Offers whose capacities have no common measure above this share of the largest are compared
+/// as real numbers.
+pub(crate) const GRAIN_AT_LEAST: f64 = 1.0 / 4096.0;
+
+/// Costs are compared in units of this share of the currency, so that the order in which they
+/// are added up does not matter.
+pub(crate) const COST_UNIT: f64 = 1e-9;
