@@ -49,13 +49,13 @@ pub(crate) fn assess(
     let mut hit = vec![false; paths];
     let mut short: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); intervals];
     let length = fleet.facts.step.seconds();
-    sampled(fleet, fresh, layout, start, besides, seed, |step, dimension, row| {
+    sampled(fleet, fresh, layout, start, besides, seed, |step, row, deficits| {
         let interval = interval_of.get(step).or(interval_of.last());
         let until = ((step + 1 - start) as i64 * length) as f64;
-        let rounding = fleet.rounding(dimension);
-        let lacking = row.iter().enumerate().filter(|(_, lacks)| **lacks > rounding);
+        let rounding = fleet.rounding(row);
+        let lacking = deficits.iter().enumerate().filter(|(_, lacks)| **lacks > rounding);
         for (path, lacks) in lacking {
-            if lacks - rounding > surviving.left(path, dimension, until) {
+            if lacks - rounding > surviving.left(path, row, until) {
                 hit[path] = true;
                 if let Some(interval) = interval {
                     short[*interval].insert(path);

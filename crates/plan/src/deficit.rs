@@ -7,7 +7,7 @@ use crate::ledger::share_out;
 use crate::problem::Fleet;
 use crate::settings::FOLLOWED_LATE_SECONDS;
 
-/// The largest deficit of each path, per dimension. Negative where there is headroom.
+/// The largest deficit of each path, per row. Negative where there is headroom.
 #[derive(Debug, Clone)]
 pub(crate) struct Deficits {
     pub(crate) of: Vec<Vec<f64>>,
@@ -15,11 +15,8 @@ pub(crate) struct Deficits {
 }
 
 impl Deficits {
-    pub(crate) fn new(dimensions: usize, paths: usize) -> Self {
-        Self {
-            of: vec![vec![f64::NEG_INFINITY; paths]; dimensions],
-            row: vec![f64::NEG_INFINITY; paths],
-        }
+    pub(crate) fn new(rows: usize, paths: usize) -> Self {
+        Self { of: vec![vec![f64::NEG_INFINITY; paths]; rows], row: vec![f64::NEG_INFINITY; paths] }
     }
 
     /// Deficits by the planned times, for all starts in `[first, last]` at once: over the steps
@@ -33,7 +30,8 @@ impl Deficits {
         starts: (usize, usize),
         besides: &[f64],
     ) {
-        for (dimension, (demand, worst)) in demand.iter().zip(&mut self.of).enumerate() {
+        for (row, worst) in self.of.iter_mut().enumerate() {
+            let demand = &demand[fleet.rows[row].dimension];
             worst.fill(f64::NEG_INFINITY);
             for phase in &layout.phases {
                 let (from, to) = (starts.1 + phase.from, starts.0 + phase.to);
@@ -42,8 +40,8 @@ impl Deficits {
                 }
                 self.row.fill(f64::NEG_INFINITY);
                 demand.raise_over(from, to, &mut self.row);
-                let loss = phase.loss[dimension] * fleet.facts.balance;
-                let left = fleet.full[dimension] - loss + besides[dimension];
+                let loss = phase.loss[row] * fleet.facts.balance;
+                let left = fleet.full_of(row) - loss + besides[row];
                 for (worst, load) in worst.iter_mut().zip(&self.row) {
                     let deficit = load - left;
                     *worst = if deficit > *worst { deficit } else { *worst };
@@ -63,8 +61,8 @@ impl Deficits {
         seed: u64,
     ) {
         let of = &mut self.of;
-        sampled(fleet, demand, layout, start, besides, seed, |_, dimension, row| {
-            raise(&mut of[dimension], row);
+        sampled(fleet, demand, layout, start, besides, seed, |_, row, deficits| {
+            raise(&mut of[row], deficits);
         });
     }
 
@@ -73,42 +71,44 @@ impl Deficits {
     pub(crate) fn in_units(&self, fleet: &Fleet<'_>, unit: &[f64], out: &mut Vec<f64>) {
         out.clear();
         out.resize(self.row.len(), 0.0);
-        for (dimension, deficits) in self.of.iter().enumerate() {
-            let (rounding, unit) = (fleet.rounding(dimension), unit[dimension]);
+        let spared = f64::from(fleet.spared(unit));
+        for (row, deficits) in self.of.iter().enumerate() {
+            let (rounding, unit) = (fleet.rounding(row), unit[row]);
             for (need, deficit) in out.iter_mut().zip(deficits) {
                 let lacks = deficit - rounding;
                 if lacks > 0.0 {
-                    let here = if unit > 0.0 { lacks / unit } else { f64::INFINITY };
+                    let here = if unit > 0.0 { lacks / unit + spared } else { f64::INFINITY };
                     *need = if here > *need { here } else { *need };
                 }
             }
         }
     }
 
-    /// What each dimension lacks at least, when `hits` paths may lack capacity in any of them.
+    /// What each row lacks at least, when `hits` paths may lack capacity in any of them.
     pub(crate) fn marginal(&self, fleet: &Fleet<'_>, hits: f64) -> Vec<f64> {
         let mut scratch = Vec::with_capacity(self.row.len());
-        let lacks = |(dimension, of): (usize, &Vec<f64>)| {
+        let lacks = |(row, of): (usize, &Vec<f64>)| {
             scratch.clone_from(of);
             let allowed = hits.floor() as usize;
             if allowed >= scratch.len() {
                 return 0.0;
             }
             let (_, lacks, _) = scratch.select_nth_unstable_by(allowed, |a, b| b.total_cmp(a));
-            above(*lacks - fleet.rounding(dimension))
+            above(*lacks - fleet.rounding(row))
         };
         self.of.iter().enumerate().map(lacks).collect()
     }
 
-    /// What each dimension lacks at most, without the `hits` paths that lack the largest share of
-    /// the fleet's capacity in any dimension. The more hits, the more paths are left out, so that
+    /// What each row lacks at most, without the `hits` paths that lack the largest share of the
+    /// fleet's capacity in any row. The more hits, the more paths are left out, so that
     /// no need rises.
     pub(crate) fn kept(&self, fleet: &Fleet<'_>, hits: f64) -> Vec<f64> {
         if self.of.len() == 1 {
             return self.marginal(fleet, hits);
         }
         let share = |path: usize| {
-            let shares = self.of.iter().zip(&fleet.full).map(|(of, full)| of[path] / full);
+            let shares = self.of.iter().enumerate();
+            let shares = shares.map(|(row, of)| of[path] / fleet.full_of(row));
             shares.fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a })
         };
         let mut paths: Vec<(f64, usize)> = (0..self.row.len()).map(|p| (share(p), p)).collect();
@@ -116,10 +116,10 @@ impl Deficits {
         if allowed < paths.len() {
             paths.select_nth_unstable_by(allowed, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         }
-        let lacks = |(dimension, of): (usize, &Vec<f64>)| {
+        let lacks = |(row, of): (usize, &Vec<f64>)| {
             let most = paths[allowed..].iter().map(|(_, path)| of[*path]);
             let most = most.fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
-            above(most - fleet.rounding(dimension))
+            above(most - fleet.rounding(row))
         };
         self.of.iter().enumerate().map(lacks).collect()
     }
@@ -127,8 +127,8 @@ impl Deficits {
     /// How many paths lack anything.
     pub(crate) fn lacking(&self, fleet: &Fleet<'_>) -> usize {
         let lacks = |path: usize| {
-            let mut dimensions = self.of.iter().enumerate();
-            dimensions.any(|(d, deficits)| deficits[path] > fleet.rounding(d))
+            let mut rows = self.of.iter().enumerate();
+            rows.any(|(row, deficits)| deficits[path] > fleet.rounding(row))
         };
         (0..self.row.len()).filter(|p| lacks(*p)).count()
     }
@@ -147,7 +147,7 @@ struct Drawn {
 }
 
 /// Runs a layout once per path with durations drawn for that path, and shows each row of
-/// deficits of each step in which a batch is out: `visit(step, dimension, deficits)`.
+/// deficits of each step in which a batch is out: `visit(step, row, deficits)`.
 ///
 /// A batch goes out at its planned time or when the one before is back, whichever is later (the
 /// second after the canary's watch). All servers of a batch take as long as its slowest one.
@@ -166,7 +166,7 @@ pub(crate) fn sampled(
         return;
     };
     let mut drawn = vec![Drawn { out: 0.0, warm: 0.0, back: f64::NEG_INFINITY }; paths];
-    let (mut shares, mut row) = (vec![0.0; paths], vec![0.0; paths]);
+    let (mut shares, mut deficits) = (vec![0.0; paths], vec![0.0; paths]);
     let watch = layout.watch as f64;
     for (index, slot) in layout.slots.iter().enumerate() {
         let pause = if index == 1 { watch } else { 0.0 };
@@ -180,17 +180,19 @@ pub(crate) fn sampled(
                 let from_ratio = fleet.facts.durations.warmup_from;
                 *share = if touches { share_out(at, d.warm, d.back, from_ratio) } else { -1.0 };
             }
-            for (dimension, demand) in demand.iter().enumerate() {
-                let at = followed(start + offset, start, layout, step).clamp(0, demand.steps() - 1);
-                let full = fleet.full[dimension];
-                let loss = slot.loss[dimension] * fleet.facts.balance;
-                let left = full + besides[dimension];
-                for ((deficit, load), share) in row.iter_mut().zip(demand.row(at)).zip(&shares) {
+            let at = followed(start + offset, start, layout, step);
+            for (index, row) in fleet.rows.iter().enumerate() {
+                let demand = &demand[row.dimension];
+                let full = fleet.full_of(index);
+                let loss = slot.loss[index] * fleet.facts.balance;
+                let left = full + besides[index];
+                let load = demand.row(at.clamp(0, demand.steps() - 1));
+                for ((deficit, load), share) in deficits.iter_mut().zip(load).zip(&shares) {
                     let load = if *load > full { full } else { *load };
                     let lacks = load - left + loss * share;
                     *deficit = if *share < 0.0 { f64::NEG_INFINITY } else { lacks };
                 }
-                visit(start + offset, dimension, &row);
+                visit(start + offset, index, &deficits);
             }
         }
     }

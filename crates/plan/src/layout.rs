@@ -40,7 +40,7 @@ pub(crate) struct Slot {
     pub(crate) covers: usize,
     /// How long its parts take.
     pub(crate) lengths: Lengths,
-    /// Capacity that it takes out, per dimension, before `balance`.
+    /// Capacity that it takes out, per row, before `balance`.
     pub(crate) loss: Vec<f64>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Phase {
     pub(crate) from: usize,
     /// The step after the last.
     pub(crate) to: usize,
-    /// Capacity that is out, per dimension, before `balance`.
+    /// Capacity that is out, per row, before `balance`.
     pub(crate) loss: Vec<f64>,
 }
 
@@ -90,7 +90,7 @@ impl Layout {
             };
             known = Some((size, lengths));
             let covers = ceil(lengths.back);
-            let loss = fleet.loss(&order[first..first + size]);
+            let loss = fleet.row_loss(&order[first..first + size]);
             slots.push(Slot { first, size, offset, covers, lengths, loss });
             let pause = if index == 0 { watch } else { 0 };
             first += size;

@@ -45,9 +45,9 @@ pub use request::{
 };
 
 use layout::{Layout, sizes, spread_order};
-use problem::Fleet;
+use problem::{Fleet, zones};
 use search::Problem;
-use settings::CHOOSING_CONFIDENCE;
+use settings::{CHOOSING_CONFIDENCE, SURVIVED_ZONES_AT_MOST};
 
 /// The cheapest plan, and among equally cheap ones the one that finishes first; sealed with its
 /// digest.
@@ -65,7 +65,7 @@ use settings::CHOOSING_CONFIDENCE;
 pub fn plan(request: &Request) -> Result<Plan, Refused> {
     request.check()?;
     refused_at_once(request)?;
-    let fleet = Fleet::new(&request.facts, request.choosing.keys());
+    let fleet = Fleet::new(&request.facts, request.choosing.keys()).surviving(request.survive);
     let layouts = layouts(request, &fleet)?;
     let hits = allowed_hits(request, request.risk.get()).ok_or_else(|| too_few_paths(request))?;
     let problem = Problem::new(request, &fleet, &layouts, request.facts.deadline);
@@ -97,12 +97,37 @@ fn too_few_paths(request: &Request) -> Refused {
     refused("paths", detail)
 }
 
+fn losses_can_be_survived(request: &Request) -> Result<(), Refused> {
+    let (survive, facts) = (request.survive, &request.facts);
+    let zones = zones(facts).len();
+    if survive.zones > 0 {
+        if let Some(server) = facts.servers.iter().find(|s| s.zone.is_none()) {
+            let detail = format!(
+                "it is not known in which zone {} stands; give every server its zone",
+                server.name
+            );
+            return Err(refused("survive.zones", detail));
+        }
+        if survive.zones as usize >= zones || survive.zones > SURVIVED_ZONES_AT_MOST {
+            let detail = format!(
+                "{} of the {zones} zones of the fleet cannot be lost; write less than {zones}, \
+                 and at most {SURVIVED_ZONES_AT_MOST}",
+                survive.zones
+            );
+            return Err(refused("survive.zones", detail));
+        }
+    }
+    if survive.servers as usize >= facts.servers.len() {
+        let servers = facts.servers.len();
+        let detail = format!("all of {servers} servers cannot be lost; write less than {servers}");
+        return Err(refused("survive.servers", detail));
+    }
+    Ok(())
+}
+
 /// What no search has to find out.
 fn refused_at_once(request: &Request) -> Result<(), Refused> {
-    if request.survive != Survive::default() {
-        let detail = "surviving the loss of servers or zones is not supported yet; use 0".into();
-        return Err(refused("survive", detail));
-    }
+    losses_can_be_survived(request)?;
     let resolution = 1.0 / (f64::from(request.comparable_windows) + 1.0);
     let risk = request.risk.get();
     if request.strict_risk && risk < resolution {
@@ -121,7 +146,7 @@ fn refused_at_once(request: &Request) -> Result<(), Refused> {
     Ok(())
 }
 
-fn layouts(request: &Request, fleet: &Fleet<'_>) -> Result<Vec<Layout>, Refused> {
+pub(crate) fn layouts(request: &Request, fleet: &Fleet<'_>) -> Result<Vec<Layout>, Refused> {
     let facts = &request.facts;
     let most = fleet.may_be_out();
     let watch = match request.canary {

@@ -13,9 +13,10 @@ const LOSS_SEED: u64 = 0x6c6f_7373_5f65_7665;
 /// What was bought, and what each path takes of it away.
 #[derive(Debug)]
 pub(crate) struct Surviving {
-    /// What all instances carry together, per dimension.
+    /// What all instances carry together, per row, less those that may be lost in the place of
+    /// servers that carry less.
     bought: Vec<f64>,
-    /// What one instance of each order carries.
+    /// What one instance of each order carries, per row.
     units: Vec<Vec<f64>>,
     /// Per path, what is lost.
     lost: Vec<Vec<Loss>>,
@@ -42,12 +43,15 @@ impl Surviving {
     ) -> Self {
         let facts = fleet.facts;
         let units: Vec<Vec<f64>> =
-            quote.orders.iter().map(|o| fleet.unit(&facts.offers[o.offer])).collect();
-        let mut bought = vec![0.0; fleet.dimensions.len()];
+            quote.orders.iter().map(|o| fleet.row_unit(&facts.offers[o.offer])).collect();
+        let mut bought = vec![0.0; fleet.rows.len()];
         for (unit, order) in units.iter().zip(&quote.orders) {
             for (sum, unit) in bought.iter_mut().zip(unit) {
                 *sum += unit * f64::from(order.count);
             }
+        }
+        for (sum, row) in bought.iter_mut().zip(worse(fleet, &units)) {
+            *sum -= row;
         }
         let end = (layout.finish + FOLLOWED_LATE_SECONDS) as f64;
         let of_path = |path: usize| {
@@ -68,12 +72,23 @@ impl Surviving {
 
     /// What is left of the purchase on a path, after all that is lost before `until` (seconds
     /// after the first batch goes out).
-    pub(crate) fn left(&self, path: usize, dimension: usize, until: f64) -> f64 {
+    pub(crate) fn left(&self, path: usize, row: usize, until: f64) -> f64 {
         let gone = self.lost[path].iter().filter(|loss| loss.at < until);
-        gone.fold(self.bought[dimension], |left, loss| {
-            left - self.units[loss.order][dimension] * f64::from(loss.count)
+        gone.fold(self.bought[row], |left, loss| {
+            left - self.units[loss.order][row] * f64::from(loss.count)
         })
     }
+}
+
+/// How much worse than the loss of the largest servers it is, per row, to lose as many of the
+/// largest instances.
+fn worse(fleet: &Fleet<'_>, units: &[Vec<f64>]) -> Vec<f64> {
+    let worse = |(index, row): (usize, &crate::problem::Row)| {
+        let larger = units.iter().filter(|unit| fleet.spared(unit) > 0).map(|unit| unit[index]);
+        let lost = larger.map(|unit| unit * f64::from(fleet.few) - row.few_largest);
+        lost.fold(0.0, |a, b| if b > a { b } else { a })
+    };
+    fleet.rows.iter().enumerate().map(worse).collect()
 }
 
 /// The losses of one order between `begin` and `end`: the instances one after the other (the

@@ -11,8 +11,8 @@ mod program;
 use crate::odds::Losses;
 use crate::settings::{COST_UNIT, GRAIN_AT_LEAST, LOT_RATIO, RISKY_INSTANCES_AT_MOST};
 
-pub(crate) use program::Line;
-use program::{Bounds, Lot, cheapest};
+use program::{Bounds, cheapest};
+pub(crate) use program::{Line, Lot};
 
 /// Mixes of the same lines within the same bounds, and what is known of their costs.
 #[derive(Debug)]
@@ -43,9 +43,9 @@ impl Family {
         let dimensions = lines.first().map_or(0, |l| l.unit.len());
         let grains = (0..dimensions).map(|d| grain(lines.iter().map(|l| l.unit[d]))).collect();
         let rank = |dimension: usize| {
-            let mut rank: Vec<usize> =
-                (0..lines.len()).filter(|i| lines[*i].unit[dimension] > 0.0).collect();
-            let each = |i: &usize| lines[*i].cost / lines[*i].unit[dimension];
+            let carries = |i: &usize| lines[*i].carries_at_most(dimension) > 0.0;
+            let mut rank: Vec<usize> = (0..lines.len()).filter(carries).collect();
+            let each = |i: &usize| lines[*i].cost / lines[*i].carries_at_most(dimension);
             rank.sort_by(|a, b| each(a).total_cmp(&each(b)).then(a.cmp(b)));
             rank
         };
@@ -62,14 +62,14 @@ impl Family {
         filled.chain(known).fold(0.0, |a, b| if b > a { b } else { a })
     }
 
-    /// The cost of one dimension by parts of instances, the cheapest first, none lost.
+    /// The cost of one dimension by parts of instances, the cheapest first.
     fn filled(&self, dimension: usize, need: f64) -> f64 {
         let (mut left, mut cost) = (need, 0.0);
         for line in self.ranks[dimension].iter().map(|i| &self.lines[*i]) {
             if left <= 0.0 {
                 break;
             }
-            let (unit, most) = (line.unit[dimension], f64::from(line.most));
+            let (unit, most) = (line.carries_at_most(dimension), f64::from(line.most));
             let count = if left / unit < most { left / unit } else { most };
             left -= count * unit;
             cost += count * line.cost;
@@ -188,15 +188,16 @@ fn grain(units: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// The lots of up to `most` instances, each lost with probability `each` and all together with
-/// `pool`, such that more than the spare ones are lost with probability `rare` at most.
-pub(crate) fn lots(most: u32, each: f64, pool: f64, rare: f64) -> Vec<Lot> {
+/// `pool`, such that more than the spare ones are lost with probability `rare` at most; and
+/// `besides` are to spare whatever happens.
+pub(crate) fn lots(most: u32, each: f64, pool: f64, rare: f64, besides: u32) -> Vec<Lot> {
     let most = most.min(RISKY_INSTANCES_AT_MOST);
     let mut lots: Vec<Lot> = Vec::new();
     let mut size = 1;
     while size <= most && most > 0 {
         let losses = Losses::new(size, each, pool);
         let spare = (0..size).find(|k| losses.short(i64::from(*k)) <= rare);
-        if let Some(spare) = spare {
+        if let Some(spare) = spare.map(|spare| spare + besides).filter(|spare| *spare < size) {
             if lots.last().is_some_and(|last| last.spare == spare) {
                 lots.pop();
             }

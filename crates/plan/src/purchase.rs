@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::deficit::Deficits;
 use crate::layout::Layout;
-use crate::mix::{Family, Line, lots};
+use crate::mix::{Family, Line, Lot, lots};
 use crate::odds::Losses;
 use crate::problem::Fleet;
 use crate::request::{Billing, Facts, Offer};
@@ -69,7 +69,7 @@ impl<'a> Shop<'a> {
         let mut units: Vec<Vec<f64>> = Vec::new();
         let mut unit_of = Vec::new();
         for offer in &fleet.facts.offers {
-            let unit = fleet.unit(offer);
+            let unit = fleet.row_unit(offer);
             let known = units.iter().position(|u| *u == unit);
             unit_of.push(known.unwrap_or(units.len()));
             if known.is_none() {
@@ -133,13 +133,10 @@ impl<'a> Shop<'a> {
         }
         let on_sale = self.on_sale(starts.1);
         self.measure(deficits, &on_sale);
-        let alone = |shop: &mut Self, offer: usize| {
-            let count = shop.base(shop.unit_of[offer], shop.most(offer))?;
-            Some(price(shop.fleet.facts, &shop.fleet.facts.offers[offer], count, layout))
-        };
         let mut least = f64::INFINITY;
         for offer in on_sale.iter().copied() {
-            least = smaller(least, alone(self, offer).unwrap_or(f64::INFINITY));
+            let alone = self.alone(offer, layout).map_or(f64::INFINITY, |quote| quote.cost);
+            least = smaller(least, alone);
         }
         let fleet = self.fleet;
         for family in self.families(layout, &on_sale) {
@@ -229,12 +226,12 @@ impl<'a> Shop<'a> {
 
     fn new_families(&self, layout: &Layout, on_sale: &[usize]) -> Vec<Family> {
         let facts = self.fleet.facts;
-        let line = |offer: &usize| Line {
-            offer: *offer,
-            cost: price(facts, &facts.offers[*offer], 1, layout),
-            most: self.most(*offer),
-            unit: self.units[self.unit_of[*offer]].clone(),
-            lots: None,
+        let line = |offer: &usize| {
+            let (most, unit) = (self.most(*offer), self.units[self.unit_of[*offer]].clone());
+            let cost = price(facts, &facts.offers[*offer], 1, layout);
+            let spare = self.fleet.spared(&unit);
+            let lots = (spare > 0).then(|| vec![Lot { most, spare }]);
+            Line { offer: *offer, cost, most, unit, lots, risky: false }
         };
         let never = |offer: &usize| facts.offers[*offer].interruption.is_never();
         let (sure, risky): (Vec<usize>, Vec<usize>) = on_sale.iter().partition(|o| never(o));
@@ -251,8 +248,8 @@ impl<'a> Shop<'a> {
             let lossy = risky.iter().filter_map(|offer| {
                 let line = line(offer);
                 let (each, pool) = lost_within(facts, &facts.offers[*offer], layout);
-                let lots = lots(line.most, each, pool, rare);
-                (!lots.is_empty()).then_some(Line { lots: Some(lots), ..line })
+                let lots = lots(line.most, each, pool, rare, self.fleet.spared(&line.unit));
+                (!lots.is_empty()).then_some(Line { lots: Some(lots), risky: true, ..line })
             });
             let lines: Vec<Line> = sure.iter().cloned().chain(lossy).collect();
             if lines.len() > sure.len() && lines.len() > 1 {

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use domain::forecast::Probability;
-use domain::name::OfferName;
+use domain::name::{OfferName, Zone};
 use domain::plan::{PerDimension, Refused, WouldFit};
 use domain::spread::Spread;
 
-use crate::allowed_hits;
 use crate::compose::compose;
 use crate::demand::after;
 use crate::layout::Layout;
-use crate::problem::Fleet;
+use crate::problem::{Fleet, zones};
 use crate::purchase::Limits;
 use crate::rejected::shortage;
-use crate::request::{Billing, Facts, Interruption, Market, Offer, Request};
+use crate::request::{Billing, Facts, Interruption, Market, Offer, Request, Survive};
 use crate::search::{Choice, Problem, horizon};
 use crate::settings::RISKS_TO_OFFER;
+use crate::{allowed_hits, layouts};
 
 /// The refusal of a request of which no plan fits the limits.
 pub(crate) fn refuse(problem: &Problem<'_>, limits: &Limits) -> Refused {
@@ -26,6 +26,7 @@ pub(crate) fn refuse(problem: &Problem<'_>, limits: &Limits) -> Refused {
     would_fit.extend(riskier(problem, limits));
     would_fit.extend(more_surge(problem, limits));
     would_fit.extend(more_money(problem, limits));
+    would_fit.extend(undisturbed(problem, limits));
     Refused { binding, detail, would_fit }
 }
 
@@ -57,6 +58,15 @@ fn binding(problem: &Problem<'_>, limits: &Limits) -> (String, String) {
             limits.max_surge
         );
         return ("maxSurge".into(), detail);
+    }
+    if let Some(choice) = undisturbed(problem, limits) {
+        let survive = request.survive;
+        let detail = format!(
+            "a plan that need not survive the loss of {} servers and {} zones costs {:.2} {}; no \
+             surge that is to be had covers that loss as well{lacking}",
+            survive.servers, survive.zones, choice.cost, facts.currency
+        );
+        return ("survive".into(), detail);
     }
     let offers = facts.offers.iter().map(|o| format!("{} × {}", o.max, o.name));
     let offers: Vec<String> = offers.collect();
@@ -134,10 +144,17 @@ fn closest(problem: &Problem<'_>, limits: &Limits) -> Option<Choice> {
         offer.max = 0;
     }
     wider.offers.push(anything(&wider, capacity));
-    let fleet = Fleet::new(&wider, problem.fleet.dimensions.iter().copied());
+    let fleet = Fleet::new(&wider, problem.fleet.dimensions.iter().copied()).like(problem.fleet);
     let relaxed = problem.with(problem.request, &fleet);
     let limits = Limits { max_surge: u32::MAX, budget: f64::INFINITY, ..*limits };
     relaxed.search(&limits)
+}
+
+/// A zone in which nothing of the fleet stands.
+fn elsewhere(facts: &Facts) -> Option<Zone> {
+    let taken = zones(facts);
+    let mut names = (0..).filter_map(|n| Zone::new(format!("any-{n}")).ok());
+    names.find(|zone| !taken.contains(zone))
 }
 
 fn anything(facts: &Facts, capacity: PerDimension<f64>) -> Offer {
@@ -146,7 +163,7 @@ fn anything(facts: &Facts, capacity: PerDimension<f64>) -> Offer {
     Offer {
         name: names.into_iter().find(|n| !taken(n)).expect("there is always another number"),
         market: Market::Standby,
-        zone: None,
+        zone: elsewhere(facts),
         capacity,
         price_per_hour: 1.0,
         lead: Spread::ZERO,
@@ -200,7 +217,7 @@ fn more_surge(problem: &Problem<'_>, limits: &Limits) -> Option<WouldFit> {
     for offer in &mut wider.offers {
         offer.max = u32::MAX;
     }
-    let fleet = Fleet::new(&wider, problem.fleet.dimensions.iter().copied());
+    let fleet = Fleet::new(&wider, problem.fleet.dimensions.iter().copied()).like(problem.fleet);
     let relaxed = problem.with(problem.request, &fleet);
     let choice = relaxed.search(&Limits { max_surge: u32::MAX, ..*limits })?;
     let held: u32 = wider.held.iter().map(|h| h.count).sum();
@@ -218,6 +235,20 @@ fn more_surge(problem: &Problem<'_>, limits: &Limits) -> Option<WouldFit> {
     }
     let change = change.join(", ");
     (!change.is_empty()).then(|| would_fit(&relaxed, &choice, limits.hits, change))
+}
+
+/// The same without a loss to survive.
+fn undisturbed(problem: &Problem<'_>, limits: &Limits) -> Option<WouldFit> {
+    if problem.request.survive == Survive::default() {
+        return None;
+    }
+    let request = Request { survive: Survive::default(), ..problem.request.clone() };
+    let fleet = Fleet::new(&request.facts, problem.fleet.dimensions.iter().copied());
+    let layouts = layouts(&request, &fleet).ok()?;
+    let relaxed = Problem::new(&request, &fleet, &layouts, problem.deadline);
+    let choice = relaxed.search(limits)?;
+    let change = "survive: { servers: 0, zones: 0 }".into();
+    Some(would_fit(&relaxed, &choice, limits.hits, change))
 }
 
 /// The same with as much money as it takes.

@@ -4,6 +4,7 @@ use domain::plan::Rejected;
 
 use crate::demand::after;
 use crate::layout::Layout;
+use crate::problem::Fleet;
 use crate::purchase::{Quote, lead_seconds};
 use crate::search::{Choice, Problem};
 use crate::settings::REJECTED_AT_MOST;
@@ -27,20 +28,21 @@ pub(crate) fn shortage(
     let fleet = problem.fleet;
     let deficits = problem.deficits(layout, start);
     let rank = hits.floor() as usize;
-    let worst = |(dimension, of): (usize, &Vec<f64>)| {
+    let worst = |(row, of): (usize, &Vec<f64>)| {
         let mut paths: Vec<usize> = (0..of.len()).collect();
         let rank = rank.clamp(0, paths.len() - 1);
         let (_, path, _) = paths.select_nth_unstable_by(rank, |a, b| of[*b].total_cmp(&of[*a]));
-        (of[*path] / fleet.full[dimension], dimension, *path)
+        (of[*path] / fleet.full_of(row), row, *path)
     };
-    let (share, dimension, path) =
+    let (share, row, path) =
         deficits.of.iter().enumerate().map(worst).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let dimension = fleet.rows[row].dimension;
     let demand = &problem.choosing[dimension];
     let finish = after(problem.grid.at(start), layout.finish);
-    let besides = fleet.besides(problem.grid.at(start), finish)[dimension];
+    let besides = fleet.besides(problem.grid.at(start), finish)[row];
     let full = fleet.full[dimension];
     let moment = |phase: &crate::layout::Phase| {
-        let left = full - phase.loss[dimension] * fleet.facts.balance + besides;
+        let left = full - phase.loss[row] * fleet.facts.balance + besides;
         let steps = start + phase.from..start + phase.to;
         let at = steps
             .map(|s| (demand.row(s)[path], s))
@@ -52,12 +54,26 @@ pub(crate) fn shortage(
     let sure = 1.0 - hits / demand.paths() as f64;
     let text = format!(
         "at {} {} reaches {load:.1} (with {:.1} % certainty, margin included) and {left:.1} are \
-         in service without more surge, {lacks:.1} too few",
+         in service without more surge{}, {lacks:.1} too few",
         problem.grid.at(step),
         fleet.dimensions[dimension],
         sure * 100.0,
+        after_losses(fleet, row),
     );
     Some(Shortage { text, share })
+}
+
+/// What a row reckons with, in words.
+fn after_losses(fleet: &Fleet<'_>, row: usize) -> String {
+    let zones: Vec<&str> = fleet.rows[row].zones.iter().map(|zone| zone.as_str()).collect();
+    let mut lost = Vec::new();
+    if !zones.is_empty() {
+        lost.push(format!("zone {}", zones.join(" and ")));
+    }
+    if fleet.few > 0 {
+        lost.push(format!("{} servers", fleet.few));
+    }
+    if lost.is_empty() { String::new() } else { format!(" after losing {}", lost.join(" and ")) }
 }
 
 /// The most telling alternatives: the same batches at once, other batch sizes at the same start.

@@ -43,7 +43,8 @@ pub struct Request {
     pub strict_risk: bool,
     /// The surge may cost at most this, in the currency of the facts.
     pub budget: Option<f64>,
-    /// Losses to survive while a batch is out; anything but none is refused so far.
+    /// Losses to survive while a batch is out: capacity carries the need, and the risk is stated,
+    /// after any such loss.
     pub survive: Survive,
     /// Sampled load, per dimension, in the unit of the capacity. Paths that share an index
     /// belong together. The plan is chosen on these; [`paths_for`] says how many are enough.
@@ -231,12 +232,14 @@ pub enum Margin {
     Absolute(f64),
 }
 
-/// Losses that a plan shall survive.
+/// Losses that a plan shall survive, all of them together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Survive {
-    /// So many servers.
+    /// So many servers of the fleet or instances of the surge, whichever carry most; fewer than
+    /// the fleet has.
     pub servers: u32,
-    /// So many zones.
+    /// So many zones with all that stands in them, fewer than the fleet has, at most two. An
+    /// offer without a zone may stand in any, so that it is not counted on after such a loss.
     pub zones: u32,
 }
 

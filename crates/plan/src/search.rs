@@ -129,7 +129,7 @@ impl<'a> Problem<'a> {
 
     /// The deficits of one start by the planned times.
     pub(crate) fn deficits(&self, layout: &Layout, start: usize) -> Deficits {
-        let mut deficits = Deficits::new(self.choosing.len(), self.paths());
+        let mut deficits = Deficits::new(self.fleet.rows.len(), self.paths());
         let besides = self.besides(layout, (start, start));
         deficits.planned(self.fleet, &self.choosing, layout, (start, start), &besides);
         deficits
@@ -245,7 +245,7 @@ impl<'a> Search<'a> {
         Self {
             problem,
             shop: Shop::new(problem.fleet, now, *limits, problem.paths()),
-            deficits: Deficits::new(problem.choosing.len(), problem.paths()),
+            deficits: Deficits::new(problem.fleet.rows.len(), problem.paths()),
             nodes: BinaryHeap::new(),
         }
     }

@@ -82,3 +82,6 @@ pub(crate) const GRAIN_AT_LEAST: f64 = 1.0 / 4096.0;
 /// Costs are compared in units of this share of the currency, so that the order in which they
 /// are added up does not matter.
 pub(crate) const COST_UNIT: f64 = 1e-9;
+
+/// At most so many zones are lost together: every choice of them is looked at.
+pub(crate) const SURVIVED_ZONES_AT_MOST: u32 = 2;

@@ -283,7 +283,13 @@ fn what_cannot_be_planned_is_refused_by_name() {
         assert!(!refused.detail.is_empty());
         refused.binding
     };
-    assert_eq!(binding(&|r| r.survive = Survive { servers: 1, zones: 0 }), "survive");
+    assert_eq!(binding(&|r| r.survive = Survive { servers: 10, zones: 0 }), "survive.servers");
+    assert_eq!(binding(&|r| r.survive = Survive { servers: 0, zones: 3 }), "survive.zones");
+    let nowhere = |r: &mut Request| {
+        r.survive = Survive { servers: 0, zones: 1 };
+        r.facts.servers[4].zone = None;
+    };
+    assert_eq!(binding(&nowhere), "survive.zones");
     assert_eq!(binding(&|r| r.facts.deadline = minute(-1)), "deadline");
     assert_eq!(binding(&|r| r.facts.max_unavailable = 0), "maxUnavailable");
     assert_eq!(binding(&|r| r.facts.windows.clear()), "windows");

@@ -249,7 +249,7 @@ pub struct LimitSpec {
     pub max_unavailable: CountOrPercent,
 }
 
-/// Which losses the fleet has to survive while servers are out.
+/// Which losses the fleet has to survive while servers are out, all of them together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SurviveSpec {

@@ -24,6 +24,8 @@ pub(crate) struct Line {
     /// For instances that can be lost: how many may be bought with how many to spare, rising.
     /// `None`: none is lost.
     pub(crate) lots: Option<Vec<Lot>>,
+    /// Whether its losses are a part of the risk.
+    pub(crate) risky: bool,
 }
 
 /// Up to `most` instances, of which `spare` are not counted on.
@@ -34,6 +36,14 @@ pub(crate) struct Lot {
 }
 
 impl Line {
+    /// What is counted on of one instance, however many are bought.
+    pub(crate) fn carries_at_most(&self, dimension: usize) -> f64 {
+        let Some(lots) = &self.lots else { return self.unit[dimension] };
+        let share = |lot: &Lot| f64::from(lot.most.saturating_sub(lot.spare)) / f64::from(lot.most);
+        let best = lots.iter().map(share).fold(0.0, |a, b| if b > a { b } else { a });
+        self.unit[dimension] * best
+    }
+
     /// How many of `count` instances are counted on.
     pub(crate) fn sure(&self, count: u32) -> u32 {
         let Some(lots) = &self.lots else { return count };
@@ -105,7 +115,9 @@ impl Model {
                 }
             }
             one.add(taken, 1.0);
-            self.chosen.add(taken, 1.0);
+            if line.risky {
+                self.chosen.add(taken, 1.0);
+            }
             counts.push(count);
         }
         self.problem.add_constraint(one, ComparisonOp::Le, 1.0);

@@ -3,7 +3,7 @@
 use super::*;
 
 fn line(offer: usize, cost: f64, most: u32, unit: &[f64]) -> Line {
-    Line { offer, cost, most, unit: unit.to_vec(), lots: None }
+    Line { offer, cost, most, unit: unit.to_vec(), lots: None, risky: false }
 }
 
 /// The least cost over all counts.
@@ -49,7 +49,8 @@ fn no_count_is_cheaper_than_the_mix() {
                 line(offer, 0.1 + next(40) / 13.0, most, &unit)
             })
             .collect();
-        lines[0].lots = Some(lots(lines[0].most, 0.1, 0.0, 0.02)).filter(|_| round % 2 > 0);
+        lines[0].lots = Some(lots(lines[0].most, 0.1, 0.0, 0.02, 0)).filter(|_| round % 2 > 0);
+        lines[0].risky = lines[0].lots.is_some();
         let need: Vec<f64> = (0..dimensions).map(|_| 20.0 + next(900)).collect();
         let room = next(12) as u32 + 1;
         let best = every_count(&lines, &need, room, 1);
@@ -96,10 +97,11 @@ fn a_common_measure_is_found_where_there_is_one() {
 #[test]
 fn a_lot_spares_what_is_rarely_exceeded() {
     // Of ten, each lost with 0.1, more than four are lost with 0.0016, more than three with 0.0128.
-    let list = lots(10, 0.1, 0.0, 0.01);
+    let list = lots(10, 0.1, 0.0, 0.01, 0);
     assert_eq!(list.last(), Some(&Lot { most: 10, spare: 4 }));
     assert!(list.windows(2).all(|w| w[0].most < w[1].most && w[0].spare < w[1].spare));
+    assert_eq!(lots(10, 0.1, 0.0, 0.01, 2).last(), Some(&Lot { most: 10, spare: 6 }));
     // A pool that goes as a whole too often is not counted on at all.
-    assert!(lots(10, 0.0, 0.1, 0.01).is_empty());
-    assert_eq!(lots(10, 0.0, 0.001, 0.01), [Lot { most: 10, spare: 0 }]);
+    assert!(lots(10, 0.0, 0.1, 0.01, 0).is_empty());
+    assert_eq!(lots(10, 0.0, 0.001, 0.01, 0), [Lot { most: 10, spare: 0 }]);
 }

@@ -376,8 +376,6 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
         says(from, &format!("{from}  {to}\n"), &format!("f.yaml:{place}: "));
     }
     for (to, place) in [
-        ("survive: { servers: 1 }", "27:23: spec.survive.servers"),
-        ("survive: { zones: 1 }", "27:21: spec.survive.zones"),
         ("spanWindows: true", "27:16: spec.spanWindows"),
         ("failureBudget: 1", "27:18: spec.failureBudget"),
         ("onFailure: rollback", "27:14: spec.onFailure"),
@@ -434,6 +432,22 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
         "  surge:\n    quotas: [ { name: v, limit: 1, per: {} } ]\n",
         "f.yaml:15:15: spec.surge.quotas[0]: a quota is not supported yet",
     );
+}
+
+#[test]
+fn losses_that_cannot_be_survived_are_refused() {
+    says(
+        "fleets: [web]",
+        "fleets: [web]\n  survive: { servers: 4 }",
+        "f.yaml:27:23: spec.survive.servers: is 4, but the fleet has 4",
+    );
+    says(
+        "fleets: [web]",
+        "fleets: [web]\n  survive: { zones: 1 }",
+        "f.yaml:27:21: spec.survive.zones: needs to know where each server stands; give web-1 a zone",
+    );
+    let one = loaded(&with("fleets: [web]", "fleets: [web]\n  survive: { servers: 1 }")).unwrap();
+    assert_eq!(one.rollout(None).unwrap().rollout.survive.servers, 1);
 }
 
 #[test]

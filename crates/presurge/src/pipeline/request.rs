@@ -96,7 +96,7 @@ pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> 
         risk: rollout.risk,
         strict_risk: rollout.strict_risk,
         budget: rollout.budget,
-        survive: Survive::default(),
+        survive: Survive { servers: rollout.survive.servers, zones: rollout.survive.zones },
         choosing: outlook.choosing,
         fresh: outlook.fresh,
         band: None,

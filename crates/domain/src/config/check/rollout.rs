@@ -15,7 +15,7 @@ use crate::config::document::{RolloutDocument, RolloutName};
 use crate::config::gate::{AfterHold, HoldSpec, OnFailure};
 use crate::config::margin::{Extra, MarginSpec};
 use crate::config::place::{Finding, Findings, Place};
-use crate::config::rollout::{CanarySize, RolloutSpec, ScheduleSpec};
+use crate::config::rollout::{CanarySize, RolloutSpec, ScheduleSpec, SurviveSpec};
 use crate::config::schedule::DeadlineSpec;
 use crate::forecast::Probability;
 use crate::name::{FleetName, ServerName, Version};
@@ -24,6 +24,9 @@ use crate::series::Step;
 
 /// The longest step of a plan.
 const LONGEST_STEP: Duration = Duration::from_secs(3_600);
+
+/// A plan is made for the loss of at most so many zones at once.
+const SURVIVED_ZONES_AT_MOST: usize = 2;
 
 /// A rollout, checked against its fleet.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +55,8 @@ pub struct Rollout {
     pub max_unavailable: u32,
     /// At most so many surge instances at once.
     pub max_surge: u32,
+    /// Losses that the plan carries the need after: fewer servers and zones than the fleet has.
+    pub survive: SurviveSpec,
     /// The first batch.
     pub canary: Canary,
     /// When servers may be out.
@@ -130,6 +135,7 @@ impl RolloutDocument {
             plan_at: spec.plan_at.into(),
             max_unavailable: bounds.max_unavailable,
             max_surge: bounds.max_surge,
+            survive: spec.survive,
             canary: bounds.canary,
             calendar,
             deadline: spec.deadline,
@@ -180,13 +186,10 @@ fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
     const OUT: &str = "leave it out";
     let here = Place::spec();
     let batch = here.key("batch");
-    let survive = here.key("survive");
     let hold = spec.hold.unwrap_or_default();
     let pages = "write page";
     #[rustfmt::skip]
     let later = [
-        (spec.survive.servers > 0, survive.key("servers"), "surviving lost servers", "write 0"),
-        (spec.survive.zones > 0, survive.key("zones"), "surviving lost zones", "write 0"),
         (spec.span_windows, here.key("spanWindows"), "pausing between windows", "write false"),
         (spec.failure_budget > 0, here.key("failureBudget"), "a failure budget", "write 0"),
         (spec.on_failure == OnFailure::Rollback, here.key("onFailure"), "rolling back", "write hold"),
@@ -284,12 +287,45 @@ fn against(spec: &RolloutSpec, fleet: &Fleet, findings: &mut Findings) -> Bounds
         let message = format!("is {size}, but at most {max_unavailable} servers may be out");
         findings.add(batch.key("canary").key("size"), message);
     }
+    survive(spec.survive, fleet, findings);
     Bounds {
         schedule: schedule(&spec.schedule, fleet, max_unavailable, findings),
         margin: margin(&spec.margin, fleet, findings),
         max_unavailable,
         max_surge: spec.batch.max_surge.rounded_up(total),
         canary: Canary { size, watch: spec.batch.canary.watch.duration() },
+    }
+}
+
+fn survive(spec: SurviveSpec, fleet: &Fleet, findings: &mut Findings) {
+    let place = Place::spec().key("survive");
+    let servers = fleet.servers.len();
+    if spec.servers as usize >= servers {
+        let message =
+            format!("is {}, but the fleet has {servers}; write less than that", spec.servers);
+        findings.add(place.key("servers"), message);
+    }
+    if spec.zones == 0 {
+        return;
+    }
+    let here = place.key("zones");
+    if let Some(server) = fleet.servers.iter().find(|server| server.zone.is_none()) {
+        let message = format!(
+            "needs to know where each server stands; give {} a zone in the fleet {}",
+            server.name, fleet.name
+        );
+        findings.add(here, message);
+        return;
+    }
+    let zones: BTreeSet<_> = fleet.servers.iter().filter_map(|s| s.zone.as_ref()).collect();
+    let most = zones.len().saturating_sub(1).min(SURVIVED_ZONES_AT_MOST);
+    if spec.zones as usize > most {
+        let message = format!(
+            "is {}, but the fleet stands in {} zones; at most {most} of them can be lost",
+            spec.zones,
+            zones.len()
+        );
+        findings.add(here, message);
     }
 }
 
