@@ -5,11 +5,13 @@ use domain::series::Series;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::calibrate::{self, Bounds, Calibrator, Errors};
+use crate::calibrate::{self, Bounds, Calibrator, Errors, Seen};
+use crate::demand::{Demand, Watch};
 use crate::drift::{Detector, Drift};
 use crate::experts::{self, Experts};
 use crate::models::{self, Context, Model, Regressors};
 use crate::paths::Templates;
+use crate::paths::windows::{self, Came};
 use crate::rolling::{self, Plan};
 use crate::season::{self, Seasons};
 use crate::select::{self, Blend, Choice};
@@ -123,6 +125,8 @@ pub struct AutoForecaster {
     /// The expert that leads, and those that count: what events are told against.
     leader: usize,
     counting: Vec<bool>,
+    /// What tells outages and wild values from load.
+    watch: Watch,
     seasons: Seasons,
     /// Least and greatest value so far, and the last one.
     range: (f64, f64),
@@ -158,10 +162,14 @@ fn with_models(
     if found < 2 {
         return Err(ForecastError::TooShort { found });
     }
+    let served = Demand::served(series);
     let seasons = match &options.seasons {
-        SeasonChoice::Auto => season::detect(series),
+        SeasonChoice::Auto => season::detect(&served.series),
         SeasonChoice::Given(periods) => Seasons::given(periods),
     };
+    let demand = served.expected(&seasons);
+    let (watch, series) = (Watch::over(values, series.step()), &demand.series);
+    let values = series.values();
     let context = Context { seasons, regressors: Regressors::NONE };
     let horizon = calibrated_horizon(series, options.horizon);
     let plan = Plan::over(values.len(), horizon, context.seasons.shortest().unwrap_or(1));
@@ -202,16 +210,15 @@ fn with_models(
         })
         .collect();
     let errors = differences(&actual, &centres);
-    let past = Errors { origins: plan.origins, centres, errors };
+    let mut past = Errors { origins: plan.origins, centres, errors, floors: Vec::new() };
+    demand.floors.iter().for_each(|(index, bound)| past.came(*index, Seen::AtLeast(*bound)));
+    let mut found = Report::of(&names, &choice, failures, &context.seasons, series);
+    found.notes.extend(demand.notes());
     let mut forecaster = AutoForecaster {
         leader: panel.combination(),
         counting: vec![false; panel.count()],
-        calibration: Calibrator::learn(
-            &past,
-            context.seasons.periods(),
-            Bounds::of(&[range.0, range.1]),
-        ),
-        found: Report::of(&names, &choice, failures, &context.seasons, series),
+        calibration: Calibrator::learn(&past, context.seasons.periods()),
+        found,
         panel,
         experts,
         past,
@@ -219,6 +226,7 @@ fn with_models(
         drifted: None,
         widening: 1.0,
         lost: false,
+        watch,
         seasons: context.seasons,
         range,
         last,
@@ -307,16 +315,11 @@ impl AutoForecaster {
         if horizon == 0 || count == 0 {
             return Err(ForecastError::Nothing);
         }
-        let standardised: Vec<Vec<f64>> = (0..self.past.origins.len())
-            .map(|o| {
-                let row = self.past.errors[o].iter().zip(&self.past.centres[o]).enumerate();
-                row.map(|(h, (e, c))| {
-                    self.calibration.standardised(self.past.origins[o] + h, h, *c, *e)
-                })
-                .collect()
-            })
-            .collect();
-        let ranks = Templates::of(&standardised).ranks(horizon, count, seed);
+        let templates = Templates::of(&self.standardised());
+        let units: Vec<f64> = windows::rank_levels().map(calibrate::score).collect();
+        let units = self.calibration.units(&units);
+        let looseness = windows::looseness(&templates, &self.came(), &units);
+        let ranks = templates.ranks(horizon, count, seed, looseness);
         let scores: Vec<f64> =
             (0..count).map(|k| calibrate::score((k as f64 + 0.5) / count as f64)).collect();
         let bounds = self.bounds();
@@ -331,6 +334,40 @@ impl AutoForecaster {
         }
         Ok(Paths::new(self.end(), self.step, horizon, values)
             .expect("bounded values of the right number are paths"))
+    }
+
+    /// Past errors in units of their size; `NaN` where nothing or only a lower bound came.
+    fn standardised(&self) -> Vec<Vec<f64>> {
+        let past = &self.past;
+        let of = |o: usize| {
+            let row = past.errors[o].iter().zip(&past.centres[o]).enumerate();
+            row.map(|(h, (error, centre))| {
+                let index = past.origins[o] + h;
+                if past.is_floor(index) {
+                    return f64::NAN;
+                }
+                self.calibration.standardised(index, h, *centre, *error)
+            })
+            .collect()
+        };
+        (0..past.origins.len()).map(of).collect()
+    }
+
+    /// What came after the newest past origins, beside what was said.
+    fn came(&self) -> Vec<Came> {
+        let past = &self.past;
+        let of = |o: usize| {
+            let steps = past.errors[o].iter().zip(&past.centres[o]).enumerate();
+            let size = |(h, (_, centre)): (usize, (&f64, &f64))| {
+                self.calibration.size(past.origins[o] + h, h, *centre)
+            };
+            Came {
+                values: steps.clone().map(|(_, (error, centre))| centre + error).collect(),
+                centres: past.centres[o].clone(),
+                sizes: steps.map(size).collect(),
+            }
+        };
+        (0..past.origins.len()).map(of).collect()
     }
 
     /// Which models were tried, how they did, who forecasts now, and what was odd about the

@@ -49,16 +49,18 @@
 //! | seasons | [`season`] | leave-one-cycle-out R² of clock and autocorrelation candidates |
 //! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) and Hyndman et al. (2008), Theta after Fiorucci et al. (2016), MSTL after Bandara et al. (2021) |
 //! | choice | [`Report`] | pinball loss over rolling origins; combinations after Bates and Granger (1969) |
+//! | demand | [`AutoForecaster::update_at_saturation`] | Tobit regression (1958) above lower bounds; outages are gaps |
 //! | live choice | [`AutoForecaster::update`] | exponential weights with a fixed share, Cesa-Bianchi et al. (2012) |
 //! | drift | [`Event::Drifted`] | cumulative sums, Page (1954); false alarms after Siegmund (1985) |
-//! | intervals | [`AutoForecaster::forecast`] | split conformal with local scale, Lei et al. (2018) |
-//! | futures | [`AutoForecaster::paths`] | Schaake shuffle, Clark et al. (2004) |
+//! | intervals | [`AutoForecaster::forecast`] | split conformal with local scale, Lei et al. (2018), and quantile tracking, Angelopoulos et al. (2023) |
+//! | futures | [`AutoForecaster::paths`] | Schaake shuffle, Clark et al. (2004), loosened until past maxima fit |
 //! | scores | [`metrics`], [`backtest`] | M4 competition, Makridakis et al. (2020) |
 
 mod auto;
 pub mod backtest;
 mod calibrate;
 mod classical;
+mod demand;
 mod drift;
 mod experts;
 mod guard;

@@ -13,6 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::quantile;
 use crate::settings;
 
+pub(crate) mod windows;
+
 /// Normal scores of past errors: one row per origin, all rows equally long.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Templates {
@@ -45,8 +47,15 @@ impl Templates {
         Self { rows }
     }
 
-    /// Ranks of `count` paths over `horizon` steps: `ranks[h][path]` in `0..count`.
-    pub(crate) fn ranks(&self, horizon: usize, count: usize, seed: u64) -> Vec<Vec<u32>> {
+    /// Ranks of `count` paths over `horizon` steps: `ranks[h][path]` in `0..count`. `looseness`
+    /// is the share of noise of their own, see [`windows`].
+    pub(crate) fn ranks(
+        &self,
+        horizon: usize,
+        count: usize,
+        seed: u64,
+        looseness: f64,
+    ) -> Vec<Vec<u32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let known = self.rows.first().map_or(0, Vec::len);
         let mut scores = vec![0.0; count * horizon];
@@ -54,6 +63,9 @@ impl Templates {
             if self.rows.len() >= settings::TEMPLATES_LEAST {
                 self.draw(path, &mut rng);
                 carry_on(path, known, settings::CARRY_ON, &mut rng);
+                if looseness > 0.0 {
+                    loosen(path, looseness, &mut rng);
+                }
             } else {
                 path[0] = gauss(&mut rng);
                 carry_on(path, 1, settings::CARRY_ON, &mut rng);
@@ -76,6 +88,11 @@ impl Templates {
             }
         }
     }
+}
+
+fn loosen(path: &mut [f64], looseness: f64, rng: &mut ChaCha8Rng) {
+    let (own, fresh) = ((1.0 - looseness).sqrt(), looseness.sqrt());
+    path.iter_mut().for_each(|score| *score = own * *score + fresh * gauss(rng));
 }
 
 /// Goes on from step `from` as an autoregression with the given correlation.
@@ -132,7 +149,7 @@ mod tests {
 
     #[test]
     fn each_step_uses_every_rank_once_and_dependence_is_kept() {
-        let ranks = Templates::of(&persistent(200, 20)).ranks(25, 500, 9);
+        let ranks = Templates::of(&persistent(200, 20)).ranks(25, 500, 9, 0.0);
         for step in &ranks {
             let mut sorted = step.clone();
             sorted.sort_unstable();
@@ -145,13 +162,13 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_ranks() {
         let templates = Templates::of(&persistent(30, 5));
-        assert_eq!(templates.ranks(8, 50, 1), templates.ranks(8, 50, 1));
-        assert_ne!(templates.ranks(8, 50, 1), templates.ranks(8, 50, 2));
+        assert_eq!(templates.ranks(8, 50, 1, 0.0), templates.ranks(8, 50, 1, 0.0));
+        assert_ne!(templates.ranks(8, 50, 1, 0.0), templates.ranks(8, 50, 2, 0.0));
     }
 
     #[test]
     fn without_past_errors_paths_are_persistent() {
-        let ranks = Templates::default().ranks(10, 200, 4);
+        let ranks = Templates::default().ranks(10, 200, 4, 0.0);
         assert!(correlation(&ranks, 3, 4) > 0.7);
     }
 }

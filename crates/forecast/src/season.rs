@@ -75,7 +75,24 @@ pub fn detect(series: &Series) -> Seasons {
             tried.push(peak);
         }
     }
-    detect_among(values, &tried)
+    let Seasons(mut found) = detect_among(values, &tried);
+    found.extend(week_of_fine_steps(raw, series.step()));
+    Seasons::given(&found)
+}
+
+/// The week of a series whose steps are so fine that two weeks of them are more than models
+/// otherwise look at: told from the means over blocks of steps.
+fn week_of_fine_steps(raw: &[f64], step: Step) -> Option<usize> {
+    let steps = |seconds: i64| usize::try_from(seconds / step.seconds()).ok();
+    let (day, week) = (steps(86_400)?, steps(604_800)?);
+    if 604_800 % step.seconds() != 0 || 2 * week <= settings::MAX_FIT_POINTS {
+        return None;
+    }
+    let newest = &raw[raw.len() - (raw.len() / week).min(settings::WEEKS_LOOKED_AT) * week..];
+    let block = (1..).find(|b| day % b == 0 && newest.len() / b <= settings::MAX_FIT_POINTS)?;
+    let coarse: Vec<f64> = newest.chunks_exact(block).map(mean_of_finite).collect();
+    let found = detect_among(&coarse, &[day / block, week / block]);
+    found.periods().contains(&(week / block)).then_some(week)
 }
 
 /// Keeps those of `tried` that pass the test, longest cycles last, each on what the shorter
@@ -256,6 +273,17 @@ mod tests {
             });
             assert_eq!(detect(&s).periods(), &[day, 7 * day], "step {step}");
         }
+    }
+
+    #[test]
+    fn the_week_of_a_ten_second_step_is_found() {
+        let day = 8_640;
+        let weekend = |i: usize| if (i / day) % 7 >= 5 { 0.3 } else { 1.0 };
+        let unrest = |i: usize| 0.2 * ((i * i) as f64 * 0.618).sin();
+        let s = series(10, 15 * day, |i| 10.0 + weekend(i) * (2.0 + wave(i, day)) + unrest(i));
+        assert_eq!(detect(&s).periods(), &[day, 7 * day]);
+        let same = series(10, 15 * day, |i| 10.0 + wave(i, day) + unrest(i));
+        assert_eq!(detect(&same).periods(), &[day]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub const CYCLES_TO_EXPLAIN: usize = 3;
 pub const SEASON_GAIN: f64 = 0.02;
 /// Periods that differ by less than this share are the same.
 pub const SEASON_NEARNESS: f64 = 0.05;
+/// Weeks of a fine step that are looked at for a week.
+pub const WEEKS_LOOKED_AT: usize = 4;
 /// The autocorrelation is taken on at most this many points, in steps of the thinned series.
 pub const ACF_POINTS: usize = 2_000;
 /// Series with fewer (thinned) points than this have no autocorrelation peaks.
@@ -211,6 +213,39 @@ pub const STEP_TOLERANCE: f64 = 0.1;
 pub const USUAL_STEPS: [i64; 14] =
     [1, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 86_400];
 
+/// Load at or below this share of its low quantile has collapsed.
+pub const OUTAGE_LEVEL: f64 = 0.05;
+/// That low quantile.
+pub const OUTAGE_SHARE: f64 = 0.05;
+/// So many collapses at one distance are a habit of the load.
+pub const OUTAGE_REGULAR: usize = 3;
+/// A collapse is believed after so long, in seconds: two hours of a rollout's caution.
+pub const OUTAGE_SECONDS: i64 = 7_200;
+/// And not before so many steps.
+pub const OUTAGE_LEAST_STEPS: usize = 3;
+
+/// Rounds of the expectation above lower bounds; it moves little after these. Measured.
+pub const BOUNDED_ROUNDS: usize = 12;
+/// Ridge of its waves, as a share of the total weight: holds them where nothing else does.
+pub const BOUNDED_RIDGE: f64 = 1e-4;
+/// Waves per season that carry a peak over its cut: more of them bend too freely.
+pub const BOUNDED_WAVES: usize = 3;
+/// The window of the level where there is no season, in steps.
+pub const BOUNDED_WINDOW: usize = 48;
+/// How far expected demand may lie above all that was seen, as a share of the range.
+pub const BOUNDED_ROOM: f64 = 1.0;
+
+/// How much of a path may be noise of its own; the choice between them is made on past maxima.
+pub const LOOSENESS: [f64; 5] = [0.0, 0.1, 0.25, 0.5, 1.0];
+/// What a further loosening must gain, as a share of the loss.
+pub const LOOSENESS_MARGIN: f64 = 0.01;
+/// Paths that the choice is made with.
+pub const WINDOW_PATHS: usize = 120;
+/// The levels of the maximum that are judged.
+pub const WINDOW_LEVELS: [f64; 3] = [0.9, 0.95, 0.99];
+
+/// The longest stretch of wild values that is brought back, in steps; a longer one is load.
+pub const SPIKE_RUN: usize = 3;
 /// The share of the values (at each end) that may be wild.
 pub const SPIKE_SHARE: f64 = 0.002;
 /// How far beyond the others a value is wild, as a multiple of their range.

@@ -3,7 +3,7 @@
 
 use domain::forecast::Probability;
 use domain::series::{Sample, Series, Step};
-use forecast::{Options, auto, hygiene};
+use forecast::{AutoForecaster, Options, auto, hygiene};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -18,6 +18,7 @@ fn value() -> impl Strategy<Value = f64> {
     prop_oneof![
         8 => 0.0..100.0f64,
         2 => Just(0.0),
+        1 => (0..5i32).prop_map(f64::from),
         2 => Just(f64::NAN),
         1 => Just(f64::INFINITY),
         1 => -1e6..1e6f64,
@@ -41,12 +42,20 @@ fn values() -> impl Strategy<Value = Vec<f64>> {
         }),
         (length.clone(), 1e-9..1e12f64)
             .prop_map(|(n, size)| (0..n).map(|i| 1e12 + size * (i as f64).sin()).collect()),
+        (length.clone(), 0..200usize, -1e3..1e6f64).prop_map(|(n, at, level)| {
+            let new = |i: usize| if i < at { 50.0 + (i % 7) as f64 } else { level };
+            (0..n).map(new).collect()
+        }),
+        (length.clone(), 24..60usize).prop_map(|(n, every)| {
+            let dead = |i: usize| if i % every < 2 { 0.0 } else { 80.0 + (i % 24) as f64 };
+            (0..n).map(dead).collect()
+        }),
         (length, 0..200usize)
             .prop_map(|(n, at)| (0..n).map(|i| if i == at { 1e9 } else { 1.0 }).collect()),
     ]
 }
 
-fn check(series: &Series, horizon: usize) -> Result<(), TestCaseError> {
+fn check(series: &Series, horizon: usize, updates: &[f64]) -> Result<(), TestCaseError> {
     let levels: Vec<Probability> = [0.0005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.9995]
         .iter()
         .map(|l| Probability::new(*l).unwrap())
@@ -56,33 +65,83 @@ fn check(series: &Series, horizon: usize) -> Result<(), TestCaseError> {
         prop_assert!(finite < 2, "{finite} values are enough for a forecast");
         return Ok(());
     };
-    for round in 0..3 {
-        let forecast = forecaster.forecast(horizon, &levels).unwrap();
-        prop_assert!(forecast.mean.iter().all(|m| m.is_finite()));
-        let positive = series.values().iter().filter(|v| v.is_finite()).all(|v| *v >= 0.0);
-        for row in &forecast.quantiles {
-            prop_assert!(row.iter().all(|q| q.is_finite()), "{row:?}");
-            prop_assert!(row.windows(2).all(|w| w[0] <= w[1]), "{row:?}");
-            prop_assert!(!positive || row[0] >= 0.0, "{row:?}");
+    let not_below = |v: &f64| !v.is_finite() || *v >= 0.0;
+    let mut least = if series.values().iter().all(not_below) { 0.0 } else { f64::NEG_INFINITY };
+    sound(&forecaster, horizon, &levels, least)?;
+    for (round, value) in updates.iter().enumerate() {
+        let gap = series.step().duration() * u32::try_from(round % 4).unwrap();
+        let sample = Sample { at: forecaster.end() + gap, value: *value };
+        if round % 3 == 2 {
+            forecaster.update_at_saturation(sample).unwrap();
+        } else {
+            forecaster.update(sample).unwrap();
         }
-        let paths = forecaster.paths(horizon, 20, 1).unwrap();
-        prop_assert_eq!((paths.count(), paths.steps()), (20, horizon));
-        let gap = series.step().duration() * (round * 3);
-        let value = if round == 1 { f64::NAN } else { 1.0 };
-        forecaster.update(Sample { at: forecaster.end() + gap, value }).unwrap();
+        if !not_below(value) {
+            least = f64::NEG_INFINITY;
+        }
+        if round % 2 == 0 {
+            sound(&forecaster, horizon, &levels, least)?;
+        }
     }
+    sound(&forecaster, horizon, &levels, least)
+}
+
+/// Finite and rising quantiles, none below zero where nothing was, and whole paths.
+fn sound(
+    forecaster: &AutoForecaster,
+    horizon: usize,
+    levels: &[Probability],
+    least: f64,
+) -> Result<(), TestCaseError> {
+    let forecast = forecaster.forecast(horizon, levels).unwrap();
+    prop_assert!(forecast.mean.iter().all(|m| m.is_finite()));
+    for row in &forecast.quantiles {
+        prop_assert!(row.iter().all(|q| q.is_finite()), "{row:?}");
+        prop_assert!(row.windows(2).all(|w| w[0] <= w[1]), "{row:?}");
+        prop_assert!((row[row.len() - 1] - row[0]).is_finite(), "{row:?}");
+        prop_assert!(row[0] >= least, "{row:?}");
+    }
+    let paths = forecaster.paths(horizon, 20, 1).unwrap();
+    prop_assert_eq!((paths.count(), paths.steps()), (20, horizon));
+    prop_assert_eq!(forecast.start, forecaster.end());
     Ok(())
+}
+
+/// Series whose parts are marked as lower bounds, or not; and what comes afterwards.
+type Case = (Vec<f64>, i64, usize, Vec<f64>, u8);
+
+fn cases() -> impl Strategy<Value = Case> {
+    let steps = prop_oneof![Just(10i64), Just(60), Just(300), Just(3_600), Just(86_400)];
+    (values(), steps, 1..60usize, proptest::collection::vec(value(), 0..8), 0..4u8)
+}
+
+fn fuzz(count: u32) {
+    runner(count)
+        .run(&cases(), |(values, step, horizon, updates, marks)| {
+            let step = Step::from_seconds(step).unwrap();
+            let length = i64::try_from(values.len()).unwrap() * step.seconds();
+            let series = Series::new(Timestamp::UNIX_EPOCH, step, values);
+            let at = |share: i64| Timestamp::from_second(length * share / 8).unwrap();
+            let marked = match marks {
+                0 => series.saturated_during(&[(at(1), at(3)), (at(7), at(8))]),
+                1 => series.saturated_during(&[(at(0), at(8))]),
+                _ => series,
+            };
+            check(&marked, horizon, &updates)
+        })
+        .unwrap();
 }
 
 #[test]
 fn any_series_gives_a_sound_forecast_or_an_error() {
-    let steps = prop_oneof![Just(10i64), Just(60), Just(300), Just(3_600), Just(86_400)];
-    runner(300)
-        .run(&(values(), steps, 1..60usize), |(values, step, horizon)| {
-            let step = Step::from_seconds(step).unwrap();
-            check(&Series::new(Timestamp::UNIX_EPOCH, step, values), horizon)
-        })
-        .unwrap();
+    fuzz(250);
+}
+
+/// `cargo test --release -p forecast --test hostile -- --ignored`
+#[test]
+#[ignore = "minutes; part of the soak"]
+fn ten_thousand_series_give_sound_forecasts_or_errors() {
+    fuzz(10_000);
 }
 
 #[test]

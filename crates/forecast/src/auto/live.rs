@@ -15,8 +15,26 @@ use crate::settings;
 impl AutoForecaster {
     /// Takes in the next sample: the models move on, their weights follow their losses, past
     /// forecasts learn their errors, and now and then the calibration is renewed. Steps that
-    /// were jumped over count as gaps. Returns what has changed.
+    /// were jumped over count as gaps, and so does a collapse to almost nothing, until it has
+    /// lasted for two hours. The first three wild values in a row count as the limit that they
+    /// cross. Returns what has changed.
     pub fn update(&mut self, sample: Sample) -> Result<Vec<Event>, ForecastError> {
+        self.take(sample, |own, value| own.watch.admit(value).map(Seen::Value))
+    }
+
+    /// Takes in a sample that was measured at saturation: a lower bound of the demand. The models
+    /// move on with what is to be expected above it, and the calibration learns from it only
+    /// where it exceeds a quantile.
+    pub fn update_at_saturation(&mut self, sample: Sample) -> Result<Vec<Event>, ForecastError> {
+        self.take(sample, |_, value| Some(Seen::AtLeast(value)))
+    }
+
+    /// Moves on to the step of a sample, and over it with what it shows.
+    fn take(
+        &mut self,
+        sample: Sample,
+        shows: impl FnOnce(&mut Self, f64) -> Option<Seen>,
+    ) -> Result<Vec<Event>, ForecastError> {
         let (at, end) = (self.step.floor(sample.at), self.step.floor(self.end()));
         let ahead = (at.as_second() - end.as_second()).div_euclid(self.step.seconds());
         let Ok(gaps) = usize::try_from(ahead) else {
@@ -28,9 +46,11 @@ impl AutoForecaster {
         let mut events = Vec::new();
         let due = self.refit_due().is_some();
         for _ in 0..gaps {
-            self.advance(f64::NAN, &mut events);
+            self.advance(None, &mut events);
         }
-        self.advance(if sample.value.is_finite() { sample.value } else { f64::NAN }, &mut events);
+        let value = Some(sample.value).filter(|value| value.is_finite());
+        let seen = value.and_then(|value| shows(self, value));
+        self.advance(seen, &mut events);
         self.issue(&mut events);
         self.tell_changes(&mut events);
         if let (false, Some(reason)) = (due, self.refit_due()) {
@@ -95,25 +115,45 @@ impl AutoForecaster {
         }
     }
 
-    /// One step further: `value` is `NaN` for a gap.
-    fn advance(&mut self, value: f64, events: &mut Vec<Event>) {
+    /// One step further; `None` is a gap.
+    fn advance(&mut self, seen: Option<Seen>, events: &mut Vec<Event>) {
+        let demand = seen.map_or(f64::NAN, |seen| self.demand(seen));
+        // A lower bound says nothing of who forecast the demand best.
+        let value = if let Some(Seen::Value(value)) = seen { value } else { f64::NAN };
         self.experts.observe(self.next, value);
         if value.is_finite() {
-            self.watch(value, events);
-            self.past.observe(self.next, value);
-            self.calibration.observe(self.next, Seen::Value(value), self.bounds());
-            self.range = (self.range.0.min(value), self.range.1.max(value));
-            self.last = value;
+            self.look_for_drift(value, events);
         }
-        let failures = self.panel.update(value);
+        if let Some(seen) = seen {
+            self.past.came(self.next, seen);
+            self.calibration.observe(self.next, seen, self.bounds());
+            self.range = (self.range.0.min(demand), self.range.1.max(demand));
+            self.last = demand;
+        }
+        let failures = self.panel.update(demand);
         self.leave_out(failures, events);
         self.next += 1;
         self.widening = 1.0 + (self.widening - 1.0) * (-1.0 / settings::DRIFT_HALF_LIFE).exp2();
         self.expected = f64::NAN;
     }
 
-    /// Looks for drift: where the value lies in what was forecast for it.
-    fn watch(&mut self, value: f64, events: &mut Vec<Event>) {
+    /// The demand to be expected when this much is seen.
+    fn demand(&self, seen: Seen) -> f64 {
+        match seen {
+            Seen::Value(value) => value,
+            Seen::AtLeast(bound) => {
+                let centre = self.centre(1)[0];
+                let deviation =
+                    settings::SIZE_TO_DEVIATION * self.calibration.size(self.next, 0, centre);
+                let bounds = self.bounds();
+                crate::demand::expected_above(bounds.clamp(centre), deviation, bound)
+                    .min(bounds.most.max(bound))
+            }
+        }
+    }
+
+    /// Where the value lies in what was forecast for it.
+    fn look_for_drift(&mut self, value: f64, events: &mut Vec<Event>) {
         if !self.expected.is_finite() {
             return;
         }

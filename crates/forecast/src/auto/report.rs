@@ -46,6 +46,16 @@ pub enum Note {
     Constant,
     /// No season was found or given.
     NoSeason,
+    /// The load collapsed for a while: taken for outages, not for demand.
+    Outages {
+        /// How many steps.
+        steps: usize,
+    },
+    /// Samples that were measured at saturation.
+    Saturated {
+        /// How many steps.
+        steps: usize,
+    },
     /// A large share of the grid is empty.
     Sparse {
         /// The share of gaps in percent.
@@ -61,6 +71,12 @@ impl fmt::Display for Note {
             }
             Self::Constant => f.write_str("all values are the same"),
             Self::NoSeason => f.write_str("no season was found"),
+            Self::Outages { steps } => {
+                write!(f, "{steps} steps with almost no load were taken for outages")
+            }
+            Self::Saturated { steps } => {
+                write!(f, "{steps} steps were measured at saturation: lower bounds of the demand")
+            }
             Self::Sparse { percent } => write!(f, "{percent} % of the steps have no value"),
         }
     }

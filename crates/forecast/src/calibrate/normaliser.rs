@@ -111,7 +111,7 @@ fn phase_factors(past: &Errors, season: usize) -> Option<Vec<f64>> {
 fn each(past: &Errors, mut visit: impl FnMut(usize, usize, f64, f64)) {
     for ((origin, centres), errors) in past.origins.iter().zip(&past.centres).zip(&past.errors) {
         for (h, (centre, error)) in centres.iter().zip(errors).enumerate() {
-            if error.is_finite() {
+            if error.is_finite() && !past.is_floor(origin + h) {
                 visit(origin + h, h, *centre, *error);
             }
         }

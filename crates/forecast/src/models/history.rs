@@ -28,7 +28,8 @@ impl Regressors {
 /// The newest values of a series, without gaps.
 ///
 /// Gaps hold the value one season earlier where there is one, else a straight line; they are
-/// marked so that regressions can skip them. At most [`settings::MAX_FIT_POINTS`] are kept.
+/// marked so that regressions can skip them. At most [`settings::MAX_FIT_POINTS`] are kept,
+/// or two cycles of the longest season if that is more (a week of ten-second steps).
 #[derive(Debug, Clone)]
 pub(crate) struct History {
     values: Vec<f64>,
@@ -41,7 +42,9 @@ impl History {
     /// A history from raw values in which `NaN` is a gap.
     pub(crate) fn of(raw: &[f64], seasons: &Seasons) -> Self {
         let first = raw.iter().position(|v| v.is_finite()).unwrap_or(raw.len());
-        let from = first.max(raw.len().saturating_sub(settings::MAX_FIT_POINTS));
+        let cycles = settings::CYCLES_FOR_PROFILE * seasons.longest().unwrap_or(0);
+        let most = settings::MAX_FIT_POINTS.max(cycles);
+        let from = first.max(raw.len().saturating_sub(most));
         let mut values = raw[from..].to_vec();
         let observed: Vec<bool> = values.iter().map(|v| v.is_finite()).collect();
         if observed.iter().any(|o| !o) {
@@ -84,22 +87,35 @@ impl History {
 
 /// Brings single wild values back to a bound: a handful of them would decide every sum of
 /// squares. Values count as wild beyond the range of all but the rarest values, widened by
-/// [`settings::SPIKE_ROOM`] times itself; whatever is more frequent is load and stays.
-fn clip_spikes(values: &mut [f64]) {
-    let n = values.len();
+/// [`settings::SPIKE_ROOM`] times itself; whatever is more frequent, or lasts for more than
+/// [`settings::SPIKE_RUN`] steps, is load and stays.
+pub(crate) fn clip_spikes(values: &mut [f64]) {
+    let Some((low, high)) = wild_limits(values) else { return };
+    for run in values.chunk_by_mut(|a, b| is_wild(*a, low, high) == is_wild(*b, low, high)) {
+        if run.len() <= settings::SPIKE_RUN {
+            run.iter_mut().filter(|v| !v.is_nan()).for_each(|v| *v = v.clamp(low, high));
+        }
+    }
+}
+
+/// Where values begin to be wild; gaps are left out. `None` for too few or constant values.
+pub(crate) fn wild_limits(values: &[f64]) -> Option<(f64, f64)> {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    let n = sorted.len();
     if n < settings::SPIKES_LEAST {
-        return;
+        return None;
     }
     let rare = ((n as f64 * settings::SPIKE_SHARE) as usize).max(1);
-    let mut sorted = values.to_vec();
     let (_, low, rest) = sorted.select_nth_unstable_by(rare, f64::total_cmp);
     let low = *low;
     let place = rest.len() - 1 - rare;
     let high = *rest.select_nth_unstable_by(place, f64::total_cmp).1;
     let room = settings::SPIKE_ROOM * (high - low);
-    if room > 0.0 {
-        values.iter_mut().for_each(|v| *v = v.clamp(low - room, high + room));
-    }
+    (room > 0.0 && room.is_finite()).then_some((low - room, high + room))
+}
+
+fn is_wild(value: f64, low: f64, high: f64) -> bool {
+    value < low || value > high
 }
 
 /// Fills gaps from one season earlier, else by a straight line between the neighbours.
@@ -158,6 +174,15 @@ mod tests {
         assert!(history.values()[500] < 30.0);
         let raw: Vec<f64> = (0..1_000).map(|i| if i % 100 == 0 { 1e3 } else { 1.0 }).collect();
         assert_eq!(History::of(&raw, &Seasons::none()).values(), raw);
+    }
+
+    #[test]
+    fn a_new_level_is_not_a_spike_however_young() {
+        let mut raw: Vec<f64> = (0..5_000).map(|i| f64::from(i % 10)).collect();
+        raw.extend([200.0; 4]);
+        assert_eq!(History::of(&raw, &Seasons::none()).values(), raw);
+        raw.truncate(5_002);
+        assert!(History::of(&raw, &Seasons::none()).values()[5_001] < 30.0);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::state::{self, StateError};
 mod history;
 
 pub use history::Regressors;
+pub(crate) use history::{clip_spikes, wild_limits};
 
 /// What a model may know beside the series itself.
 #[derive(Debug, Clone, Default)]
