@@ -173,7 +173,7 @@ pub const DRIFT_WIDENING: f64 = 1.3;
 /// After so many steps half of that widening is gone.
 pub const DRIFT_HALF_LIFE: f64 = 48.0;
 /// A fit is too old after this share of the values that it learned from, and no sooner than
-/// after one longest season. Measured by the example `live`.
+/// after one longest season. A choice; the example `live` compares refits when due with daily ones.
 pub const REFIT_AGE: f64 = 0.1;
 /// Steps after a fit before drift asks for the next: a fit needs values that came since.
 pub const REFIT_REST: usize = 48;
