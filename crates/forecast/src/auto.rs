@@ -340,13 +340,10 @@ impl AutoForecaster {
     fn standardised(&self) -> Vec<Vec<f64>> {
         let past = &self.past;
         let of = |o: usize| {
-            let row = past.errors[o].iter().zip(&past.centres[o]).enumerate();
-            row.map(|(h, (error, centre))| {
-                let index = past.origins[o] + h;
-                if past.is_floor(index) {
-                    return f64::NAN;
-                }
-                self.calibration.standardised(index, h, *centre, *error)
+            let row = past.errors[o].iter().enumerate();
+            row.map(|(h, error)| match past.is_floor(past.origins[o] + h) {
+                true => f64::NAN,
+                false => error / self.calibration.past_size(past, o, h),
             })
             .collect()
         };
@@ -357,14 +354,13 @@ impl AutoForecaster {
     fn came(&self) -> Vec<Came> {
         let past = &self.past;
         let of = |o: usize| {
-            let steps = past.errors[o].iter().zip(&past.centres[o]).enumerate();
-            let size = |(h, (_, centre)): (usize, (&f64, &f64))| {
-                self.calibration.size(past.origins[o] + h, h, *centre)
-            };
+            let steps = past.errors[o].iter().zip(&past.centres[o]);
             Came {
-                values: steps.clone().map(|(_, (error, centre))| centre + error).collect(),
+                values: steps.map(|(error, centre)| centre + error).collect(),
                 centres: past.centres[o].clone(),
-                sizes: steps.map(size).collect(),
+                sizes: (0..past.errors[o].len())
+                    .map(|h| self.calibration.past_size(past, o, h))
+                    .collect(),
             }
         };
         (0..past.origins.len()).map(of).collect()

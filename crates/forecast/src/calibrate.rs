@@ -14,11 +14,13 @@ use crate::quantile;
 use crate::settings;
 
 mod adaptive;
+mod heat;
 mod normaliser;
 mod shape;
 
 pub(crate) use adaptive::Seen;
 use adaptive::{Rule, Tracker};
+use heat::Heat;
 use normaliser::Normaliser;
 use shape::Shape;
 
@@ -141,12 +143,14 @@ impl Calibrator {
 
     /// Takes note of what is expected from `origin` on, to learn from it when the values come.
     pub(crate) fn issue(&mut self, origin: usize, centres: Vec<f64>) {
-        self.tracker.issue(origin, centres, &self.base.shapes);
+        self.tracker.issue(origin, centres, &self.base);
     }
 
     /// Learns from the value at `index`; call it for every index in turn, gaps left out.
     pub(crate) fn observe(&mut self, index: usize, seen: Seen, cap: Bounds) {
-        self.tracker.observe(index, seen, &self.base, cap);
+        if let Some(size) = self.tracker.observe(index, seen, &self.base, cap) {
+            self.base.heat.observe(size);
+        }
         self.shapes = self.tracker.shapes(&self.base.shapes);
     }
 
@@ -177,9 +181,11 @@ impl Calibrator {
         (0..self.horizon()).map(|h| bands[band_of(h).min(last)].clone()).collect()
     }
 
-    /// The error in units of its size: what paths take their dependence from.
-    pub(crate) fn standardised(&self, index: usize, ahead: usize, centre: f64, error: f64) -> f64 {
-        error / self.base.size(index, ahead, centre).max(f64::MIN_POSITIVE)
+    /// The size of the error that the past origin in place `o` made `ahead` steps ahead, at the
+    /// heat of then.
+    pub(crate) fn past_size(&self, past: &Errors, o: usize, ahead: usize) -> f64 {
+        let (index, centre) = (past.origins[o] + ahead, past.centres[o][ahead]);
+        self.base.heats[o] * self.base.usual_size(index, ahead, centre)
     }
 }
 
@@ -191,6 +197,9 @@ struct Calibration {
     /// How the size grows beyond the last calibrated step: the exponent of the horizon.
     growth: f64,
     normaliser: Normaliser,
+    heat: Heat,
+    /// What the heat was at each past origin.
+    heats: Vec<f64>,
     shapes: Vec<Shape>,
 }
 
@@ -200,6 +209,9 @@ impl Calibration {
         let horizon = past.errors.first().map_or(1, Vec::len).max(1);
         let normaliser = Normaliser::choose(past, seasons);
         let (scores, floors) = scores(past, &normaliser, horizon);
+        let (scale, _) = scale_by_step(&scores, horizon);
+        let (heat, heats) = Heat::learn(past, &over(&scores, |_, h| scale[h]));
+        let scores = over(&scores, |o, _| heats[o]);
         let (scale, known) = scale_by_step(&scores, horizon);
         let growth = growth(&scale, known);
         let span = past.origins.last().zip(past.origins.first()).map_or(0, |(l, f)| l - f);
@@ -211,14 +223,15 @@ impl Calibration {
                     .flat_map(|row| (from..to).map(|h| row[h] / scale[h]))
                     .filter(|u| u.is_finite())
                     .collect();
-                let bounds = floors.iter().filter(|(h, _)| (from..to).contains(h));
-                redistribute(&mut pool, bounds.map(|(h, u)| u / scale[*h]).collect());
+                let bounds = floors.iter().filter(|floor| (from..to).contains(&floor.ahead));
+                let unit = |floor: &Floor| floor.score / heats[floor.origin] / scale[floor.ahead];
+                redistribute(&mut pool, bounds.map(unit).collect());
                 let middle = (from + to).div_ceil(2).max(1);
                 let blocks = (span as f64 / middle as f64).min(past.origins.len() as f64);
                 Shape::of(&mut pool, settings::FREEDOM_PER_BLOCK * blocks)
             })
             .collect();
-        Self { scale, growth, normaliser, shapes }
+        Self { scale, growth, normaliser, heat, heats, shapes }
     }
 
     /// How many steps were calibrated.
@@ -228,6 +241,11 @@ impl Calibration {
 
     /// The size of an error `ahead` steps ahead (0 is the next step) at absolute index `index`.
     fn size(&self, index: usize, ahead: usize, centre: f64) -> f64 {
+        self.heat.factor() * self.usual_size(index, ahead, centre)
+    }
+
+    /// The same at the usual heat.
+    fn usual_size(&self, index: usize, ahead: usize, centre: f64) -> f64 {
         let last = self.scale.len() - 1;
         let scale = if ahead <= last {
             self.scale[ahead]
@@ -238,23 +256,40 @@ impl Calibration {
     }
 }
 
+/// Rows over what `by` says of each origin and step.
+fn over(rows: &[Vec<f64>], by: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
+    let row = |(o, row): (usize, &Vec<f64>)| {
+        row.iter().enumerate().map(|(h, value)| value / by(o, h)).collect()
+    };
+    rows.iter().enumerate().map(row).collect()
+}
+
+/// The lower bound of an error.
+struct Floor {
+    /// The place of its origin.
+    origin: usize,
+    ahead: usize,
+    score: f64,
+}
+
 /// Errors over their factor, one row per origin, `NaN` where the value was a lower bound; and
-/// the lower bounds of errors, each with its step.
+/// the lower bounds of errors.
 fn scores(
     past: &Errors,
     normaliser: &Normaliser,
     horizon: usize,
-) -> (Vec<Vec<f64>>, Vec<(usize, f64)>) {
+) -> (Vec<Vec<f64>>, Vec<Floor>) {
     let mut floors = Vec::new();
     let mut scores = Vec::with_capacity(past.errors.len());
-    for ((origin, errors), centres) in past.origins.iter().zip(&past.errors).zip(&past.centres) {
+    for (o, origin) in past.origins.iter().enumerate() {
+        let (errors, centres) = (&past.errors[o], &past.centres[o]);
         let mut row = vec![f64::NAN; horizon];
         for (h, slot) in row.iter_mut().enumerate() {
             let score = errors[h] / normaliser.factor(origin + h, centres[h]);
             if !past.is_floor(origin + h) {
                 *slot = score;
             } else if score.is_finite() {
-                floors.push((h, score));
+                floors.push(Floor { origin: o, ahead: h, score });
             }
         }
         scores.push(row);

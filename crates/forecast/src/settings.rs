@@ -93,6 +93,12 @@ pub const NORMALISER_LEAST: usize = 200;
 pub const NORMALISER_MARGIN: f64 = 0.01;
 /// What a phase normaliser must be better by (it has many parameters).
 pub const PHASE_MARGIN: f64 = 0.03;
+/// Powers of the heat that are tried.
+pub const HEAT_POWERS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+/// Weight of the usual size in the heat, as a share of the steps that it remembers.
+pub const HEAT_PRIOR: f64 = 0.5;
+/// Errors beyond this, in units of their usual size, count as this in the heat.
+pub const HEAT_CLIP: f64 = 5.0;
 /// The least forecast relative to the mean that still lowers the size of errors.
 pub const LEVEL_FLOOR: f64 = 0.05;
 /// Phase factors are averaged over this fraction (one over it) of the season to each side.

@@ -63,6 +63,8 @@ type Row = Vec<f64>;
 struct Issued {
     origin: usize,
     centres: Vec<f64>,
+    /// The heat of then.
+    heat: f64,
     /// The quantiles per band, in units of the size of errors (half precision is plenty).
     quantiles: Vec<Vec<f32>>,
 }
@@ -90,11 +92,12 @@ impl Tracker {
     }
 
     /// Keeps what is said from `origin` on, until its values have come.
-    pub(crate) fn issue(&mut self, origin: usize, centres: Vec<f64>, base: &[Shape]) {
-        let shapes = self.shapes(base);
+    pub(super) fn issue(&mut self, origin: usize, centres: Vec<f64>, base: &Calibration) {
+        let shapes = self.shapes(&base.shapes);
+        let heat = base.heat.factor();
         let values = |shape: &Shape| shape.values().iter().map(|v| *v as f32).collect();
         let quantiles = shapes.iter().map(values).collect();
-        self.waiting.push_back(Issued { origin, centres, quantiles });
+        self.waiting.push_back(Issued { origin, centres, heat, quantiles });
     }
 
     /// The shapes with their offsets.
@@ -126,8 +129,15 @@ impl Tracker {
         }
     }
 
-    /// Judges every waiting forecast of the value at `index`.
-    pub(crate) fn observe(&mut self, index: usize, seen: Seen, base: &Calibration, cap: Bounds) {
+    /// Judges every waiting forecast of the value at `index`. Returns the mean size of their
+    /// errors in units of the usual one, if the value is known.
+    pub(super) fn observe(
+        &mut self,
+        index: usize,
+        seen: Seen,
+        base: &Calibration,
+        cap: Bounds,
+    ) -> Option<f64> {
         let horizon = self.horizon;
         while self.waiting.front().is_some_and(|oldest| index >= oldest.origin + horizon) {
             self.waiting.pop_front();
@@ -135,11 +145,16 @@ impl Tracker {
         let count = self.offsets.len();
         let mut sums = vec![vec![0.0; LEVELS.len()]; count];
         let mut judged = vec![0usize; count];
+        let mut sizes = 0.0;
         for issued in self.waiting.iter().filter(|issued| issued.origin <= index) {
             let ahead = index - issued.origin;
             let Some(&centre) = issued.centres.get(ahead) else { continue };
             let band = band_of(ahead).min(count - 1);
-            let size = base.size(index, ahead, centre);
+            let usual = base.usual_size(index, ahead, centre);
+            let size = issued.heat * usual;
+            if let Seen::Value(value) = seen {
+                sizes += (value - centre).abs() / usual;
+            }
             for ((sum, level), unit) in
                 sums[band].iter_mut().zip(LEVELS).zip(&issued.quantiles[band])
             {
@@ -158,6 +173,8 @@ impl Tracker {
             }
         }
         self.order(&base.shapes);
+        let all: usize = judged.iter().sum();
+        (all > 0 && matches!(seen, Seen::Value(_))).then(|| sizes / all as f64)
     }
 }
 
