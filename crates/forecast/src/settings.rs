@@ -95,8 +95,12 @@ pub const NORMALISER_MARGIN: f64 = 0.01;
 pub const PHASE_MARGIN: f64 = 0.03;
 /// Powers of the heat that are tried.
 pub const HEAT_POWERS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
-/// Weight of the usual size in the heat, as a share of the steps that it remembers.
-pub const HEAT_PRIOR: f64 = 0.5;
+/// Steps that the heat remembers, as a share of the horizon, …
+pub const HEAT_MEMORY: f64 = 0.25;
+/// … and at least.
+pub const HEAT_MEMORY_LEAST: f64 = 6.0;
+/// Weight of the usual size in the heat, as a share of the steps that it remembers. Measured.
+pub const HEAT_PRIOR: f64 = 0.2;
 /// Errors beyond this, in units of their usual size, count as this in the heat.
 pub const HEAT_CLIP: f64 = 5.0;
 /// The least forecast relative to the mean that still lowers the size of errors.

@@ -23,7 +23,8 @@ pub(super) struct Heat {
 
 impl Heat {
     fn new(horizon: usize) -> Self {
-        Self { memory: horizon as f64, power: 0.0, sum: 0.0, weight: 0.0 }
+        let memory = (settings::HEAT_MEMORY * horizon as f64).max(settings::HEAT_MEMORY_LEAST);
+        Self { memory, power: 0.0, sum: 0.0, weight: 0.0 }
     }
 
     /// What the size of errors is multiplied by.
@@ -100,4 +101,55 @@ fn alikeness(sizes: &[Vec<f64>], levels: &[f64], power: f64) -> f64 {
         }
     }
     if scaled > 0.0 { logs / count + (scaled / count).ln() } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HORIZON: usize = 8;
+
+    /// Errors whose size is 1, but `wild` in the second half of every hundred steps.
+    fn stretches(wild: f64, origins: usize) -> (Errors, Vec<Vec<f64>>) {
+        let error = |index: usize| {
+            let sign = ((index * index) as f64 * 12.9898).sin();
+            sign * if index % 100 < 50 { 1.0 } else { wild }
+        };
+        let mut past = Errors::default();
+        let row = |origin: usize| (0..HORIZON).map(|h| error(origin + h)).collect();
+        past.origins = (0..origins).map(|o| 5 * o).collect();
+        let sizes = past.origins.iter().map(|o| row(*o)).collect();
+        (past, sizes)
+    }
+
+    #[test]
+    fn stretches_of_large_errors_heat_and_calm_ones_cool() {
+        let (past, sizes) = stretches(9.0, 80);
+        let (mut heat, heats) = Heat::learn(&past, &sizes);
+        assert!(heat.power > 0.0);
+        // Origin 400 / 5 = 80 would start a calm stretch, so it is hot; 17 lies deep in a wild one,
+        // 29 in a calm one.
+        assert!(heat.factor() > 1.2 * heats[29], "{} {heats:?}", heat.factor());
+        assert!(heats[17] > 1.2 * heats[29], "{heats:?}");
+        (0..60).for_each(|_| heat.observe(0.1));
+        assert!(heat.factor() < heats[29]);
+    }
+
+    #[test]
+    fn errors_of_one_size_have_no_heat() {
+        let (past, sizes) = stretches(1.0, 80);
+        let (heat, heats) = Heat::learn(&past, &sizes);
+        assert_eq!(heat.factor(), 1.0);
+        assert!(heats.iter().all(|heat| *heat == 1.0));
+    }
+
+    #[test]
+    fn the_heat_of_an_origin_knows_nothing_of_what_came_later() {
+        let (past, sizes) = stretches(9.0, 80);
+        let mut later = sizes.clone();
+        later[60..].iter_mut().flatten().for_each(|size| *size *= 100.0);
+        let before = |sizes: &[Vec<f64>]| Heat::new(HORIZON).live_through(&past, sizes);
+        assert_eq!(before(&sizes)[..=60], before(&later)[..=60]);
+        assert_ne!(before(&sizes)[62..], before(&later)[62..]);
+    }
 }
