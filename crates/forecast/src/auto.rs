@@ -209,8 +209,7 @@ fn with_models(
             experts.mix(&rows, plan.horizon, last)
         })
         .collect();
-    let errors = differences(&actual, &centres);
-    let mut past = Errors { origins: plan.origins, centres, errors, floors: Vec::new() };
+    let mut past = Errors::new(plan.origins.clone(), &centres, &values[plan.origins[0]..]);
     demand.floors.iter().for_each(|(index, bound)| past.came(*index, Seen::AtLeast(*bound)));
     let mut found = Report::of(&names, &choice, failures, &context.seasons, series);
     found.notes.extend(demand.notes());
@@ -340,30 +339,25 @@ impl AutoForecaster {
     fn standardised(&self) -> Vec<Vec<f64>> {
         let past = &self.past;
         let of = |o: usize| {
-            let row = past.errors[o].iter().enumerate();
-            row.map(|(h, error)| match past.is_floor(past.origins[o] + h) {
+            let score = |h: usize| match past.is_floor(past.origins()[o] + h) {
                 true => f64::NAN,
-                false => error / self.calibration.past_size(past, o, h),
-            })
-            .collect()
+                false => past.error(o, h) / self.calibration.past_size(past, o, h),
+            };
+            (0..past.horizon()).map(score).collect()
         };
-        (0..past.origins.len()).map(of).collect()
+        (0..past.count()).map(of).collect()
     }
 
     /// What came after the newest past origins, beside what was said.
     fn came(&self) -> Vec<Came> {
         let past = &self.past;
-        let of = |o: usize| {
-            let steps = past.errors[o].iter().zip(&past.centres[o]);
-            Came {
-                values: steps.map(|(error, centre)| centre + error).collect(),
-                centres: past.centres[o].clone(),
-                sizes: (0..past.errors[o].len())
-                    .map(|h| self.calibration.past_size(past, o, h))
-                    .collect(),
-            }
+        let row = |of: &dyn Fn(usize) -> f64| (0..past.horizon()).map(of).collect();
+        let came = |o: usize| Came {
+            values: row(&|h| past.value(o, h)),
+            centres: row(&|h| past.centre(o, h)),
+            sizes: row(&|h| self.calibration.past_size(past, o, h)),
         };
-        (0..past.origins.len()).map(of).collect()
+        (0..past.count()).map(came).collect()
     }
 
     /// Which models were tried, how they did, who forecasts now, and what was odd about the
@@ -431,12 +425,6 @@ fn calibrated_horizon(series: &Series, asked: Option<usize>) -> usize {
     let wanted = asked.unwrap_or(day.max(settings::HORIZON_LEAST));
     let most = (series.values().len() / settings::HISTORY_PER_HORIZON).max(1);
     wanted.clamp(1, most.min(settings::HORIZON_MOST))
-}
-
-fn differences(actual: &[Vec<f64>], centres: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let row =
-        |(came, said): (&Vec<f64>, &Vec<f64>)| came.iter().zip(said).map(|(a, s)| a - s).collect();
-    actual.iter().zip(centres).map(row).collect()
 }
 
 fn range(values: &[f64]) -> (f64, f64) {

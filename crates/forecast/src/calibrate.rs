@@ -14,66 +14,17 @@ use crate::quantile;
 use crate::settings;
 
 mod adaptive;
+mod errors;
 mod heat;
 mod normaliser;
 mod shape;
 
 pub(crate) use adaptive::Seen;
+pub(crate) use errors::Errors;
 use adaptive::{Rule, Tracker};
 use heat::Heat;
 use normaliser::Normaliser;
 use shape::Shape;
-
-/// The past errors of one forecaster.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Errors {
-    /// Index of the first value that each origin forecast.
-    pub(crate) origins: Vec<usize>,
-    /// What was said, one row per origin.
-    pub(crate) centres: Vec<Vec<f64>>,
-    /// What came minus what was said; `NaN` where nothing came (yet).
-    pub(crate) errors: Vec<Vec<f64>>,
-    /// The indices, rising, whose values are lower bounds: the errors there are so too.
-    pub(crate) floors: Vec<usize>,
-}
-
-impl Errors {
-    /// Takes note of the value at `index`; indices come in rising order.
-    pub(crate) fn came(&mut self, index: usize, seen: Seen) {
-        let (Seen::Value(value) | Seen::AtLeast(value)) = seen;
-        for ((origin, errors), centres) in
-            self.origins.iter().zip(&mut self.errors).zip(&self.centres)
-        {
-            if let Some(ahead) = index.checked_sub(*origin)
-                && let Some(error) = errors.get_mut(ahead)
-            {
-                *error = value - centres[ahead];
-            }
-        }
-        if matches!(seen, Seen::AtLeast(_)) {
-            self.floors.push(index);
-        }
-        let oldest = self.origins.first().copied().unwrap_or(0);
-        self.floors.retain(|floor| *floor >= oldest);
-    }
-
-    /// Whether the value at `index` is a lower bound.
-    pub(crate) fn is_floor(&self, index: usize) -> bool {
-        self.floors.binary_search(&index).is_ok()
-    }
-
-    /// Takes note of what is said from `origin` on; the oldest of too many origins is forgotten.
-    pub(crate) fn issue(&mut self, origin: usize, centres: Vec<f64>) {
-        self.errors.push(vec![f64::NAN; centres.len()]);
-        self.centres.push(centres);
-        self.origins.push(origin);
-        if self.origins.len() > settings::ORIGINS {
-            self.origins.remove(0);
-            self.centres.remove(0);
-            self.errors.remove(0);
-        }
-    }
-}
 
 /// The interval that history may justify at most, and the least value that makes sense.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,7 +93,7 @@ impl Calibrator {
     }
 
     /// Takes note of what is expected from `origin` on, to learn from it when the values come.
-    pub(crate) fn issue(&mut self, origin: usize, centres: Vec<f64>) {
+    pub(crate) fn issue(&mut self, origin: usize, centres: &[f64]) {
         self.tracker.issue(origin, centres, &self.base);
     }
 
@@ -184,7 +135,7 @@ impl Calibrator {
     /// The size of the error that the past origin in place `o` made `ahead` steps ahead, at the
     /// heat of then.
     pub(crate) fn past_size(&self, past: &Errors, o: usize, ahead: usize) -> f64 {
-        let (index, centre) = (past.origins[o] + ahead, past.centres[o][ahead]);
+        let (index, centre) = (past.origins()[o] + ahead, past.centre(o, ahead));
         self.base.heats[o] * self.base.usual_size(index, ahead, centre)
     }
 }
@@ -206,7 +157,7 @@ struct Calibration {
 impl Calibration {
     /// Learns from past errors. `seasons` are the periods that the size of errors may follow.
     fn learn(past: &Errors, seasons: &[usize]) -> Self {
-        let horizon = past.errors.first().map_or(1, Vec::len).max(1);
+        let horizon = past.horizon().max(1);
         let normaliser = Normaliser::choose(past, seasons);
         let (scores, floors) = scores(past, &normaliser, horizon);
         let (scale, _) = scale_by_step(&scores, horizon);
@@ -214,7 +165,7 @@ impl Calibration {
         let scores = over(&scores, |o, _| heats[o]);
         let (scale, known) = scale_by_step(&scores, horizon);
         let growth = growth(&scale, known);
-        let span = past.origins.last().zip(past.origins.first()).map_or(0, |(l, f)| l - f);
+        let span = past.origins().last().zip(past.origins().first()).map_or(0, |(l, f)| l - f);
         let shapes = bands(horizon)
             .into_iter()
             .map(|(from, to)| {
@@ -227,7 +178,7 @@ impl Calibration {
                 let unit = |floor: &Floor| floor.score / heats[floor.origin] / scale[floor.ahead];
                 redistribute(&mut pool, bounds.map(unit).collect());
                 let middle = (from + to).div_ceil(2).max(1);
-                let blocks = (span as f64 / middle as f64).min(past.origins.len() as f64);
+                let blocks = (span as f64 / middle as f64).min(past.count() as f64);
                 Shape::of(&mut pool, settings::FREEDOM_PER_BLOCK * blocks)
             })
             .collect();
@@ -280,19 +231,16 @@ fn scores(
     horizon: usize,
 ) -> (Vec<Vec<f64>>, Vec<Floor>) {
     let mut floors = Vec::new();
-    let mut scores = Vec::with_capacity(past.errors.len());
-    for (o, origin) in past.origins.iter().enumerate() {
-        let (errors, centres) = (&past.errors[o], &past.centres[o]);
-        let mut row = vec![f64::NAN; horizon];
-        for (h, slot) in row.iter_mut().enumerate() {
-            let score = errors[h] / normaliser.factor(origin + h, centres[h]);
+    let mut scores = vec![vec![f64::NAN; horizon]; past.count()];
+    for (o, (origin, row)) in past.origins().iter().zip(&mut scores).enumerate() {
+        for (h, slot) in row.iter_mut().enumerate().take(past.horizon()) {
+            let score = past.error(o, h) / normaliser.factor(origin + h, past.centre(o, h));
             if !past.is_floor(origin + h) {
                 *slot = score;
             } else if score.is_finite() {
                 floors.push(Floor { origin: o, ahead: h, score });
             }
         }
-        scores.push(row);
     }
     (scores, floors)
 }
@@ -400,14 +348,8 @@ mod tests {
         for i in 0..11 * origins + horizon {
             walk.push(walk[i] + quantile::normal(rng.random_range(1e-12..1.0)));
         }
-        let mut past = Errors::default();
-        for o in 0..origins {
-            let known = walk[11 * o];
-            past.origins.push(1_000 + 11 * o);
-            past.centres.push(vec![known; horizon]);
-            past.errors.push((0..horizon).map(|h| walk[11 * o + h + 1] - known).collect());
-        }
-        past
+        let said: Vec<Vec<f64>> = (0..origins).map(|o| vec![walk[11 * o]; horizon]).collect();
+        Errors::new((0..origins).map(|o| 1_000 + 11 * o).collect(), &said, &walk[1..])
     }
 
     /// One walk has few independent stretches, so the mean over many is what must be right.
@@ -426,7 +368,9 @@ mod tests {
     #[test]
     fn without_errors_at_far_steps_the_width_still_grows() {
         let mut past = past(6, 10, 2);
-        past.errors.iter_mut().for_each(|row| row[3..].fill(f64::NAN));
+        for origin in past.origins().to_vec() {
+            (3..10).for_each(|h| past.came(origin + h, Seen::Value(f64::NAN)));
+        }
         let calibration = Calibrator::learn(&past, &[]);
         let width = |h: usize| calibration.quantile(0, h, 50.0, 1.645) - 50.0;
         assert!(width(9) > 1.2 * width(2), "{} {}", width(9), width(2));

@@ -11,7 +11,7 @@ pub const SEARCHED_CYCLES: usize = 8;
 /// … and from at least so many of the newest values, in steps: two weeks of five minutes.
 pub const SEARCHED_POINTS: usize = 4_032;
 /// Values that may pile up beyond the reach of a model before the oldest are dropped, in steps.
-pub const HISTORY_SLACK: usize = 64;
+pub const HISTORY_SLACK: usize = 16;
 /// Gaps up to this length are bridged by a straight line, in steps; longer ones stay gaps.
 pub const BRIDGED_GAP: usize = 3;
 
@@ -134,7 +134,8 @@ pub const PLANNING_LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 /// over past origins than they are (combinations vary less on new data: Bates and Granger 1969).
 /// Measured.
 pub const SIZE_PENALTY: f64 = 0.5;
-/// The most members of a combination.
+/// The most members of a combination in which all weigh the same. (One that is weighted by losses
+/// has no limit: with 12 of the 17 models, OWA on M4 is 0.401 instead of 0.399.)
 pub const BLEND_MOST: usize = 7;
 /// Weights in the weighted mean fall with this power of the loss. Measured.
 pub const BLEND_POWER: f64 = 4.0;

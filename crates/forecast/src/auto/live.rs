@@ -168,7 +168,7 @@ impl AutoForecaster {
 
     /// Leaves forecasts behind, to be scored when the values come.
     pub(super) fn issue(&mut self, events: &mut Vec<Event>) {
-        let newest = self.past.origins.last().copied().unwrap_or(0);
+        let newest = self.past.origins().last().copied().unwrap_or(0);
         let kept = self.next >= newest + self.spacing;
         let judged = self.calibration.due(self.next);
         let reach = self.experts.reach(self.next);
@@ -188,11 +188,11 @@ impl AutoForecaster {
         let centres = self.experts.mix(&rows, calibrated, self.last);
         self.expected = centres[0];
         if kept {
-            self.past.issue(self.next, centres.clone());
+            self.past.issue(self.next, &centres);
             self.calibration.renew(&self.past, self.seasons.periods());
         }
         if judged {
-            self.calibration.issue(self.next, centres);
+            self.calibration.issue(self.next, &centres);
         }
     }
 

@@ -46,9 +46,9 @@ fn updates_move_the_forecast_and_keep_the_calibration_alive() {
         forecaster.update(Sample { at: forecaster.end(), value: value(i) }).unwrap();
     }
     assert!(inside as f64 > 0.82 * f64::from(count), "{inside} of {count}");
-    assert!(forecaster.past.origins.last().unwrap() > &690);
-    assert!(forecaster.past.origins.len() <= settings::ORIGINS);
-    let known = forecaster.past.errors.iter().flatten().filter(|e| e.is_finite()).count();
+    assert!(forecaster.past.origins().last().unwrap() > &690);
+    assert!(forecaster.past.count() <= settings::ORIGINS);
+    let known = forecaster.past.known().count();
     assert!(known > 500);
 }
 

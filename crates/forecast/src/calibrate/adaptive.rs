@@ -22,7 +22,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::{LEVELS, Shape};
+use super::errors::Row;
+use super::shape::{LEVELS, SCORES, Shape};
 use super::{Bounds, Calibration, band_of, bands};
 use crate::settings;
 
@@ -51,22 +52,21 @@ pub(crate) enum Rule {
 pub(crate) struct Tracker {
     rule: Rule,
     horizon: usize,
-    offsets: Vec<Row>,
+    /// Per band: one number per level of a shape.
+    offsets: Vec<Vec<f64>>,
     waiting: VecDeque<Issued>,
 }
-
-/// One number per level of a shape.
-type Row = Vec<f64>;
 
 /// What one origin said.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Issued {
     origin: usize,
-    centres: Vec<f64>,
+    centres: Row,
     /// The heat of then.
     heat: f64,
-    /// The quantiles per band, in units of the size of errors (half precision is plenty).
-    quantiles: Vec<Vec<f32>>,
+    /// The quantiles, band after band, in units of the size of errors (single precision is
+    /// plenty).
+    quantiles: Vec<f32>,
 }
 
 impl Tracker {
@@ -92,17 +92,16 @@ impl Tracker {
     }
 
     /// Keeps what is said from `origin` on, until its values have come.
-    pub(super) fn issue(&mut self, origin: usize, centres: Vec<f64>, base: &Calibration) {
+    pub(super) fn issue(&mut self, origin: usize, centres: &[f64], base: &Calibration) {
         let shapes = self.shapes(&base.shapes);
         let heat = base.heat.factor();
-        let values = |shape: &Shape| shape.values().iter().map(|v| *v as f32).collect();
-        let quantiles = shapes.iter().map(values).collect();
-        self.waiting.push_back(Issued { origin, centres, heat, quantiles });
+        let quantiles = shapes.iter().flat_map(Shape::values).map(|v| *v as f32).collect();
+        self.waiting.push_back(Issued { origin, centres: Row::of(centres), heat, quantiles });
     }
 
     /// The shapes with their offsets.
     pub(crate) fn shapes(&self, base: &[Shape]) -> Vec<Shape> {
-        let moved = |(shape, offsets): (&Shape, &Row)| match self.rule {
+        let moved = |(shape, offsets): (&Shape, &Vec<f64>)| match self.rule {
             Rule::Tracking => shape.raised(offsets),
             Rule::Levels => shape.read_at(offsets),
         };
@@ -116,7 +115,7 @@ impl Tracker {
         for (shape, offsets) in base.iter().zip(&mut self.offsets) {
             let own = match self.rule {
                 Rule::Tracking => shape.values(),
-                Rule::Levels => shape.scores(),
+                Rule::Levels => SCORES.as_slice(),
             };
             let mut moved: Vec<f64> = own.iter().zip(offsets.iter()).map(|(v, o)| v + o).collect();
             if moved.windows(2).any(|pair| pair[0] > pair[1]) {
@@ -148,16 +147,15 @@ impl Tracker {
         let mut sizes = 0.0;
         for issued in self.waiting.iter().filter(|issued| issued.origin <= index) {
             let ahead = index - issued.origin;
-            let Some(&centre) = issued.centres.get(ahead) else { continue };
+            let Some(centre) = issued.centres.get(ahead) else { continue };
             let band = band_of(ahead).min(count - 1);
             let usual = base.usual_size(index, ahead, centre);
             let size = issued.heat * usual;
             if let Seen::Value(value) = seen {
                 sizes += (value - centre).abs() / usual;
             }
-            for ((sum, level), unit) in
-                sums[band].iter_mut().zip(LEVELS).zip(&issued.quantiles[band])
-            {
+            let units = &issued.quantiles[band * LEVELS.len()..];
+            for ((sum, level), unit) in sums[band].iter_mut().zip(LEVELS).zip(units) {
                 *sum += slope(seen, cap.clamp(centre + size * f64::from(*unit)), level);
             }
             judged[band] += 1;
@@ -207,15 +205,8 @@ mod tests {
     fn calm(rule: Rule, known: usize, rng: &mut ChaCha8Rng) -> Calibrator {
         let values: Vec<f64> = (0..known).map(|_| noise(rng)).collect();
         let origins: Vec<usize> = (0..known).step_by(known / 60).collect();
-        let row = |o: &usize| -> Vec<f64> {
-            (0..HORIZON).map(|h| *values.get(o + h).unwrap_or(&f64::NAN)).collect()
-        };
-        let past = Errors {
-            centres: vec![vec![0.0; HORIZON]; origins.len()],
-            errors: origins.iter().map(row).collect(),
-            floors: Vec::new(),
-            origins,
-        };
+        let said = vec![vec![0.0; HORIZON]; origins.len()];
+        let past = Errors::new(origins, &said, &values);
         Calibrator::with_rule(rule, &past, &[])
     }
 
@@ -233,7 +224,7 @@ mod tests {
         let (mut inside, mut count) = (0, 0);
         for index in from..from + steps {
             if calibrator.due(index) {
-                calibrator.issue(index, vec![0.0; HORIZON]);
+                calibrator.issue(index, &[0.0; HORIZON]);
             }
             let at = |score: f64| calibrator.quantile(index + ahead, ahead, 0.0, score);
             said.push_back((at(-z), at(z)));

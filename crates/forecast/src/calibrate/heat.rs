@@ -65,17 +65,17 @@ impl Heat {
 
     /// The level before each origin, from nothing but what had come by then.
     fn live_through(&mut self, past: &Errors, sizes: &[Vec<f64>]) -> Vec<f64> {
-        let Some(&first) = past.origins.first() else { return Vec::new() };
-        let span = past.origins.last().map_or(0, |last| last - first);
+        let Some(&first) = past.origins().first() else { return Vec::new() };
+        let span = past.origins().last().map_or(0, |last| last - first);
         let mut came = vec![(0.0, 0u32); span];
-        for (origin, row) in past.origins.iter().zip(sizes) {
+        for (origin, row) in past.origins().iter().zip(sizes) {
             let steps = came[origin - first..].iter_mut().zip(row);
             for ((sum, count), size) in steps.filter(|(_, size)| size.is_finite()) {
                 (*sum, *count) = (*sum + size.abs(), *count + 1);
             }
         }
-        let mut levels = Vec::with_capacity(past.origins.len());
-        let mut origins = past.origins.iter().peekable();
+        let mut levels = Vec::with_capacity(past.count());
+        let mut origins = past.origins().iter().peekable();
         for (k, (sum, count)) in came.into_iter().enumerate() {
             if origins.next_if(|origin| **origin == first + k).is_some() {
                 levels.push(self.level());
@@ -115,11 +115,11 @@ mod tests {
             let sign = ((index * index) as f64 * 12.9898).sin();
             sign * if index % 100 < 50 { 1.0 } else { wild }
         };
-        let mut past = Errors::default();
-        let row = |origin: usize| (0..HORIZON).map(|h| error(origin + h)).collect();
-        past.origins = (0..origins).map(|o| 5 * o).collect();
-        let sizes = past.origins.iter().map(|o| row(*o)).collect();
-        (past, sizes)
+        let origins: Vec<usize> = (0..origins).map(|o| 5 * o).collect();
+        let row = |origin: &usize| (0..HORIZON).map(|h| error(origin + h)).collect();
+        let sizes: Vec<Vec<f64>> = origins.iter().map(row).collect();
+        let said = vec![vec![0.0; HORIZON]; origins.len()];
+        (Errors::new(origins, &said, &[]), sizes)
     }
 
     #[test]

@@ -44,12 +44,12 @@ impl Normaliser {
 
     fn loss(&self, past: &Errors) -> f64 {
         let (mut logs, mut sizes, mut count) = (0.0, 0.0, 0usize);
-        each(past, |index, _, centre, error| {
-            let factor = self.factor(index, centre);
+        for (o, h, centre, error) in past.known() {
+            let factor = self.factor(past.origins()[o] + h, centre);
             logs += factor.ln();
             sizes += error.abs() / factor;
             count += 1;
-        });
+        }
         if count == 0 || sizes <= 0.0 {
             return 0.0;
         }
@@ -62,10 +62,10 @@ impl Normaliser {
 fn candidates(past: &Errors, seasons: &[usize]) -> Vec<(Normaliser, f64)> {
     let mut list = vec![(Normaliser::Flat, 0.0)];
     let (mut sum, mut count) = (0.0, 0usize);
-    each(past, |_, _, centre, _| {
+    for (_, _, centre, _) in past.known() {
         sum += centre.abs();
         count += 1;
-    });
+    }
     let unit = sum / count.max(1) as f64;
     if unit > 0.0 && count >= settings::NORMALISER_LEAST {
         for power in [0.5, 1.0] {
@@ -85,11 +85,12 @@ fn candidates(past: &Errors, seasons: &[usize]) -> Vec<(Normaliser, f64)> {
 fn phase_factors(past: &Errors, season: usize) -> Option<Vec<f64>> {
     let (mut sums, mut counts) = (vec![0.0; season], vec![0.0; season]);
     let mut total = 0.0;
-    each(past, |index, _, _, error| {
-        sums[index % season] += error.abs();
-        counts[index % season] += 1.0;
+    for (o, h, _, error) in past.known() {
+        let phase = (past.origins()[o] + h) % season;
+        sums[phase] += error.abs();
+        counts[phase] += 1.0;
         total += error.abs();
-    });
+    }
     let count: f64 = counts.iter().sum();
     if count < settings::NORMALISER_LEAST as f64 || total <= 0.0 {
         return None;
@@ -107,38 +108,21 @@ fn phase_factors(past: &Errors, season: usize) -> Option<Vec<f64>> {
     Some(factors)
 }
 
-/// Visits every known error: index, steps ahead, forecast, error.
-fn each(past: &Errors, mut visit: impl FnMut(usize, usize, f64, f64)) {
-    for ((origin, centres), errors) in past.origins.iter().zip(&past.centres).zip(&past.errors) {
-        for (h, (centre, error)) in centres.iter().zip(errors).enumerate() {
-            if error.is_finite() && !past.is_floor(origin + h) {
-                visit(origin + h, h, *centre, *error);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn errors(size: impl Fn(usize, f64) -> f64) -> Errors {
-        let mut past = Errors::default();
-        for o in 0..60 {
-            let origin = 100 + 5 * o;
-            let centres: Vec<f64> =
-                (0..12).map(|h| 10.0 + ((origin + h) % 7) as f64 * 20.0).collect();
-            let row = (0..12)
-                .map(|h| {
-                    let sign = ((origin * 31 + h * 17) as f64 * 12.9898).sin();
-                    sign * size(origin + h, centres[h])
-                })
-                .collect();
-            past.origins.push(origin);
-            past.centres.push(centres);
-            past.errors.push(row);
-        }
-        past
+        let centre = |index: usize| 10.0 + (index % 7) as f64 * 20.0;
+        let value = |index: usize| {
+            let sign = ((index * 31) as f64 * 12.9898).sin();
+            centre(index) + sign * size(index, centre(index))
+        };
+        let origins: Vec<usize> = (0..60).map(|o| 100 + 5 * o).collect();
+        let said: Vec<Vec<f64>> =
+            origins.iter().map(|o| (0..12).map(|h| centre(o + h)).collect()).collect();
+        let values: Vec<f64> = (100..100 + 5 * 60 + 12).map(value).collect();
+        Errors::new(origins, &said, &values)
     }
 
     #[test]

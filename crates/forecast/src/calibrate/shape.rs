@@ -1,5 +1,7 @@
 //! The quantile function of errors in units of their size.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::quantile;
@@ -15,9 +17,13 @@ pub(super) const LEVELS: [f64; 21] = [
 /// A rising function of the normal score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shape {
-    scores: Vec<f64>,
+    /// The values at [`LEVELS`].
     values: Vec<f64>,
 }
+
+/// The normal scores of [`LEVELS`].
+pub(super) static SCORES: LazyLock<[f64; LEVELS.len()]> =
+    LazyLock::new(|| LEVELS.map(quantile::normal));
 
 impl Shape {
     /// From pooled errors, of which only so many are independent (`freedom`). A few values of a
@@ -31,10 +37,9 @@ impl Shape {
         let freedom = freedom.max(settings::LEAST_FREEDOM);
         let middle = quantile::of_sorted(pool, 0.5);
         let (low, high) = (Tail::below(pool), Tail::above(pool));
-        let scores: Vec<f64> = LEVELS.iter().map(|p| quantile::normal(*p)).collect();
         let values: Vec<f64> = LEVELS
             .iter()
-            .zip(&scores)
+            .zip(SCORES.iter())
             .map(|(level, score)| {
                 let raw = if *level < low.level {
                     low.at(*level)
@@ -51,14 +56,14 @@ impl Shape {
                 middle + (raw - middle) * wider
             })
             .collect();
-        Self::rising(scores, values)
+        Self::rising(values)
     }
 
-    fn rising(scores: Vec<f64>, mut values: Vec<f64>) -> Self {
+    fn rising(mut values: Vec<f64>) -> Self {
         for i in 1..values.len() {
             values[i] = values[i].max(values[i - 1]);
         }
-        Self { scores, values }
+        Self { values }
     }
 
     /// The values at [`LEVELS`].
@@ -66,31 +71,26 @@ impl Shape {
         &self.values
     }
 
-    /// The normal scores of [`LEVELS`].
-    pub(super) fn scores(&self) -> &[f64] {
-        &self.scores
-    }
-
     /// The same shape with each value moved by its offset, still rising.
     pub(super) fn raised(&self, offsets: &[f64]) -> Self {
         let moved = self.values.iter().zip(offsets).map(|(v, o)| v + o).collect();
-        Self { scores: self.scores.clone(), values: sorted(moved) }
+        Self { values: sorted(moved) }
     }
 
     /// The same shape read at other scores, still rising.
     pub(super) fn read_at(&self, offsets: &[f64]) -> Self {
-        let moved = self.scores.iter().zip(offsets).map(|(s, o)| self.at(s + o)).collect();
-        Self { scores: self.scores.clone(), values: sorted(moved) }
+        let moved = SCORES.iter().zip(offsets).map(|(s, o)| self.at(s + o)).collect();
+        Self { values: sorted(moved) }
     }
 
     /// The value at a normal score.
     pub(crate) fn at(&self, score: f64) -> f64 {
-        let n = self.scores.len();
-        let right = self.scores.partition_point(|s| *s < score).clamp(1, n - 1);
+        let scores = &*SCORES;
+        let right = scores.partition_point(|s| *s < score).clamp(1, scores.len() - 1);
         let left = right - 1;
         let slope =
-            (self.values[right] - self.values[left]) / (self.scores[right] - self.scores[left]);
-        self.values[left] + slope * (score - self.scores[left])
+            (self.values[right] - self.values[left]) / (scores[right] - scores[left]);
+        self.values[left] + slope * (score - scores[left])
     }
 }
 

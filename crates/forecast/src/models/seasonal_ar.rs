@@ -74,7 +74,8 @@ struct Form {
     smoothing: f64,
 }
 
-/// Scaled values and the smoothed profile of each season, up to now.
+/// Scaled values and the smoothed profile of each season, up to now. Without smoothing a profile
+/// is the value one season before and is not kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Past {
     values: Vec<f64>,
@@ -85,6 +86,11 @@ struct Past {
 
 impl Past {
     fn push(&mut self, value: f64, form: &Form) {
+        if self.values.len() == self.values.capacity() {
+            // Not doubled: thousands of models live side by side.
+            self.values.reserve_exact(settings::HISTORY_SLACK);
+            self.profiles.iter_mut().for_each(|p| p.reserve_exact(settings::HISTORY_SLACK));
+        }
         self.values.push(value);
         for (profile, &m) in self.profiles.iter_mut().zip(&form.seasons) {
             let next = profile.len();
@@ -145,10 +151,11 @@ impl Form {
         for lag in 1..=self.lags {
             row.push(value(t - lag));
         }
-        for (profile, &m) in past.profiles.iter().zip(&self.seasons) {
+        for (season, &m) in self.seasons.iter().enumerate() {
             let base = |i: usize| if d == 0 { 0.0 } else { self.base(past, i) };
-            row.push(profile[t] - base(t));
-            row.push(profile[t - 1] - base(t - 1));
+            let profile = |i: usize| past.profiles.get(season).map_or(values[i - m], |p| p[i]);
+            row.push(profile(t) - base(t));
+            row.push(profile(t - 1) - base(t - 1));
             row.push(values[t - m] - base(t));
         }
     }
@@ -179,7 +186,7 @@ impl Regression {
         let scale = recipe.scale.fit(history.values());
         let mut past = Past {
             values: Vec::with_capacity(n),
-            profiles: vec![Vec::new(); form.seasons.len()],
+            profiles: vec![Vec::new(); if form.smoothing < 1.0 { form.seasons.len() } else { 0 }],
             dropped: 0,
         };
         for profile in &mut past.profiles {
