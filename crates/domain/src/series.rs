@@ -110,6 +110,14 @@ impl Series {
         self.bounds.get(index).copied().unwrap_or(false)
     }
 
+    /// The first `count` values, or all of them if there are fewer.
+    #[must_use]
+    pub fn head(&self, count: usize) -> Self {
+        let count = count.min(self.values.len());
+        let bounds = self.bounds[..count.min(self.bounds.len())].to_vec();
+        Self { values: self.values[..count].to_vec(), bounds, ..*self }
+    }
+
     /// The start of the first interval.
     pub fn start(&self) -> Timestamp {
         self.start

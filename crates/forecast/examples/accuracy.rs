@@ -10,7 +10,7 @@ mod score;
 
 use std::time::Instant;
 
-use forecast::{ModelChoice, Options, SeasonChoice, models};
+use forecast::{Adaptation, ModelChoice, Options, SeasonChoice, models};
 
 fn main() {
     if data::folder().is_none() {
@@ -49,7 +49,9 @@ fn main() {
     }
     if only("--live") {
         println!("\n{}", live::HEADER);
-        let all = live::traces(&Options::default());
+        let levels = only("--follow-levels");
+        let adaptation = if levels { Adaptation::Levels } else { Adaptation::Quantiles };
+        let all = live::traces(&Options { adaptation, ..Options::default() });
         all.iter().for_each(|one| println!("{one}"));
         let (means, off, pinball) = live::pooled(&all);
         println!("mean {means:.3?}\nbeyond two standard errors {off:?}, pinball {pinball:.4?}");

@@ -1,33 +1,31 @@
 //! The easy entry: a series in, a calibrated forecaster out.
 
-use domain::forecast::{Forecast, Paths, Probability};
+use domain::forecast::{Forecast, Probability};
 use domain::series::Series;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::calibrate::{self, Bounds, Calibrator, Errors, Seen};
-use crate::demand::{Demand, Watch};
+pub use crate::calibrate::Adaptation;
+use crate::calibrate::{self, Bounds, Calibrator, Errors};
+use crate::demand::Watch;
 use crate::drift::{Detector, Drift};
-use crate::experts::{self, Experts};
-use crate::models::{self, Context, Model, Regressors};
-use crate::paths::Templates;
-use crate::paths::windows::{self, Came};
-use crate::rolling::{self, Plan};
-use crate::season::{self, Seasons};
-use crate::select::{self, Blend, Choice};
-use crate::settings;
+use crate::experts::Experts;
+use crate::models::{self, Model};
+use crate::season::Seasons;
 
 mod budget;
 mod event;
+mod fit;
 mod live;
 mod panel;
 mod report;
+mod sampled;
 mod saved;
 mod trial;
 
 pub use budget::Budget;
 pub use event::{Event, Failure, RefitReason};
-use panel::{Member, Panel};
+use panel::Panel;
 pub use report::{BandReport, ModelReport, Note, Report};
 
 /// Which seasons to use.
@@ -62,6 +60,8 @@ pub struct Options {
     pub horizon: Option<usize>,
     /// How long the fit may take; without it, as long as it takes.
     pub budget: Option<Budget>,
+    /// How intervals follow what comes.
+    pub adaptation: Adaptation,
 }
 
 /// Why there is no forecast.
@@ -148,116 +148,7 @@ pub struct AutoForecaster {
 /// Fits all models, chooses by rolling origins, and calibrates.
 pub fn auto(series: &Series, options: &Options) -> Result<AutoForecaster, ForecastError> {
     let recipes = recipes(&options.models)?;
-    with_models(&recipes, series, options)
-}
-
-/// [`auto`] with the given models.
-fn with_models(
-    recipes: &[Box<dyn Model>],
-    series: &Series,
-    options: &Options,
-) -> Result<AutoForecaster, ForecastError> {
-    let values = series.values();
-    let found = values.iter().filter(|v| v.is_finite()).count();
-    if found < 2 {
-        return Err(ForecastError::TooShort { found });
-    }
-    let served = Demand::served(series);
-    let seasons = match &options.seasons {
-        SeasonChoice::Auto => season::detect(&served.series),
-        SeasonChoice::Given(periods) => Seasons::given(periods),
-    };
-    let demand = served.expected(&seasons);
-    let (watch, series) = (Watch::over(values, series.step()), &demand.series);
-    let values = series.values();
-    let context = Context { seasons, regressors: Regressors::NONE };
-    let horizon = calibrated_horizon(series, options.horizon);
-    let plan = Plan::over(values.len(), horizon, context.seasons.shortest().unwrap_or(1));
-    let trials = trial::all(recipes, series, &context, &plan, options.budget.as_ref());
-    let actual = rolling::actuals(values, &plan);
-    let names: Vec<&'static str> = recipes.iter().map(|m| m.name()).collect();
-    let (mut rows, mut fitted, mut failures) = (Vec::new(), Vec::new(), Vec::new());
-    for trial in trials {
-        let (said, model, failure) = match trial {
-            Ok((said, model)) => (Some(said), Some(model), None),
-            Err(failure) => (None, None, Some(failure)),
-        };
-        rows.push(said);
-        fitted.push(model);
-        failures.push(failure);
-    }
-    let Some(choice) = select::choose(&rows, &actual) else {
-        return Err(ForecastError::NoModel { reasons: reasons(&names, &failures) });
-    };
-    let combined = choice.blend.rows(&rows);
-    let kept = kept(&choice, &names);
-    let place = |model: usize| kept.iter().position(|k| *k == model);
-    let members = choice.blend.members.iter().filter_map(|(m, w)| Some((place(*m)?, *w))).collect();
-    let blend = Blend { rule: choice.blend.rule, members };
-    let mut said: Vec<experts::Said<'_>> =
-        kept.iter().filter_map(|m| rows[*m].as_deref()).collect();
-    said.push(&combined);
-    let spacing = plan.origins.windows(2).map(|w| w[1] - w[0]).next().unwrap_or(1);
-    let experts = Experts::learn(&said, &actual, said.len() - 1, spacing);
-    let member = |m: &usize| Member { name: names[*m].to_owned(), fitted: fitted[*m].take() };
-    let panel = Panel::new(kept.iter().map(member).collect(), blend);
-    let range = range(values);
-    let last = values.iter().rev().copied().find(|v| v.is_finite()).unwrap_or(0.0);
-    let centres: Vec<Vec<f64>> = (0..plan.origins.len())
-        .map(|o| {
-            let rows: Vec<&[f64]> = said.iter().map(|rows| rows[o].as_slice()).collect();
-            experts.mix(&rows, plan.horizon, last)
-        })
-        .collect();
-    let mut past = Errors::new(plan.origins.clone(), &centres, &values[plan.origins[0]..]);
-    demand.floors.iter().for_each(|(index, bound)| past.came(*index, Seen::AtLeast(*bound)));
-    let mut found = Report::of(&names, &choice, failures, &context.seasons, series);
-    found.notes.extend(demand.notes());
-    let mut forecaster = AutoForecaster {
-        leader: panel.combination(),
-        counting: vec![false; panel.count()],
-        calibration: Calibrator::learn(&past, context.seasons.periods()),
-        found,
-        panel,
-        experts,
-        past,
-        detector: Detector::new(),
-        drifted: None,
-        widening: 1.0,
-        lost: false,
-        watch,
-        seasons: context.seasons,
-        range,
-        last,
-        expected: f64::NAN,
-        spacing,
-        next: values.len(),
-        fitted_at: values.len(),
-        fitted_on: values.len().min(settings::MAX_FIT_POINTS),
-        start: series.start(),
-        step: series.step(),
-    };
-    forecaster.begin();
-    Ok(forecaster)
-}
-
-/// The models that live on: those of the best combination, the best few, and the benchmarks.
-fn kept(choice: &Choice, names: &[&'static str]) -> Vec<usize> {
-    let loss = |m: &usize| choice.losses[*m].unwrap_or(f64::MAX);
-    let mut order: Vec<usize> = (0..names.len()).filter(|m| choice.losses[*m].is_some()).collect();
-    order.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
-    let mut kept: Vec<usize> = (0..names.len())
-        .filter(|m| {
-            let place = order.iter().position(|o| o == m);
-            place.is_some_and(|place| {
-                place < settings::EXPERTS_KEPT
-                    || choice.blend.members.iter().any(|(b, _)| b == m)
-                    || models::BENCHMARKS.contains(&names[*m])
-            })
-        })
-        .collect();
-    kept.sort_unstable();
-    kept
+    fit::fit(&recipes, series, options)
 }
 
 /// [`auto`] for many series at once, on all cores; results in the order of the input.
@@ -306,58 +197,6 @@ impl AutoForecaster {
             levels,
             quantiles,
         })
-    }
-
-    /// `count` sampled futures of `horizon` steps: at each step their values are evenly spread
-    /// over the calibrated distribution. The same seed gives the same paths.
-    pub fn paths(&self, horizon: usize, count: usize, seed: u64) -> Result<Paths, ForecastError> {
-        if horizon == 0 || count == 0 {
-            return Err(ForecastError::Nothing);
-        }
-        let templates = Templates::of(&self.standardised());
-        let units: Vec<f64> = windows::rank_levels().map(calibrate::score).collect();
-        let units = self.calibration.units(&units);
-        let looseness = windows::looseness(&templates, &self.came(), &units);
-        let ranks = templates.ranks(horizon, count, seed, looseness);
-        let scores: Vec<f64> =
-            (0..count).map(|k| calibrate::score((k as f64 + 0.5) / count as f64)).collect();
-        let bounds = self.bounds();
-        let mut values = vec![0.0; count * horizon];
-        for (h, centre) in self.centre(horizon).into_iter().enumerate() {
-            let centre = bounds.clamp(centre);
-            for (path, rank) in ranks[h].iter().enumerate() {
-                let score = scores[*rank as usize];
-                let value = self.quantile(h, centre, score);
-                values[path * horizon + h] = bounds.clamp(value);
-            }
-        }
-        Ok(Paths::new(self.end(), self.step, horizon, values)
-            .expect("bounded values of the right number are paths"))
-    }
-
-    /// Past errors in units of their size; `NaN` where nothing or only a lower bound came.
-    fn standardised(&self) -> Vec<Vec<f64>> {
-        let past = &self.past;
-        let of = |o: usize| {
-            let score = |h: usize| match past.is_floor(past.origins()[o] + h) {
-                true => f64::NAN,
-                false => past.error(o, h) / self.calibration.past_size(past, o, h),
-            };
-            (0..past.horizon()).map(score).collect()
-        };
-        (0..past.count()).map(of).collect()
-    }
-
-    /// What came after the newest past origins, beside what was said.
-    fn came(&self) -> Vec<Came> {
-        let past = &self.past;
-        let row = |of: &dyn Fn(usize) -> f64| (0..past.horizon()).map(of).collect();
-        let came = |o: usize| Came {
-            values: row(&|h| past.value(o, h)),
-            centres: row(&|h| past.centre(o, h)),
-            sizes: row(&|h| self.calibration.past_size(past, o, h)),
-        };
-        (0..past.count()).map(came).collect()
     }
 
     /// Which models were tried, how they did, who forecasts now, and what was odd about the
@@ -418,30 +257,6 @@ fn recipes(choice: &ModelChoice) -> Result<Vec<Box<dyn Model>>, ForecastError> {
             })
         })
         .collect()
-}
-
-fn calibrated_horizon(series: &Series, asked: Option<usize>) -> usize {
-    let day = usize::try_from(86_400 / series.step().seconds()).unwrap_or(1);
-    let wanted = asked.unwrap_or(day.max(settings::HORIZON_LEAST));
-    let most = (series.values().len() / settings::HISTORY_PER_HORIZON).max(1);
-    wanted.clamp(1, most.min(settings::HORIZON_MOST))
-}
-
-fn range(values: &[f64]) -> (f64, f64) {
-    let finite = values.iter().filter(|v| v.is_finite());
-    finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)))
-}
-
-fn reasons(names: &[&'static str], failures: &[Option<Failure>]) -> String {
-    let each = names.iter().zip(failures);
-    let texts: Vec<String> = each
-        .filter_map(|(name, failure)| Some((name, failure.as_ref()?)))
-        .map(|(name, failure)| match failure {
-            Failure::NotFitted { reason } => reason.clone(),
-            other => format!("{name}: {other}"),
-        })
-        .collect();
-    texts.join("; ")
 }
 
 #[cfg(test)]

@@ -148,9 +148,11 @@ impl Backtest {
         options: &Options,
     ) -> Result<(Row, Forecast), ForecastError> {
         let past = &series.values()[..origin];
-        let actual = &series.values()[origin..origin + self.horizon];
-        let known = Series::new(series.start(), series.step(), past.to_vec());
-        let forecaster = auto(&known, options)?;
+        // A lower bound of demand says nothing of an error.
+        let ahead = origin..origin + self.horizon;
+        let known = |i: usize| if series.is_bound(i) { f64::NAN } else { series.values()[i] };
+        let actual = &ahead.map(known).collect::<Vec<f64>>();
+        let forecaster = auto(&series.head(origin), options)?;
         let levels = LEVELS.map(|l| Probability::new(l).expect("the levels are probabilities"));
         let forecast = forecaster.forecast(self.horizon, &levels)?;
         let column = |k: usize| -> Vec<f64> { forecast.quantiles.iter().map(|r| r[k]).collect() };
@@ -215,6 +217,32 @@ mod tests {
         assert!(rows[0].owa() < 0.7 * rows[1].owa(), "{} {}", rows[0], rows[1]);
         assert!(rows[0].pinball[2] < 0.3 * rows[1].pinball[2], "{rows:?}");
         assert!(rows[0].coverage[2] > 0.85, "{}", rows[0]);
+    }
+
+    #[test]
+    fn values_at_saturation_are_lower_bounds_before_and_after_the_origin() {
+        let full = series(480);
+        let cut = full.values().iter().map(|v| v.min(25.0)).collect();
+        let cut = Series::new(full.start(), full.step(), cut);
+        let spans: Vec<_> = (0..480)
+            .filter(|i| full.values()[*i] > 25.0)
+            .map(|i| (full.at(i), full.at(i + 1)))
+            .collect();
+        let backtest = Backtest::of(24, 5, &Options::default(), &[]);
+        let row = |series: &Series| backtest.run(series).unwrap().remove(0);
+        let (blind, told) = (row(&cut), row(&cut.clone().saturated_during(&spans)));
+        // Told, it expects the demand above the cut, and is not blamed for it.
+        let highest = |run: &Run| {
+            let all = run.forecasts.iter().flat_map(|f| &f.mean);
+            all.copied().fold(f64::MIN, f64::max)
+        };
+        assert!(highest(&blind) < 25.5 && highest(&told) > 26.0);
+        let blamed = |forecast: &Forecast| {
+            let from = (forecast.start.as_second() / 3_600) as usize;
+            metrics::smape(&cut.values()[from..from + 24], &forecast.mean)
+        };
+        let blamed = told.forecasts.iter().map(blamed).sum::<f64>() / 5.0;
+        assert!(told.row.smape < 0.8 * blamed, "{} is not below {blamed}", told.row.smape);
     }
 
     #[test]

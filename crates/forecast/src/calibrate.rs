@@ -19,9 +19,10 @@ mod heat;
 mod normaliser;
 mod shape;
 
+pub use adaptive::Adaptation;
 pub(crate) use adaptive::Seen;
+use adaptive::Tracker;
 pub(crate) use errors::Errors;
-use adaptive::{Rule, Tracker};
 use heat::Heat;
 use normaliser::Normaliser;
 use shape::Shape;
@@ -70,11 +71,7 @@ pub(crate) struct Calibrator {
 impl Calibrator {
     /// Learns from past errors. The offsets begin at zero: the shapes know these errors already,
     /// and offsets that lived through them once more made intervals worse (measured).
-    pub(crate) fn learn(past: &Errors, seasons: &[usize]) -> Self {
-        Self::with_rule(Rule::Tracking, past, seasons)
-    }
-
-    fn with_rule(rule: Rule, past: &Errors, seasons: &[usize]) -> Self {
+    pub(crate) fn learn(rule: Adaptation, past: &Errors, seasons: &[usize]) -> Self {
         let base = Calibration::learn(past, seasons);
         let tracker = Tracker::new(rule, base.horizon());
         let shapes = tracker.shapes(&base.shapes);
@@ -225,11 +222,7 @@ struct Floor {
 
 /// Errors over their factor, one row per origin, `NaN` where the value was a lower bound; and
 /// the lower bounds of errors.
-fn scores(
-    past: &Errors,
-    normaliser: &Normaliser,
-    horizon: usize,
-) -> (Vec<Vec<f64>>, Vec<Floor>) {
+fn scores(past: &Errors, normaliser: &Normaliser, horizon: usize) -> (Vec<Vec<f64>>, Vec<Floor>) {
     let mut floors = Vec::new();
     let mut scores = vec![vec![f64::NAN; horizon]; past.count()];
     for (o, (origin, row)) in past.origins().iter().zip(&mut scores).enumerate() {
@@ -355,8 +348,9 @@ mod tests {
     /// One walk has few independent stretches, so the mean over many is what must be right.
     #[test]
     fn widths_follow_the_errors_at_every_step_and_grow_beyond() {
-        let many: Vec<Calibrator> =
-            (0..40).map(|seed| Calibrator::learn(&past(70, 48, seed), &[24])).collect();
+        let many: Vec<Calibrator> = (0..40)
+            .map(|seed| Calibrator::learn(Adaptation::Quantiles, &past(70, 48, seed), &[24]))
+            .collect();
         for h in [0, 5, 15, 30] {
             let upper = |c: &Calibrator| c.quantile(2_000, h, 50.0, score(0.95)) - 50.0;
             let upper = many.iter().map(upper).sum::<f64>() / many.len() as f64;
@@ -371,7 +365,7 @@ mod tests {
         for origin in past.origins().to_vec() {
             (3..10).for_each(|h| past.came(origin + h, Seen::Value(f64::NAN)));
         }
-        let calibration = Calibrator::learn(&past, &[]);
+        let calibration = Calibrator::learn(Adaptation::Quantiles, &past, &[]);
         let width = |h: usize| calibration.quantile(0, h, 50.0, 1.645) - 50.0;
         assert!(width(9) > 1.2 * width(2), "{} {}", width(9), width(2));
         assert!(width(30) > width(9));

@@ -77,8 +77,8 @@ pub mod settings;
 mod state;
 
 pub use auto::{
-    AutoForecaster, BandReport, Budget, Event, Failure, ForecastError, ModelChoice, ModelReport,
-    Note, Options, RefitReason, Report, SeasonChoice, auto, forecast_many,
+    Adaptation, AutoForecaster, BandReport, Budget, Event, Failure, ForecastError, ModelChoice,
+    ModelReport, Note, Options, RefitReason, Report, SeasonChoice, auto, forecast_many,
 };
 pub use drift::Drift;
 pub use state::StateError;

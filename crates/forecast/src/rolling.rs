@@ -44,6 +44,13 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Steps between two origins.
+    pub(crate) fn spacing(&self) -> usize {
+        self.origins.windows(2).map(|pair| pair[1] - pair[0]).next().unwrap_or(1)
+    }
+}
+
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }

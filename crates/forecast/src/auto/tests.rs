@@ -47,7 +47,7 @@ fn updates_move_the_forecast_and_keep_the_calibration_alive() {
     }
     assert!(inside as f64 > 0.82 * f64::from(count), "{inside} of {count}");
     assert!(forecaster.past.origins().last().unwrap() > &690);
-    assert!(forecaster.past.count() <= settings::ORIGINS);
+    assert!(forecaster.past.count() <= crate::settings::ORIGINS);
     let known = forecaster.past.known().count();
     assert!(known > 500);
 }
@@ -109,4 +109,20 @@ fn the_report_names_every_model_and_its_weight() {
     assert!(report.models[0].loss <= report.models[1].loss);
     assert_eq!(report.seasons.periods(), [24]);
     assert!(report.notes.is_empty());
+}
+
+#[test]
+fn several_models_can_be_asked_for_together_and_no_other_takes_part() {
+    let named = |names: &[&str]| Options {
+        models: ModelChoice::Named(names.iter().map(|n| (*n).to_owned()).collect()),
+        ..Options::default()
+    };
+    let asked = ["arima", "ets", "mstl", "theta"];
+    let report = auto(&series(500), &named(&asked)).unwrap().report();
+    let mut found: Vec<&str> = report.models.iter().map(|m| m.name.as_str()).collect();
+    found.sort_unstable();
+    assert_eq!(found, asked);
+    assert!((report.models.iter().map(|m| m.weight).sum::<f64>() - 1.0).abs() < 1e-9);
+    let unknown = auto(&series(500), &named(&["ets", "etz"])).err().unwrap();
+    assert!(matches!(unknown, ForecastError::UnknownModel { name, .. } if name == "etz"));
 }

@@ -36,11 +36,12 @@ pub(crate) enum Seen {
     AtLeast(f64),
 }
 
-/// How offsets answer to a miss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Rule {
+/// How intervals answer to a miss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Adaptation {
     /// The quantile itself moves, in units of the size of errors.
-    Tracking,
+    #[default]
+    Quantiles,
     /// The level moves at which the shape is read (Gibbs and Candès, "Adaptive conformal
     /// inference under distribution shift", NeurIPS 2021; on normal scores, so that no level
     /// leaves 0 to 1).
@@ -50,7 +51,7 @@ pub(crate) enum Rule {
 /// The offsets of all bands, and the forecasts that are still waiting for their values.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Tracker {
-    rule: Rule,
+    rule: Adaptation,
     horizon: usize,
     /// Per band: one number per level of a shape.
     offsets: Vec<Vec<f64>>,
@@ -71,7 +72,7 @@ struct Issued {
 
 impl Tracker {
     /// Without offsets yet.
-    pub(crate) fn new(rule: Rule, horizon: usize) -> Self {
+    pub(crate) fn new(rule: Adaptation, horizon: usize) -> Self {
         let count = bands(horizon).len();
         Self {
             rule,
@@ -102,8 +103,8 @@ impl Tracker {
     /// The shapes with their offsets.
     pub(crate) fn shapes(&self, base: &[Shape]) -> Vec<Shape> {
         let moved = |(shape, offsets): (&Shape, &Vec<f64>)| match self.rule {
-            Rule::Tracking => shape.raised(offsets),
-            Rule::Levels => shape.read_at(offsets),
+            Adaptation::Quantiles => shape.raised(offsets),
+            Adaptation::Levels => shape.read_at(offsets),
         };
         base.iter().zip(&self.offsets).map(moved).collect()
     }
@@ -114,8 +115,8 @@ impl Tracker {
     fn order(&mut self, base: &[Shape]) {
         for (shape, offsets) in base.iter().zip(&mut self.offsets) {
             let own = match self.rule {
-                Rule::Tracking => shape.values(),
-                Rule::Levels => SCORES.as_slice(),
+                Adaptation::Quantiles => shape.values(),
+                Adaptation::Levels => SCORES.as_slice(),
             };
             let mut moved: Vec<f64> = own.iter().zip(offsets.iter()).map(|(v, o)| v + o).collect();
             if moved.windows(2).any(|pair| pair[0] > pair[1]) {
@@ -202,12 +203,12 @@ mod tests {
     }
 
     /// A calibrator that has learned unit noise around zero over the first `known` steps.
-    fn calm(rule: Rule, known: usize, rng: &mut ChaCha8Rng) -> Calibrator {
+    fn calm(rule: Adaptation, known: usize, rng: &mut ChaCha8Rng) -> Calibrator {
         let values: Vec<f64> = (0..known).map(|_| noise(rng)).collect();
         let origins: Vec<usize> = (0..known).step_by(known / 60).collect();
         let said = vec![vec![0.0; HORIZON]; origins.len()];
         let past = Errors::new(origins, &said, &values);
-        Calibrator::with_rule(rule, &past, &[])
+        Calibrator::learn(rule, &past, &[])
     }
 
     /// Carries the calibrator over `steps` values; the share of them inside the central interval
@@ -247,7 +248,7 @@ mod tests {
     fn coverage_returns_after_errors_have_trebled() {
         for ahead in [0, 3, HORIZON - 1] {
             let mut rng = ChaCha8Rng::seed_from_u64(5);
-            let mut calibrator = calm(Rule::Tracking, 600, &mut rng);
+            let mut calibrator = calm(Adaptation::Quantiles, 600, &mut rng);
             let before = coverage(&mut calibrator, 600, 2_000, ahead, |_| noise(&mut rng));
             assert!((before - 0.9).abs() < 0.03, "before, step {ahead}: {before}");
             let wild = |rng: &mut ChaCha8Rng| 3.0 * noise(rng);
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn a_shifted_centre_moves_the_sides_apart() {
         let mut rng = ChaCha8Rng::seed_from_u64(6);
-        let mut calibrator = calm(Rule::Tracking, 600, &mut rng);
+        let mut calibrator = calm(Adaptation::Quantiles, 600, &mut rng);
         coverage(&mut calibrator, 600, RETURN, 0, |_| 4.0 + noise(&mut rng));
         let found = coverage(&mut calibrator, 600 + RETURN, 2_000, 0, |_| 4.0 + noise(&mut rng));
         assert!((found - 0.9).abs() < 0.03, "{found}");
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn quantiles_never_cross_and_the_state_comes_back_to_the_bit() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
-        for rule in [Rule::Tracking, Rule::Levels] {
+        for rule in [Adaptation::Quantiles, Adaptation::Levels] {
             let mut kept = calm(rule, 600, &mut rng);
             let values: Vec<f64> = (0..500).map(|k| noise(&mut rng) * f64::from(k % 7)).collect();
             coverage(&mut kept, 600, 250, 2, |i| values[i - 600]);

@@ -88,8 +88,7 @@ impl Shape {
         let scores = &*SCORES;
         let right = scores.partition_point(|s| *s < score).clamp(1, scores.len() - 1);
         let left = right - 1;
-        let slope =
-            (self.values[right] - self.values[left]) / (scores[right] - scores[left]);
+        let slope = (self.values[right] - self.values[left]) / (scores[right] - scores[left]);
         self.values[left] + slope * (score - scores[left])
     }
 }

@@ -1,0 +1,180 @@
+//! From a series to a forecaster: trials of all models, the choice, and what is learned of it.
+
+use domain::series::Series;
+
+use super::event::Failure;
+use super::panel::{Member, Panel};
+use super::{AutoForecaster, ForecastError, Options, Report, SeasonChoice, trial};
+use crate::calibrate::{Calibrator, Errors, Seen};
+use crate::demand::{Demand, Watch};
+use crate::drift::Detector;
+use crate::experts::Experts;
+use crate::models::{self, Context, Fitted, Model, Regressors};
+use crate::rolling::{self, Plan, Rows};
+use crate::season::{self, Seasons};
+use crate::select::{self, Blend, Choice};
+use crate::settings;
+
+/// Fits the models, chooses among them by rolling origins, and calibrates.
+pub(super) fn fit(
+    recipes: &[Box<dyn Model>],
+    series: &Series,
+    options: &Options,
+) -> Result<AutoForecaster, ForecastError> {
+    let found = series.values().iter().filter(|v| v.is_finite()).count();
+    if found < 2 {
+        return Err(ForecastError::TooShort { found });
+    }
+    let watch = Watch::over(series.values(), series.step());
+    let served = Demand::served(series);
+    let seasons = match &options.seasons {
+        SeasonChoice::Auto => season::detect(&served.series),
+        SeasonChoice::Given(periods) => Seasons::given(periods),
+    };
+    let demand = served.expected(&seasons);
+    let series = &demand.series;
+    let values = series.values();
+    let context = Context { seasons, regressors: Regressors::NONE };
+    let horizon = calibrated_horizon(series, options.horizon);
+    let plan = Plan::over(values.len(), horizon, context.seasons.shortest().unwrap_or(1));
+    let mut tried = Tried::all(recipes, series, &context, &plan, options);
+    let came = rolling::actuals(values, &plan);
+    let Some(choice) = select::choose(&tried.rows, &came) else {
+        return Err(ForecastError::NoModel { reasons: tried.reasons() });
+    };
+    let last = values.iter().rev().copied().find(|v| v.is_finite()).unwrap_or(0.0);
+    let (panel, experts, centres) = tried.line_up(&choice, &plan, &came, last);
+    let mut past = Errors::new(plan.origins.clone(), &centres, &values[plan.origins[0]..]);
+    demand.floors.iter().for_each(|(index, bound)| past.came(*index, Seen::AtLeast(*bound)));
+    let mut found = Report::of(&tried.names, &choice, tried.failures, &context.seasons, series);
+    found.notes.extend(demand.notes());
+    let mut forecaster = AutoForecaster {
+        leader: panel.combination(),
+        counting: vec![false; panel.count()],
+        calibration: Calibrator::learn(options.adaptation, &past, context.seasons.periods()),
+        found,
+        panel,
+        experts,
+        past,
+        detector: Detector::new(),
+        drifted: None,
+        widening: 1.0,
+        lost: false,
+        watch,
+        seasons: context.seasons,
+        range: range(values),
+        last,
+        expected: f64::NAN,
+        spacing: plan.spacing(),
+        next: values.len(),
+        fitted_at: values.len(),
+        fitted_on: values.len().min(settings::MAX_FIT_POINTS),
+        start: series.start(),
+        step: series.step(),
+    };
+    forecaster.begin();
+    Ok(forecaster)
+}
+
+/// What came of every model, in the order of the recipes.
+struct Tried {
+    names: Vec<&'static str>,
+    rows: Vec<Rows>,
+    fitted: Vec<Option<Box<dyn Fitted>>>,
+    failures: Vec<Option<Failure>>,
+}
+
+impl Tried {
+    fn all(
+        recipes: &[Box<dyn Model>],
+        series: &Series,
+        context: &Context,
+        plan: &Plan,
+        options: &Options,
+    ) -> Self {
+        let names = recipes.iter().map(|m| m.name()).collect();
+        let mut tried = Self { names, rows: Vec::new(), fitted: Vec::new(), failures: Vec::new() };
+        for trial in trial::all(recipes, series, context, plan, options.budget.as_ref()) {
+            let (rows, fitted, failure) = match trial {
+                Ok((rows, fitted)) => (Some(rows), Some(fitted), None),
+                Err(failure) => (None, None, Some(failure)),
+            };
+            tried.rows.push(rows);
+            tried.fitted.push(fitted);
+            tried.failures.push(failure);
+        }
+        tried
+    }
+
+    /// The models that live on with their best combination, their weights, and what they would
+    /// have said together at the past origins.
+    fn line_up(
+        &mut self,
+        choice: &Choice,
+        plan: &Plan,
+        came: &[Vec<f64>],
+        last: f64,
+    ) -> (Panel, Experts, Vec<Vec<f64>>) {
+        let kept = kept(choice, &self.names);
+        let place = |model: usize| kept.iter().position(|k| *k == model);
+        let members = choice.blend.members.iter().filter_map(|(m, w)| Some((place(*m)?, *w)));
+        let blend = Blend { rule: choice.blend.rule, members: members.collect() };
+        let combined = choice.blend.rows(&self.rows);
+        let mut said: Vec<&[Vec<f64>]> =
+            kept.iter().filter_map(|m| self.rows[*m].as_deref()).collect();
+        said.push(&combined);
+        let experts = Experts::learn(&said, came, said.len() - 1, plan.spacing());
+        let centres = (0..plan.origins.len()).map(|o| {
+            let rows: Vec<&[f64]> = said.iter().map(|rows| rows[o].as_slice()).collect();
+            experts.mix(&rows, plan.horizon, last)
+        });
+        let centres = centres.collect();
+        let names = &self.names;
+        let fitted = &mut self.fitted;
+        let member = |m: &usize| Member { name: names[*m].to_owned(), fitted: fitted[*m].take() };
+        (Panel::new(kept.iter().map(member).collect(), blend), experts, centres)
+    }
+
+    fn reasons(&self) -> String {
+        let each = self.names.iter().zip(&self.failures);
+        let texts: Vec<String> = each
+            .filter_map(|(name, failure)| Some((name, failure.as_ref()?)))
+            .map(|(name, failure)| match failure {
+                Failure::NotFitted { reason } => reason.clone(),
+                other => format!("{name}: {other}"),
+            })
+            .collect();
+        texts.join("; ")
+    }
+}
+
+/// The models that live on: those of the best combination, the best few, and the benchmarks.
+fn kept(choice: &Choice, names: &[&'static str]) -> Vec<usize> {
+    let loss = |m: &usize| choice.losses[*m].unwrap_or(f64::MAX);
+    let mut order: Vec<usize> = (0..names.len()).filter(|m| choice.losses[*m].is_some()).collect();
+    order.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+    let mut kept: Vec<usize> = (0..names.len())
+        .filter(|m| {
+            let place = order.iter().position(|o| o == m);
+            place.is_some_and(|place| {
+                place < settings::EXPERTS_KEPT
+                    || choice.blend.members.iter().any(|(b, _)| b == m)
+                    || models::BENCHMARKS.contains(&names[*m])
+            })
+        })
+        .collect();
+    kept.sort_unstable();
+    kept
+}
+
+fn calibrated_horizon(series: &Series, asked: Option<usize>) -> usize {
+    let day = usize::try_from(86_400 / series.step().seconds()).unwrap_or(1);
+    let wanted = asked.unwrap_or(day.max(settings::HORIZON_LEAST));
+    let most = (series.values().len() / settings::HISTORY_PER_HORIZON).max(1);
+    wanted.clamp(1, most.min(settings::HORIZON_MOST))
+}
+
+fn range(values: &[f64]) -> (f64, f64) {
+    let finite = values.iter().filter(|v| v.is_finite());
+    finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)))
+}
