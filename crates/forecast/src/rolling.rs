@@ -22,9 +22,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Origins over the newer part of `length` values. `season` is the shortest one (or 1): the
+    /// Origins over the newer part of `values`, each with a value before it. `season` is the shortest one (or 1): the
     /// spacing shares no factor with it, so that all phases take part.
-    pub(crate) fn over(length: usize, horizon: usize, season: usize) -> Self {
+    pub(crate) fn over(values: &[f64], horizon: usize, season: usize) -> Self {
+        let length = values.len();
+        let known = values.iter().position(|v| v.is_finite()).unwrap_or(0);
         let reach = length.min(settings::MAX_FIT_POINTS);
         let share = (reach as f64 * settings::EVALUATED_SHARE) as usize;
         let first = (length - share).max(1);
@@ -35,7 +37,7 @@ impl Plan {
         let count = (length - first).div_ceil(spacing);
         // Counted from the end, so that the newest origins are always there.
         let mut origins: Vec<usize> =
-            (0..count).map(|k| length - 1 - k * spacing).filter(|o| *o >= 1).collect();
+            (0..count).map(|k| length - 1 - k * spacing).filter(|o| *o > known).collect();
         origins.reverse();
         let refits = (0..settings::REFITS.min(origins.len()))
             .map(|k| k * origins.len() / settings::REFITS.min(origins.len()))
@@ -118,14 +120,15 @@ mod tests {
 
     #[test]
     fn origins_end_at_the_newest_value_and_meet_all_phases() {
-        let plan = Plan::over(1_000, 48, 24);
+        let plan = Plan::over(&[0.0; 1_000], 48, 24);
         assert_eq!(plan.origins.last(), Some(&999));
         assert!(plan.origins.len() <= settings::ORIGINS + 1);
         let mut phases: Vec<usize> = plan.origins.iter().map(|o| o % 24).collect();
         phases.sort_unstable();
         phases.dedup();
         assert_eq!(phases.len(), 24);
-        assert_eq!(Plan::over(2, 5, 1).origins, [1]);
+        assert_eq!(Plan::over(&[0.0; 2], 5, 1).origins, [1]);
+        assert_eq!(Plan::over(&[f64::NAN, f64::NAN, 0.0, 0.0], 5, 1).origins, [3]);
     }
 
     /// Says how many values it has seen.
@@ -160,7 +163,7 @@ mod tests {
     fn no_forecast_sees_its_own_future() {
         let step = Step::from_seconds(60).unwrap();
         let series = Series::new(Timestamp::UNIX_EPOCH, step, vec![0.0; 500]);
-        let plan = Plan::over(500, 3, 1);
+        let plan = Plan::over(&[0.0; 500], 3, 1);
         for (cost, fits) in [(Cost::Low, settings::REFITS), (Cost::High, 1)] {
             let model = Counter(AtomicUsize::new(0), cost);
             let rows = run(&model, &series, &Context::default(), &plan, &|| false).unwrap();

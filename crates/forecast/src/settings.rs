@@ -116,7 +116,7 @@ pub const PRIOR_ERRORS: usize = 10;
 /// The standard deviation of a normal whose mean size is 1: √(π/2).
 pub const SIZE_TO_DEVIATION: f64 = 1.253_314_137;
 /// How many of the most extreme errors make the tail.
-pub const TAIL_ERRORS: usize = 20;
+pub const TAIL_ERRORS: usize = 10;
 
 /// Forecasts that wait for their values at a time, over one horizon.
 pub const JUDGED_FORECASTS: usize = 16;

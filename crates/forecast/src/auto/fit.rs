@@ -36,7 +36,7 @@ pub(super) fn fit(
     let values = series.values();
     let context = Context { seasons, regressors: Regressors::NONE };
     let horizon = calibrated_horizon(series, options.horizon);
-    let plan = Plan::over(values.len(), horizon, context.seasons.shortest().unwrap_or(1));
+    let plan = Plan::over(values, horizon, context.seasons.shortest().unwrap_or(1));
     let mut tried = Tried::all(recipes, series, &context, &plan, options);
     let came = rolling::actuals(values, &plan);
     let Some(choice) = select::choose(&tried.rows, &came) else {
