@@ -16,7 +16,8 @@ use rayon::prelude::*;
 const VALUES: usize = 1_000;
 const HORIZON: usize = 48;
 const FITS: usize = 50;
-const ROUNDS: usize = 5;
+/// Until as many forecasts wait for their values as ever do.
+const ROUNDS: usize = 60;
 
 fn value(series: usize, index: usize) -> f64 {
     let seed = (series * 7_919 + index * 104_729) % 100_003;

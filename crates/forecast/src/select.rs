@@ -106,6 +106,7 @@ fn combinations(order: &[usize], losses: &[Option<f64>]) -> Vec<Blend> {
     if least > 0.0 {
         let members: Vec<(usize, f64)> = order
             .iter()
+            .take(settings::BLEND_WEIGHTED_MOST)
             .map(|m| (*m, (least / losses[*m].unwrap_or(f64::MAX)).powf(settings::BLEND_POWER)))
             .filter(|(_, weight)| *weight > settings::BLEND_LEAST_WEIGHT)
             .collect();

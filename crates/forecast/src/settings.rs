@@ -10,7 +10,10 @@ pub const MAX_FIT_POINTS: usize = 40_320;
 pub const SEARCHED_CYCLES: usize = 8;
 /// … and from at least so many of the newest values, in steps: two weeks of five minutes.
 pub const SEARCHED_POINTS: usize = 4_032;
-/// Values that may pile up beyond the reach of a model before the oldest are dropped, in steps.
+/// Values that may pile up beyond the reach of a model before the oldest are dropped: one for so
+/// many within its reach.
+pub const HISTORY_PER_SLACK: usize = 1_024;
+/// Room that growing lists of a kept forecaster ask for at a time.
 pub const HISTORY_SLACK: usize = 16;
 /// Gaps up to this length are bridged by a straight line, in steps; longer ones stay gaps.
 pub const BRIDGED_GAP: usize = 3;
@@ -134,9 +137,10 @@ pub const PLANNING_LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 /// over past origins than they are (combinations vary less on new data: Bates and Granger 1969).
 /// Measured.
 pub const SIZE_PENALTY: f64 = 0.5;
-/// The most members of a combination in which all weigh the same. (One that is weighted by losses
-/// has no limit: with 12 of the 17 models, OWA on M4 is 0.401 instead of 0.399.)
+/// The most members of a combination in which all weigh the same.
 pub const BLEND_MOST: usize = 7;
+/// The most members of one that is weighted by losses: bounds memory and the cost of an update.
+pub const BLEND_WEIGHTED_MOST: usize = 12;
 /// Weights in the weighted mean fall with this power of the loss. Measured.
 pub const BLEND_POWER: f64 = 4.0;
 /// Members with less weight than this, relative to the best, are left out.
@@ -162,7 +166,7 @@ pub const LOSS_DISCOUNT: f64 = 0.02;
 /// Measured by the example `live`.
 pub const OFFSET_RATE: f64 = 0.01;
 /// Forecasts of one lead that wait for their values at most; long leads are scored less often.
-pub const SCORED_AT_A_TIME: usize = 16;
+pub const SCORED_AT_A_TIME: usize = 8;
 /// Experts with less weight than this are left out of the forecast.
 pub const LEAST_WEIGHT: f64 = 0.01;
 /// A new leader must be ahead of the old one by this much weight.

@@ -65,9 +65,8 @@ struct Issued {
     centres: Row,
     /// The heat of then.
     heat: f64,
-    /// The quantiles, band after band, in units of the size of errors (single precision is
-    /// plenty).
-    quantiles: Vec<f32>,
+    /// The quantiles, band after band, in units of the size of errors.
+    quantiles: Row,
 }
 
 impl Tracker {
@@ -96,8 +95,9 @@ impl Tracker {
     pub(super) fn issue(&mut self, origin: usize, centres: &[f64], base: &Calibration) {
         let shapes = self.shapes(&base.shapes);
         let heat = base.heat.factor();
-        let quantiles = shapes.iter().flat_map(Shape::values).map(|v| *v as f32).collect();
-        self.waiting.push_back(Issued { origin, centres: Row::of(centres), heat, quantiles });
+        let quantiles: Vec<f64> = shapes.iter().flat_map(Shape::values).copied().collect();
+        let (centres, quantiles) = (Row::of(centres), Row::of(&quantiles));
+        self.waiting.push_back(Issued { origin, centres, heat, quantiles });
     }
 
     /// The shapes with their offsets.
@@ -155,9 +155,9 @@ impl Tracker {
             if let Seen::Value(value) = seen {
                 sizes += (value - centre).abs() / usual;
             }
-            let units = &issued.quantiles[band * LEVELS.len()..];
+            let units = issued.quantiles.from(band * LEVELS.len());
             for ((sum, level), unit) in sums[band].iter_mut().zip(LEVELS).zip(units) {
-                *sum += slope(seen, cap.clamp(centre + size * f64::from(*unit)), level);
+                *sum += slope(seen, cap.clamp(centre + size * unit), level);
             }
             judged[band] += 1;
         }

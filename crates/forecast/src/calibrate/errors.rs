@@ -6,7 +6,7 @@ use super::Seen;
 use crate::settings;
 
 /// The past errors of one forecaster. The values are kept once, not once per origin, and what
-/// was said in single precision of its own range: thousands of forecasters live side by side.
+/// was said as places in its own range: thousands of forecasters live side by side.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Errors {
     /// Index of the first value that each origin forecast; rising.
@@ -19,27 +19,42 @@ pub(crate) struct Errors {
     floors: Vec<usize>,
 }
 
-/// Values around their middle, in units of their largest distance from it.
+/// Values as places between the least and the greatest of them, to one part in 65,534: errors are
+/// told far more coarsely than that. The last place stands for `NaN`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Row {
-    middle: f64,
+    least: f64,
     unit: f64,
-    places: Vec<f32>,
+    places: Box<[u16]>,
 }
 
 impl Row {
     pub(super) fn of(values: &[f64]) -> Self {
-        let (low, high) = values
+        let (least, most) = values
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-        let middle = 0.5 * low + 0.5 * high;
-        let unit = (high - middle).max(f64::MIN_POSITIVE);
-        Self { middle, unit, places: values.iter().map(|v| ((v - middle) / unit) as f32).collect() }
+        // In halves, since the difference of two finite numbers may not be finite.
+        let steps = f64::from(u16::MAX - 1);
+        let unit = (0.5 * most - 0.5 * least) / steps * 2.0;
+        let place = |v: &f64| {
+            let share = if unit > 0.0 { (0.5 * v - 0.5 * least) / (0.5 * unit) } else { 0.0 };
+            if v.is_nan() { u16::MAX } else { share.round().clamp(0.0, steps) as u16 }
+        };
+        Self { least, unit, places: values.iter().map(place).collect() }
     }
 
     /// The value in that place, if there is one.
     pub(super) fn get(&self, place: usize) -> Option<f64> {
-        Some(self.middle + self.unit * f64::from(*self.places.get(place)?))
+        self.from(place).next()
+    }
+
+    /// The values from that place on.
+    pub(super) fn from(&self, place: usize) -> impl Iterator<Item = f64> {
+        let value = |place: &u16| match *place {
+            u16::MAX => f64::NAN,
+            place => self.least + self.unit * f64::from(place),
+        };
+        self.places.iter().skip(place).map(value)
     }
 }
 
@@ -93,6 +108,8 @@ impl Errors {
             return;
         };
         if place >= self.values.len() {
+            let more = place + 1 - self.values.len();
+            make_room(&mut self.values, more);
             self.values.resize(place + 1, f64::NAN);
         }
         self.values[place] = value;
@@ -104,6 +121,8 @@ impl Errors {
     /// Takes note of what is said from `origin` on; the oldest of too many origins is forgotten,
     /// with what only it spoke of.
     pub(crate) fn issue(&mut self, origin: usize, said: &[f64]) {
+        make_room(&mut self.said, 1);
+        make_room(&mut self.origins, 1);
         self.said.push(Row::of(said));
         self.origins.push(origin);
         if self.count() > settings::ORIGINS {
@@ -121,6 +140,13 @@ impl Errors {
         let each = (0..self.count()).flat_map(|o| (0..self.horizon()).map(move |h| (o, h)));
         let known = each.map(|(o, h)| (o, h, self.centre(o, h), self.error(o, h)));
         known.filter(|(o, h, _, error)| error.is_finite() && !self.is_floor(self.origins[*o] + h))
+    }
+}
+
+/// Room for so many more, and a few; not doubled: thousands of these live side by side.
+fn make_room<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(more + settings::HISTORY_SLACK);
     }
 }
 

@@ -35,7 +35,7 @@ struct Pending {
     /// The index of the value.
     index: usize,
     /// Single precision is enough to score by.
-    said: Vec<f32>,
+    said: Box<[f32]>,
 }
 
 impl Band {

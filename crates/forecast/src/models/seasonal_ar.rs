@@ -79,40 +79,79 @@ struct Form {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Past {
     values: Vec<f64>,
-    profiles: Vec<Vec<f64>>,
+    profiles: Vec<Profile>,
     /// How many of the oldest values were dropped.
     dropped: usize,
 }
 
-impl Past {
-    fn push(&mut self, value: f64, form: &Form) {
-        if self.values.len() == self.values.capacity() {
-            // Not doubled: thousands of models live side by side.
-            self.values.reserve_exact(settings::HISTORY_SLACK);
-            self.profiles.iter_mut().for_each(|p| p.reserve_exact(settings::HISTORY_SLACK));
+/// The smoothed values of the same phase in earlier cycles, one step further than the values.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Profile {
+    season: usize,
+    /// Which of the values that are kept the first one belongs to.
+    from: usize,
+    smoothed: Vec<f64>,
+}
+
+impl Profile {
+    fn at(&self, t: usize) -> f64 {
+        self.smoothed[t - self.from]
+    }
+
+    /// `E^m_t` from the values before `t`, of which `dropped` are gone.
+    fn push(&mut self, values: &[f64], dropped: usize, smoothing: f64) {
+        let (t, m) = (self.from + self.smoothed.len(), self.season);
+        self.smoothed.push(if t + dropped < m {
+            values[t.min(values.len() - 1)]
+        } else {
+            let before = if t + dropped >= 2 * m { self.at(t - m) } else { values[t - m] };
+            before + smoothing * (values[t - m] - before)
+        });
+    }
+
+    /// Forgets `cut` values, and what is older than a season and the step before it, less `room`.
+    fn forget(&mut self, cut: usize, room: usize) {
+        let keep = (self.season + 2 - room).min(self.from + self.smoothed.len() - cut);
+        let old = self.smoothed.len() - keep;
+        if old > keep / settings::HISTORY_PER_SLACK || self.from < cut {
+            self.smoothed.drain(..old);
+            self.from += old;
         }
-        self.values.push(value);
-        for (profile, &m) in self.profiles.iter_mut().zip(&form.seasons) {
-            let next = profile.len();
-            profile.push(expected(&self.values, profile, next, (m, self.dropped), form.smoothing));
-        }
+        self.from -= cut;
     }
 }
 
-/// `E^m_t` from the values before `t`; one step further than `values` reaches.
-/// Both begin with value `dropped` of the history.
-fn expected(
-    values: &[f64],
-    profile: &[f64],
-    t: usize,
-    (m, dropped): (usize, usize),
-    smoothing: f64,
-) -> f64 {
-    if t + dropped < m {
-        return values[t.min(values.len() - 1)];
+impl Past {
+    /// Drops what is older than `reach` values, and `room` of these; on long histories only when
+    /// there is more of it. A new value then takes the place of an old one: thousands of models
+    /// live side by side, and one that grows by a value leaves a hole in memory.
+    fn forget(&mut self, reach: usize, room: usize) {
+        let keep = reach - room;
+        let over = self.values.len().saturating_sub(keep);
+        let cut = if over > keep / settings::HISTORY_PER_SLACK { over } else { 0 };
+        self.dropped += cut;
+        self.values.drain(..cut);
+        self.profiles.iter_mut().for_each(|profile| profile.forget(cut, room));
     }
-    let before = if t + dropped >= 2 * m { profile[t - m] } else { values[t - m] };
-    before + smoothing * (values[t - m] - before)
+
+    fn push(&mut self, value: f64, smoothing: f64) {
+        self.values.push(value);
+        for profile in &mut self.profiles {
+            profile.push(&self.values, self.dropped, smoothing);
+        }
+    }
+
+    /// A copy that has room for so many more.
+    fn longer(&self, more: usize) -> Self {
+        let longer = |values: &[f64]| {
+            let mut longer = Vec::with_capacity(values.len() + more);
+            longer.extend_from_slice(values);
+            longer
+        };
+        let profile = |p: &Profile| Profile { smoothed: longer(&p.smoothed), ..*p };
+        let profiles = self.profiles.iter().map(profile).collect();
+        Self { values: longer(&self.values), profiles, dropped: self.dropped }
+    }
 }
 
 impl Form {
@@ -153,7 +192,7 @@ impl Form {
         }
         for (season, &m) in self.seasons.iter().enumerate() {
             let base = |i: usize| if d == 0 { 0.0 } else { self.base(past, i) };
-            let profile = |i: usize| past.profiles.get(season).map_or(values[i - m], |p| p[i]);
+            let profile = |i: usize| past.profiles.get(season).map_or(values[i - m], |p| p.at(i));
             row.push(profile(t) - base(t));
             row.push(profile(t - 1) - base(t - 1));
             row.push(values[t - m] - base(t));
@@ -184,16 +223,14 @@ impl Regression {
             return Err(FitError::TooShort { model, needed, found: n });
         }
         let scale = recipe.scale.fit(history.values());
-        let mut past = Past {
-            values: Vec::with_capacity(n),
-            profiles: vec![Vec::new(); if form.smoothing < 1.0 { form.seasons.len() } else { 0 }],
-            dropped: 0,
-        };
-        for profile in &mut past.profiles {
-            profile.push(scale.into(history.values()[0]));
+        let mut past = Past { values: Vec::with_capacity(n), profiles: Vec::new(), dropped: 0 };
+        if form.smoothing < 1.0 {
+            let first = scale.into(history.values()[0]);
+            let profile = |m: &usize| Profile { season: *m, from: 0, smoothed: vec![first] };
+            past.profiles = form.seasons.iter().map(profile).collect();
         }
         for value in history.values() {
-            past.push(scale.into(*value), &form);
+            past.push(scale.into(*value), form.smoothing);
         }
         let beta = solve(&form, &past, history.observed()).ok_or(FitError::Unsolvable { model })?;
         let (low, high) = past
@@ -203,23 +240,10 @@ impl Regression {
         let room = settings::RANGE_ROOM * (high - low);
         let bounds = (low - room, high + room);
         let mut fitted = Self { form, beta, scale, past, bounds };
-        fitted.forget();
+        fitted.past.forget(fitted.form.reach(), 0);
         fitted.past.values.shrink_to_fit();
-        fitted.past.profiles.iter_mut().for_each(Vec::shrink_to_fit);
+        fitted.past.profiles.iter_mut().for_each(|p| p.smoothed.shrink_to_fit());
         Ok(fitted)
-    }
-
-    /// Drops what no column reaches any more.
-    fn forget(&mut self) {
-        let keep = self.form.reach();
-        if self.past.values.len() > keep + settings::HISTORY_SLACK {
-            let cut = self.past.values.len() - keep;
-            self.past.dropped += cut;
-            self.past.values.drain(..cut);
-            for profile in &mut self.past.profiles {
-                profile.drain(..cut);
-            }
-        }
     }
 
     fn next(&self, past: &Past, row: &mut Vec<f64>) -> f64 {
@@ -232,17 +256,12 @@ impl Regression {
 
     /// The next values, still scaled.
     pub(crate) fn iterate(&self, horizon: usize) -> Vec<f64> {
-        let from = self.past.values.len().saturating_sub(self.form.reach());
-        let mut past = Past {
-            values: self.past.values[from..].to_vec(),
-            profiles: self.past.profiles.iter().map(|p| p[from..].to_vec()).collect(),
-            dropped: self.past.dropped + from,
-        };
+        let mut past = self.past.longer(horizon);
         let start = past.values.len();
         let mut row = Vec::with_capacity(self.form.width());
         for _ in 0..horizon {
             let value = self.next(&past, &mut row);
-            past.push(value, &self.form);
+            past.push(value, self.form.smoothing);
         }
         past.values.split_off(start)
     }
@@ -291,8 +310,8 @@ impl Fitted for Regression {
         } else {
             self.next(&self.past, &mut Vec::new())
         };
-        self.past.push(value, &self.form);
-        self.forget();
+        self.past.forget(self.form.reach(), 1);
+        self.past.push(value, self.form.smoothing);
     }
 
     fn forecast(&self, horizon: usize, _ahead: &Regressors) -> Prediction {
