@@ -102,6 +102,16 @@ pub struct Look {
     pub surge: u32,
 }
 
+/// What a batch takes from the account of the rollout's risk. Amounts are probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RiskSpent {
+    /// What this batch spends.
+    pub spent: f64,
+    /// What is left after it.
+    pub left: f64,
+}
+
 /// Why a rollout holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -236,6 +246,9 @@ pub enum Event {
         index: u32,
         /// What was seen just before.
         look: Look,
+        /// What it spends of the risk; former releases kept no account.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        risk: Option<RiskSpent>,
     },
     /// Decision: stop new requests to a server.
     DrainStarted {

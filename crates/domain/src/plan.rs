@@ -2,10 +2,19 @@
 //!
 //! The types mirror the published JSON; field names are camelCase on the outside.
 
+mod basis;
+mod part;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use basis::{
+    Alone, Basis, Binding, ChosenOn, CountedOn, KeptLine, LossLine, OfferLine, OutageLine,
+    SupplyLine,
+};
+pub use part::{FleetPart, joint_probability};
 
 use crate::journal::{Digest, digest_of};
 use crate::name::{Dimension, FleetName, OfferName, ServerName};
@@ -57,6 +66,12 @@ pub struct Plan {
     pub rejected: Vec<Rejected>,
     /// What the plan was made from.
     pub inputs: Inputs,
+    /// What its figures are made of, per fleet; empty in plans of former releases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub basis: Vec<Basis>,
+    /// The share and the figures of each fleet, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fleets: Vec<FleetPart>,
     /// Digest of the plan without `createdAt` and `digest`.
     pub digest: Digest,
 }
@@ -119,7 +134,7 @@ pub struct Cost {
 }
 
 /// Servers that are out together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Batch {
     /// 1 for the first.
@@ -132,6 +147,10 @@ pub struct Batch {
     pub out_at: Timestamp,
     /// When it is expected to carry full load again.
     pub back_at: Timestamp,
+    /// What opening it spends of the rollout's risk; the batches of a plan spend at most its
+    /// target together. Plans of former releases do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<f64>,
 }
 
 /// Surge of one offer, bought and given back together.

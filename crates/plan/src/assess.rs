@@ -14,14 +14,39 @@ use crate::settings::{REPORTED_CONFIDENCE, ROUNDING_RATIO};
 /// What fresh paths say about a choice.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Assessment {
-    /// Probability of attributable overload at any moment.
-    pub(crate) planned: f64,
-    /// Its upper bound.
-    pub(crate) upper95: f64,
-    /// Probability that load exceeds the whole fleet while servers are out.
-    pub(crate) baseline: f64,
+    /// How many paths there are.
+    pub(crate) paths: usize,
+    /// On so many of them there is attributable overload at some moment.
+    pub(crate) hits: usize,
+    /// On so many of them load exceeds the whole fleet while servers are out.
+    pub(crate) baseline: usize,
     /// Probability of attributable overload per interval.
     pub(crate) per_interval: Vec<f64>,
+    /// On so many of the paths the first overload comes with this batch.
+    pub(crate) first_in_batch: Vec<usize>,
+}
+
+impl Assessment {
+    /// A number of paths as a share of all.
+    pub(crate) fn share(&self, paths: usize) -> f64 {
+        paths as f64 / self.paths as f64
+    }
+
+    /// The upper bound of the probability of attributable overload.
+    pub(crate) fn upper95(&self) -> f64 {
+        upper_bound(self.hits as f64, self.paths, REPORTED_CONFIDENCE)
+    }
+
+    /// What each batch spends of `target`: the upper bound of the plan, spread over its batches by
+    /// the paths that meet their first overload there, and one path more that is spread evenly,
+    /// so that no batch is free. Together the batches spend at most `target`.
+    pub(crate) fn spent(&self, target: f64) -> Vec<f64> {
+        let upper = self.upper95();
+        let all = if upper < target { upper } else { target };
+        let even = 1.0 / self.first_in_batch.len() as f64;
+        let weight = |hits: &usize| (*hits as f64 + even) / (self.hits as f64 + 1.0);
+        self.first_in_batch.iter().map(|hits| all * weight(hits)).collect()
+    }
 }
 
 /// A choice on its grid.
@@ -46,7 +71,8 @@ pub(crate) fn assess(
     let paths = fresh.first().map_or(0, Demand::paths);
     let surviving = Surviving::draw(fleet, quote, layout, paths, seed);
     let intervals = interval_of.last().map_or(0, |last| last + 1);
-    let mut hit = vec![false; paths];
+    // The first step of each path at which capacity lacks.
+    let mut first: Vec<Option<usize>> = vec![None; paths];
     let mut short: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); intervals];
     let length = fleet.facts.step.seconds();
     sampled(fleet, fresh, layout, start, besides, seed, |step, row, deficits| {
@@ -56,20 +82,25 @@ pub(crate) fn assess(
         let lacking = deficits.iter().enumerate().filter(|(_, lacks)| **lacks > rounding);
         for (path, lacks) in lacking {
             if lacks - rounding > surviving.left(path, row, until) {
-                hit[path] = true;
+                first[path] = Some(first[path].map_or(step, |known| known.min(step)));
                 if let Some(interval) = interval {
                     short[*interval].insert(path);
                 }
             }
         }
     });
-    let hits = hit.iter().filter(|hit| **hit).count() as f64;
-    let share = |hits: f64| hits / paths as f64;
+    let mut first_in_batch = vec![0; layout.slots.len()];
+    for step in first.iter().flatten() {
+        let begun = layout.slots.partition_point(|slot| start + slot.offset <= *step);
+        first_in_batch[begun.clamp(1, usize::MAX) - 1] += 1;
+    }
+    let share = |hits: usize| hits as f64 / paths as f64;
     Assessment {
-        planned: share(hits),
-        upper95: upper_bound(hits, paths, REPORTED_CONFIDENCE),
-        baseline: share(baseline(chosen, fresh) as f64),
-        per_interval: short.iter().map(|paths| share(paths.len() as f64)).collect(),
+        paths,
+        hits: first.iter().flatten().count(),
+        baseline: baseline(chosen, fresh),
+        per_interval: short.iter().map(|paths| share(paths.len())).collect(),
+        first_in_batch,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A linter for plans, wherever they come from.
 
 mod batches;
+mod joint;
 mod money;
 mod whole;
 
@@ -43,6 +44,8 @@ pub enum Rule {
     Timeline,
     /// The timeline says what the ledger says.
     Ledger,
+    /// A plan over several fleets is made of its parts, and their risks keep the joint one.
+    Joint,
 }
 
 /// Something that is wrong with a plan.
@@ -68,6 +71,14 @@ pub fn check(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     batches::check(plan, facts, &mut findings);
     money::check(plan, facts, &mut findings);
     findings.0
+}
+
+/// Everything that is wrong with a plan over these fleets, each finding with the name of the fleet.
+pub fn check_all(plan: &Plan, fleets: &[Facts]) -> Vec<Finding> {
+    match fleets {
+        [facts] if plan.fleets.is_empty() => check(plan, facts),
+        _ => joint::check(plan, fleets),
+    }
 }
 
 struct Findings(Vec<Finding>);

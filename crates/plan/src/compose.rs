@@ -8,6 +8,7 @@ use domain::plan::{API_VERSION, Batch, Cost, PerDimension, Plan, Risk, SurgePurc
 use jiff::Timestamp;
 
 use crate::assess::{Assessment, Chosen, assess};
+use crate::basis::basis;
 use crate::demand::{Demand, Grid, after};
 use crate::layout::Layout;
 use crate::ledger::Ledger;
@@ -44,17 +45,21 @@ pub(crate) fn compose(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Plan
     for (entry, probability) in plan.timeline.iter_mut().zip(&assessed.per_interval) {
         entry.overload_probability = *probability;
     }
-    plan.risk.planned = assessed.planned;
-    plan.risk.upper95 = assessed.upper95;
-    plan.risk.baseline = assessed.baseline;
+    plan.risk.planned = assessed.share(assessed.hits);
+    plan.risk.upper95 = assessed.upper95();
+    plan.risk.baseline = assessed.share(assessed.baseline);
+    for (batch, spent) in plan.batches.iter_mut().zip(assessed.spent(request.risk.get())) {
+        batch.risk = Some(spent);
+    }
     let full: PerDimension<f64> = dimensions.into_iter().zip(fleet.full.clone()).collect();
     plan.exposure = exposure(&request.choosing, &full, plan.done_at, level);
     plan.rejected = rejected(problem, choice, hits);
+    plan.basis = vec![basis(problem, choice, hits, &plan, &ledger, &assessed)];
     plan.sealed()
 }
 
 /// The level of the band in the timeline.
-fn band_level(request: &Request) -> Probability {
+pub(crate) fn band_level(request: &Request) -> Probability {
     let least = Probability::new(BAND_AT_LEAST).expect("a level of the settings");
     let own = Probability::new(1.0 - request.risk.get()).unwrap_or(least);
     request.band.unwrap_or(if own > least { own } else { least })
@@ -113,6 +118,8 @@ fn skeleton(
         exposure: None,
         rejected: Vec::new(),
         inputs: request.inputs.clone(),
+        basis: Vec::new(),
+        fleets: Vec::new(),
         digest: Digest::zero(),
     }
 }
@@ -133,6 +140,7 @@ fn batches(fleet: &Fleet<'_>, layout: &Layout, first_out: Timestamp) -> Vec<Batc
             servers: layout.members(slot).iter().map(|i| facts.servers[*i].name.clone()).collect(),
             out_at,
             back_at: after(out_at, slot.lengths.back),
+            risk: None,
         }
     };
     layout.slots.iter().enumerate().map(batch).collect()

@@ -1,7 +1,7 @@
 //! The capacity ledger: what is in service when. Timeline, risk, check and pictures read it.
 
 use domain::name::{Dimension, OfferName, ServerName};
-use domain::plan::{PerDimension, Plan};
+use domain::plan::{Basis, OutageLine, PerDimension, Plan, SupplyLine};
 use jiff::Timestamp;
 
 use crate::layout::lengths;
@@ -51,6 +51,43 @@ pub struct Supply {
     pub ready_at: Timestamp,
     /// Until here.
     pub release_at: Timestamp,
+}
+
+/// One line of the capacity in service at some moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// What it is.
+    pub entry: Entry,
+    /// What it adds, per dimension of the ledger; negative for what is out.
+    pub capacity: Vec<f64>,
+}
+
+/// What a line of the ledger is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// All healthy servers.
+    Servers {
+        /// How many.
+        healthy: u32,
+    },
+    /// Capacity that is there for nothing.
+    Spare,
+    /// A batch that is out, or warms up.
+    Out {
+        /// Its index.
+        batch: u32,
+        /// How many healthy servers.
+        servers: u32,
+        /// The share of their capacity that they lack.
+        share: f64,
+    },
+    /// Surge in service.
+    Surge {
+        /// From which offer.
+        offer: OfferName,
+        /// How many instances.
+        count: u32,
+    },
 }
 
 /// Capacity in service over time, by the planned times of a plan.
@@ -121,31 +158,93 @@ impl Ledger {
         })
     }
 
-    /// Capacity in service at `at`, per dimension of the ledger.
-    pub fn capacity_at(&self, at: Timestamp) -> Vec<f64> {
-        let mut sum: Vec<f64> = self.full.iter().zip(&self.spare).map(|(f, s)| f + s).collect();
+    /// The ledger that a plan states in its basis.
+    pub fn stated(basis: &Basis) -> Self {
+        let dimensions: Vec<Dimension> = basis.full.keys().cloned().collect();
+        let list = |of: &PerDimension<f64>| -> Vec<f64> {
+            dimensions.iter().map(|d| of.get(d).copied().unwrap_or(0.0)).collect()
+        };
+        let outage = |line: &OutageLine| Outage {
+            batch: line.batch,
+            servers: line.servers,
+            capacity: list(&line.capacity),
+            out_at: line.out_at,
+            warm_at: line.warm_at,
+            back_at: line.back_at,
+        };
+        let supply = |line: &SupplyLine| Supply {
+            offer: line.offer.clone(),
+            count: line.count,
+            capacity: list(&line.capacity),
+            ready_at: line.ready_at,
+            release_at: line.release_at,
+        };
+        Self {
+            full: list(&basis.full),
+            healthy: basis.healthy,
+            spare: list(&basis.spare),
+            outages: basis.outages.iter().map(outage).collect(),
+            supplies: basis.supplies.iter().map(supply).collect(),
+            warmup_from: basis.warmup_from,
+            dimensions,
+        }
+    }
+
+    /// Every line that makes up the capacity in service at `at`; the capacity is their sum.
+    pub fn lines_at(&self, at: Timestamp) -> Vec<Line> {
+        let line = |entry, capacity| Line { entry, capacity };
+        let mut lines = vec![line(Entry::Servers { healthy: self.healthy }, self.full.clone())];
+        if self.spare.iter().any(|spare| *spare != 0.0) {
+            lines.push(line(Entry::Spare, self.spare.clone()));
+        }
         for outage in self.outages.iter().filter(|o| o.out_at <= at && at < o.back_at) {
             let seconds = |t: Timestamp| t.as_millisecond() as f64 / 1000.0;
             let (warm, back) = (seconds(outage.warm_at), seconds(outage.back_at));
             let share = share_out(seconds(at), warm, back, self.warmup_from);
-            for (sum, capacity) in sum.iter_mut().zip(&outage.capacity) {
-                *sum -= capacity * share;
-            }
+            let lacks = outage.capacity.iter().map(|capacity| -capacity * share).collect();
+            let (batch, servers) = (outage.batch, outage.servers);
+            lines.push(line(Entry::Out { batch, servers, share }, lacks));
         }
         for supply in self.supplies.iter().filter(|s| s.ready_at <= at && at < s.release_at) {
-            for (sum, capacity) in sum.iter_mut().zip(&supply.capacity) {
+            let (offer, count) = (supply.offer.clone(), supply.count);
+            lines.push(line(Entry::Surge { offer, count }, supply.capacity.clone()));
+        }
+        lines
+    }
+
+    /// Capacity in service at `at`, per dimension of the ledger.
+    pub fn capacity_at(&self, at: Timestamp) -> Vec<f64> {
+        let mut sum = vec![0.0; self.dimensions.len()];
+        for line in self.lines_at(at) {
+            for (sum, capacity) in sum.iter_mut().zip(&line.capacity) {
                 *sum += capacity;
             }
         }
         sum
     }
 
+    /// The moment of `[from, to)` at which the capacity in the dimension of that index is least.
+    pub fn least_at(&self, from: Timestamp, to: Timestamp, dimension: usize) -> Timestamp {
+        let mut least = (from, self.capacity_at(from)[dimension]);
+        for at in self.falls().filter(|at| from < *at && *at < to) {
+            let here = self.capacity_at(at)[dimension];
+            if here < least.1 {
+                least = (at, here);
+            }
+        }
+        least.0
+    }
+
+    /// The moments at which capacity falls.
+    fn falls(&self) -> impl Iterator<Item = Timestamp> {
+        let out = self.outages.iter().map(|o| o.out_at);
+        out.chain(self.supplies.iter().map(|s| s.release_at))
+    }
+
     /// The least capacity in `[from, to)`. Capacity only falls where a batch goes out or surge
     /// is released, and rises in between, so that it is least at `from` or at one of these.
     pub fn least(&self, from: Timestamp, to: Timestamp) -> PerDimension<f64> {
-        let falls = self.outages.iter().map(|o| o.out_at);
-        let falls = falls.chain(self.supplies.iter().map(|s| s.release_at));
-        let inside = falls.filter(|at| from < *at && *at < to);
+        let inside = self.falls().filter(|at| from < *at && *at < to);
         let mut least = self.capacity_at(from);
         for at in inside {
             for (low, here) in least.iter_mut().zip(self.capacity_at(at)) {

@@ -11,12 +11,14 @@
 //! Nothing here does I/O, reads a clock or draws a random number that a seed does not fix.
 
 mod assess;
+mod basis;
 mod check;
 mod checked;
 mod compose;
 mod deficit;
 mod demand;
 mod draw;
+mod explain;
 mod layout;
 mod ledger;
 mod losses;
@@ -29,6 +31,7 @@ mod rejected;
 mod request;
 mod search;
 mod settings;
+mod shares;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -36,13 +39,19 @@ use std::rc::Rc;
 
 use domain::plan::{Plan, Refused};
 
-pub use check::{Finding, Rule, check};
+pub use check::{Finding, Rule, check, check_all};
 pub use checked::BadRequest;
-pub use ledger::{Ledger, Outage, Supply, Unknown, share_out};
+pub use explain::{
+    CostExplained, Difference, DimensionExplained, Explanation, FleetExplained, JointExplained,
+    LineExplained, LoadExplained, Moment, OfferExplained, OrderExplained, RiskExplained, Spending,
+    Taken, explain,
+};
+pub use ledger::{Entry, Ledger, Line, Outage, Supply, Unknown, share_out};
 pub use request::{
     Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Request,
     Schedule, Server, Survive, paths_for,
 };
+pub use shares::{paths_for_each, plan_together};
 
 use layout::{Layout, sizes, spread_order};
 use problem::{Fleet, zones};

@@ -177,7 +177,7 @@ pub(crate) struct Row {
     /// Which zones are lost.
     pub(crate) zones: Zones,
     /// What the healthy servers in these zones carry, after `balance`.
-    in_zones: f64,
+    pub(crate) in_zones: f64,
     /// What the largest of the other servers and held instances carry that may be lost besides.
     pub(crate) few_largest: f64,
     /// What the smallest of these carries; infinite where none may be lost.

@@ -342,12 +342,16 @@ pub(crate) fn stabilisation_seconds(facts: &Facts) -> i64 {
 
 /// What instances cost that run for so many seconds each.
 pub(crate) fn bill(billing: Billing, price_per_hour: f64, count: u32, seconds: i64) -> f64 {
+    f64::from(count) * price_per_hour * billed_seconds(billing, seconds) / 3600.0
+}
+
+/// How long is billed for an instance that runs for so many seconds.
+pub(crate) fn billed_seconds(billing: Billing, seconds: i64) -> f64 {
     let running = seconds as f64;
     let least = billing.minimum.as_secs_f64();
     let running = if running < least { least } else { running };
     let unit = billing.granularity.as_secs_f64();
-    let billed = if unit > 0.0 { (running / unit - 1e-9).ceil() * unit } else { running };
-    f64::from(count) * price_per_hour * billed / 3600.0
+    if unit > 0.0 { (running / unit - 1e-9).ceil() * unit } else { running }
 }
 
 fn price(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> f64 {

@@ -1,6 +1,6 @@
 //! Why not otherwise: the alternatives to a choice, each with its reason in numbers.
 
-use domain::plan::Rejected;
+use domain::plan::{Binding, Rejected};
 
 use crate::demand::after;
 use crate::layout::Layout;
@@ -15,6 +15,8 @@ pub(crate) struct Shortage {
     pub(crate) text: String,
     /// The deficit in shares of the whole fleet's capacity.
     pub(crate) share: f64,
+    /// The same in numbers.
+    pub(crate) binding: Binding,
 }
 
 /// The binding moment of a start with nothing bought: on the path that must still be covered
@@ -60,7 +62,18 @@ pub(crate) fn shortage(
         sure * 100.0,
         after_losses(fleet, row),
     );
-    Some(Shortage { text, share })
+    let binding = Binding {
+        at: problem.grid.at(step),
+        step_seconds: problem.grid.step.seconds(),
+        dimension: fleet.dimensions[dimension].clone(),
+        quantile: sure,
+        load,
+        in_service: left,
+        short: lacks,
+        lost_zones: fleet.rows[row].zones.iter().cloned().collect(),
+        lost_servers: fleet.few,
+    };
+    Some(Shortage { text, share, binding })
 }
 
 /// What a row reckons with, in words.

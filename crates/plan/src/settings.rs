@@ -85,3 +85,7 @@ pub(crate) const COST_UNIT: f64 = 1e-9;
 
 /// At most so many zones are lost together: every choice of them is looked at.
 pub(crate) const SURVIVED_ZONES_AT_MOST: u32 = 2;
+
+/// The joint risk of several fleets is shared out in so many units for each fleet: the least share
+/// is a sixth of an equal one, below which more paths would be needed than are worth their time.
+pub(crate) const UNITS_PER_FLEET: usize = 6;

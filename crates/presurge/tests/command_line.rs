@@ -157,7 +157,7 @@ fn a_plan_is_data_with_the_keys_of_the_design() {
     };
     #[rustfmt::skip]
     assert_eq!(keys(&plan), [
-        "apiVersion", "batches", "cost", "createdAt", "digest", "doneAt", "exposure", "finishAt",
+        "apiVersion", "basis", "batches", "cost", "createdAt", "digest", "doneAt", "exposure", "finishAt",
         "inputs", "kind", "parent", "rejected", "revision", "risk", "rollout", "seed",
         "stabilisedAt", "startAt", "surge", "timeline", "validUntil",
     ]);
@@ -165,7 +165,7 @@ fn a_plan_is_data_with_the_keys_of_the_design() {
         keys(&plan["risk"]),
         ["baseline", "extrapolated", "planned", "resolution", "target", "upper95"]
     );
-    assert_eq!(keys(&plan["batches"][0]), ["backAt", "fleet", "index", "outAt", "servers"]);
+    assert_eq!(keys(&plan["batches"][0]), ["backAt", "fleet", "index", "outAt", "risk", "servers"]);
     assert_eq!(keys(&plan["inputs"]), ["config", "load", "until"]);
     assert_eq!(keys(&plan["inputs"]["load"]), ["web/requests"]);
     let out: Vec<&Value> = plan["batches"].as_array().unwrap().iter().collect();

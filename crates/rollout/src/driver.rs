@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Outcome};
+use domain::forecast::Probability;
 use domain::journal::{Actor, Entry, Record};
 use domain::name::{Dimension, RolloutId};
+use domain::plan::{Plan, Refused};
 use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 
@@ -22,7 +24,7 @@ use crate::gates::Gate;
 use crate::machine::FoldError;
 use crate::observe::Seen;
 use crate::planner::{HeldSurge, Planner, ReviseError, Revision};
-use crate::settings::{MAX_ROUNDS, Pace};
+use crate::settings::{LEAST_RISK, MAX_ROUNDS, Pace};
 use crate::state::{OrderStage, State, SurgeStage};
 use book::{Book, Written};
 use memory::Memory;
@@ -213,7 +215,8 @@ impl Driver {
     async fn revise(&self, state: &State, memory: &mut Memory, why: String) -> Option<Entry> {
         let plan = state.plan.as_ref()?;
         let now = self.world.clock.now();
-        let revision = Revision {
+        let risk = left(state);
+        let question = |risk| Revision {
             now,
             parent: plan.digest.clone(),
             revision: plan.revision + 1,
@@ -221,12 +224,21 @@ impl Driver {
             unavailable: state.failed().iter().map(|s| s.member.name.clone()).collect(),
             held: held(state, now),
             deadline: state.created.deadline,
+            risk,
             why: why.clone(),
         };
         let cause = Some(state.head.seq);
         let entry =
             |actor, reason, event| Entry { at: now, actor, cause, reason, inputs: None, event };
-        match self.planner.revise(&revision).await {
+        let answer = match risk {
+            Ok(risk) => self.planner.revise(&question(risk)).await,
+            Err(refused) => Err(ReviseError::Refused(refused)),
+        };
+        let affords = |plan: Plan| match state.account.affords(&plan) {
+            Ok(()) => Ok(plan),
+            Err(overdrawn) => Err(ReviseError::Failed(overdrawn.to_string())),
+        };
+        match answer.and_then(affords) {
             Ok(plan) => {
                 memory.refused_at = None;
                 let event = Event::PlanAdopted { plan: Box::new(plan) };
@@ -253,6 +265,24 @@ impl Driver {
         let long = |patience| since.is_none_or(|since| now >= since + patience);
         waits && settled && self.patience.is_some_and(long)
     }
+}
+
+/// What a revision may still use of the risk, or that it is too little to plan with.
+fn left(state: &State) -> Result<Probability, Refused> {
+    let (left, account) = (state.account.left(), &state.account);
+    let enough = Probability::new(left).ok().filter(|_| left >= LEAST_RISK);
+    enough.ok_or_else(|| Refused {
+        binding: "risk".into(),
+        detail: format!(
+            "the risk account of this rollout is used up: {:.3e} of {:.3e} is spent by {} batches, \
+             {left:.1e} is left and at least {LEAST_RISK:.0e} is needed; abort it, and begin again \
+             with a risk that you accept on top",
+            account.spent(),
+            account.stated(),
+            account.entries().len()
+        ),
+        would_fit: Vec::new(),
+    })
 }
 
 /// The surge that runs and goes on running under a revision.

@@ -13,6 +13,7 @@
 //! in that state. Neither does I/O nor reads a clock. [`Driver`] writes the events down, then
 //! issues the commands, then writes down what became of them.
 
+pub mod account;
 pub mod command;
 pub mod decide;
 pub mod driver;
@@ -24,6 +25,7 @@ pub mod planner;
 pub mod settings;
 pub mod state;
 
+pub use account::Account;
 pub use command::{Command, commands};
 pub use decide::{Decision, decide};
 pub use driver::{Audience, DriveError, Driver, Ended, LoadWatch, Nobody, World};

@@ -80,7 +80,7 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::StabilisationStarted { until }         => phase::stabilise(state, until),
         Event::Finished { outcome }                   => phase::finish(state, outcome),
 
-        Event::BatchOpened { index, .. }              => fleet::open(state, at, index),
+        Event::BatchOpened { index, risk, .. }        => fleet::open(state, at, index, risk),
         Event::DrainStarted { server }                => fleet::drain(state, at, &server),
         Event::Drained { server, .. }                 => fleet::drained(state, at, &server),
         Event::UpdateStarted { server, attempt }      => fleet::update(state, at, &server, attempt),

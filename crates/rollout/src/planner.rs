@@ -1,6 +1,7 @@
 //! How a driver asks for another plan.
 
 use async_trait::async_trait;
+use domain::forecast::Probability;
 use domain::journal::Digest;
 use domain::name::{OfferName, ServerName};
 use domain::plan::{Plan, Refused};
@@ -18,7 +19,7 @@ pub struct HeldSurge {
 }
 
 /// The question for a revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
     /// The present moment.
     pub now: Timestamp,
@@ -34,6 +35,8 @@ pub struct Revision {
     pub held: Vec<HeldSurge>,
     /// The last server has to be back by then.
     pub deadline: Timestamp,
+    /// What is left of the rollout's risk; the revision may use no more.
+    pub risk: Probability,
     /// Why the old plan does not hold any more.
     pub why: String,
 }

@@ -54,3 +54,10 @@ pub const REVISE_AGAIN_SECONDS: f64 = 60.0;
 
 /// Decisions may follow from decisions; more rounds than this in one tick are a defect.
 pub const MAX_ROUNDS: usize = 64;
+
+/// Sums of risks differ by rounding in this share of the stated risk.
+pub const RISK_ROUNDING: f64 = 1e-9;
+
+/// A revision is not asked for when less than this probability is left: a million sampled paths,
+/// the most that are drawn, cannot show less.
+pub const LEAST_RISK: f64 = 6e-6;

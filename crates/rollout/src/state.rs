@@ -9,6 +9,8 @@ use domain::plan::{Batch, Plan};
 use domain::ports::Target;
 use jiff::Timestamp;
 
+use crate::account::Account;
+
 /// The phase of the whole rollout. What a batch does is told by the stages of its servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -180,7 +182,7 @@ pub struct Order {
 }
 
 /// A batch that is out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OpenBatch {
     /// As the plan says.
     pub batch: Batch,
@@ -199,6 +201,8 @@ pub struct State {
     pub plan: Option<Plan>,
     /// The number of the event that adopted it.
     pub plan_seq: u64,
+    /// What of the risk is spent and what is left.
+    pub account: Account,
     /// The phase of the whole.
     pub phase: Phase,
     /// A person asked to open no more batches.

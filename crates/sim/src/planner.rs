@@ -32,6 +32,8 @@ pub struct Timetable {
     pub surge: (OfferName, u32),
     /// From order to service.
     pub lead: Duration,
+    /// The share of a plan's risk that its first batch spends; the others share the rest evenly.
+    pub first_spends: f64,
     /// From the end of the last batch to the release of the surge.
     pub stabilisation: Duration,
 }
@@ -43,9 +45,15 @@ impl Timetable {
         now: Timestamp,
         pending: &[ServerName],
         buy: u32,
-        revision: u32,
-        parent: Option<Digest>,
+        (revision, parent): (u32, Option<Digest>),
+        target: f64,
     ) -> Plan {
+        let count = pending.chunks(self.batch.max(1)).len();
+        let spends = |index: u32| match (index, count) {
+            (_, 1) => target,
+            (1, _) => target * self.first_spends,
+            _ => target * (1.0 - self.first_spends) / (count - 1) as f64,
+        };
         let first = if buy > 0 { now + self.lead } else { now };
         let batches: Vec<_> = pending
             .chunks(self.batch.max(1))
@@ -59,6 +67,7 @@ impl Timetable {
                     servers: servers.to_vec(),
                     out_at,
                     back_at: out_at + self.every,
+                    risk: Some(spends(index)),
                 }
             })
             .collect();
@@ -86,7 +95,7 @@ impl Timetable {
             overload_probability: 0.0,
         };
         let risk = Risk {
-            target: 0.01,
+            target,
             planned: 0.0,
             upper95: 0.0,
             resolution: 0.01,
@@ -118,6 +127,8 @@ impl Timetable {
                 load: BTreeMap::new(),
                 until: now,
             },
+            basis: Vec::new(),
+            fleets: Vec::new(),
             digest: Digest::zero(),
         }
         .sealed()
@@ -129,6 +140,7 @@ impl Planner for Timetable {
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
         let held: u32 = ask.held.iter().map(|h| h.count).sum();
         let buy = self.surge.1.saturating_sub(held);
-        Ok(self.plan(ask.now, &ask.pending, buy, ask.revision, Some(ask.parent.clone())))
+        let after = (ask.revision, Some(ask.parent.clone()));
+        Ok(self.plan(ask.now, &ask.pending, buy, after, ask.risk.get()))
     }
 }

@@ -62,6 +62,11 @@ fn risk(plan: &Plan, findings: &mut Findings) {
     findings.ensure(risk.planned <= risk.upper95, Rule::Risk, || {
         format!("upper95 {} is below planned {}", risk.upper95, risk.planned)
     });
+    let spent: f64 = plan.batches.iter().filter_map(|b| b.risk).sum();
+    let shares = plan.batches.iter().filter_map(|b| b.risk).all(|r| (0.0..=1.0).contains(&r));
+    findings.ensure(shares && spent <= risk.target + 1e-9, Rule::Risk, || {
+        format!("its batches spend {spent} together, {} is allowed", risk.target)
+    });
     let extrapolated = risk.target < risk.resolution;
     findings.ensure(risk.extrapolated == extrapolated, Rule::Risk, || {
         format!("extrapolated is {}, against target and resolution", risk.extrapolated)

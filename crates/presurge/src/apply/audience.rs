@@ -155,7 +155,7 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::SurgeLeft { .. } => return None,
         Event::SurgeReleased { key } => format!("surge    given back: {key}"),
         Event::SurgeLost { server, detail } => format!("surge    LOST {server}: {detail}"),
-        Event::BatchOpened { index, look } => format!(
+        Event::BatchOpened { index, look, .. } => format!(
             "batch {index}  out: {} in service, {} surge; {reason}",
             look.in_service, look.surge
         ),

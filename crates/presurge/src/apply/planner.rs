@@ -9,7 +9,7 @@ use domain::ports::Archive;
 use plan::Held;
 use rollout::planner::{Planner, ReviseError, Revision};
 
-use crate::pipeline::{Ask, Made, PlanError, Prepared};
+use crate::pipeline::{Ask, Made, PlanError, Prepared, Share};
 
 /// Plans with live data, and keeps what each plan was made from.
 pub struct LivePlanner {
@@ -46,7 +46,8 @@ impl Planner for LivePlanner {
             unhealthy: ask.unavailable.clone(),
             held: held.collect(),
             deadline: ask.deadline,
-            seed: self.seed,
+            seed: self.prepared.seed(self.seed),
+            share: Share::Left(ask.risk),
         };
         let made = self.prepared.make_plan(question).await.map_err(|error| match error {
             PlanError::Refused(refused) => ReviseError::Refused(refused),

@@ -18,7 +18,7 @@ use crate::apply::audience::Storyteller;
 use crate::apply::keyed::{self, Found};
 use crate::apply::{Applier, still_good, world};
 use crate::documents;
-use crate::pipeline::{History, PlanError, Prepared};
+use crate::pipeline::{History, PlanError, Together};
 
 /// Performs a rollout: shows the plan, asks, does it, and goes on with one that is open.
 #[derive(Debug, Args)]
@@ -80,7 +80,12 @@ impl Apply {
         let files = if given.is_some() { &self.config } else { &self.files };
         let documents = documents::load(files, &clock).map_err(Failed::data)?;
         let name = self.rollout.as_deref().or(given.as_ref().map(|plan| plan.rollout.as_str()));
-        let prepared = Prepared::new(&documents, name, &clock, &[])?;
+        let mut all = Together::new(&documents, name, &clock, &[])?;
+        let Some(prepared) = all.parts.pop().filter(|_| all.parts.is_empty()) else {
+            let text = "a rollout over several fleets can be planned and explained, and not applied \
+                        yet; write one rollout for each fleet";
+            return Err(Failed::new(Code::Refused, text));
+        };
         let state = self.store.state(&prepared.fleet.name)?;
         let prepared = Arc::new(prepared.with_state(state));
         let store = Arc::new(self.store.open()?);
@@ -177,7 +182,8 @@ impl Apply {
         for warning in &made.warnings {
             eprintln!("warning: {warning}");
         }
-        render::plan::text(&mut std::io::stderr().lock(), prepared, &made.plan, now)?;
+        let fleets = std::slice::from_ref(prepared.as_ref());
+        render::plan::text(&mut std::io::stderr().lock(), fleets, &made.plan, now)?;
         let world = world::world(prepared, &made.histories, !made.plan.surge.is_empty())?;
         if self.mode == Mode::Advise {
             eprintln!("\nadvice only (--mode advise): nothing was done");

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use domain::config::Rollout;
 use domain::ports::{PortError, Target, Verdict};
 use serde_json::{Value, json};
 
 use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed, clock, runtime};
-use crate::documents::{self, FleetFile, RolloutFile};
+use crate::documents::{self, FleetFile};
 use crate::registry::{self, BadAdapter, Here};
 
 /// How far back load is asked for.
@@ -54,8 +55,10 @@ impl Doctor {
                 fleet(file, &here(&file.folder, file)?, &mut answers).await;
             }
             for file in &documents.rollouts {
-                let fleet = documents.fleet(file);
-                gates(file, fleet, &here(&file.folder, fleet)?, &mut answers).await;
+                for part in &file.parts {
+                    let fleet = documents.fleet(part);
+                    gates(part, fleet, &here(&file.folder, fleet)?, &mut answers).await;
+                }
             }
             Ok::<_, Failed>(answers)
         })?;
@@ -147,9 +150,9 @@ async fn fleet(file: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
     }
 }
 
-async fn gates(file: &RolloutFile, fleet: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
+async fn gates(rollout: &Rollout, fleet: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
     let Some(target) = first(fleet) else { return };
-    for (index, gate) in file.rollout.gates.iter().enumerate() {
+    for (index, gate) in rollout.gates.iter().enumerate() {
         let result = ask(registry::health(&gate.adapter, here), async |health| {
             Ok(match health.check(&target).await? {
                 Verdict::Pass => format!("{} passes", target.server),
@@ -157,7 +160,7 @@ async fn gates(file: &RolloutFile, fleet: &FleetFile, here: &Here, answers: &mut
                 Verdict::Inconclusive(why) => format!("{}: cannot tell: {why}", target.server),
             })
         });
-        let name = &file.rollout.name;
+        let name = &rollout.name;
         let what = format!("{name}: gate {index} by {}", gate.adapter.adapter);
         answers.push(Answer { what, result: result.await });
     }

@@ -14,7 +14,7 @@ use super::render::plot;
 use super::render::time::percent;
 use super::{Code, Failed, clock, instant, plan_failed, render, runtime, series, write_file};
 use crate::documents::{self, BadDocuments, Documents};
-use crate::pipeline::{PlanError, Prepared};
+use crate::pipeline::{PlanError, Prepared, Together};
 
 /// Plans a rollout: start, batches, surge, cost, and the probability of overload.
 #[derive(Debug, Args)]
@@ -87,23 +87,22 @@ impl Plan {
         let documents = documents::load(&self.files, &clock).map_err(Failed::data)?;
         let now = self.now.unwrap_or_else(|| clock.now());
         deadline_ahead(&documents, self.rollout.as_deref(), now)?;
-        let prepared = Prepared::new(&documents, self.rollout.as_deref(), &clock, &self.load)?;
-        let ask = prepared.first(now, self.seed).map_err(plan_failed)?;
-        match runtime()?.block_on(prepared.make_plan(ask)) {
+        let all = Together::new(&documents, self.rollout.as_deref(), &clock, &self.load)?;
+        match runtime()?.block_on(all.make_plan(now, self.seed)) {
             Ok(made) => {
-                series::warn(&made.warnings);
-                self.answer(&prepared, &made.plan, now)
+                series::warn(&made.warnings());
+                self.answer(&all.parts, &made.plan, now)
             }
             Err(PlanError::Refused(refused)) => self.refusal(&refused),
             Err(error) => Err(plan_failed(error)),
         }
     }
 
-    fn answer(&self, prepared: &Prepared, plan: &Revision, now: Timestamp) -> Result<Code, Failed> {
+    fn answer(&self, all: &[Prepared], plan: &Revision, now: Timestamp) -> Result<Code, Failed> {
         let mut out = std::io::stdout().lock();
         match self.output.data() {
             Some(format) => output::value(&mut out, format, plan)?,
-            None => render::plan::text(&mut out, prepared, plan, now)?,
+            None => render::plan::text(&mut out, all, plan, now)?,
         }
         if let Some(path) = &self.out {
             let mut bytes = serde_json::to_vec_pretty(plan)?;
@@ -114,13 +113,13 @@ impl Plan {
             eprintln!("perform it with: presurge apply {} {}", path.display(), files.join(" "));
         }
         if let Some((path, kind)) = plot::Kind::asked(self.plot.as_deref())? {
-            let load = prepared.fleet.load.iter();
-            let units: Vec<(Dimension, String)> = load
-                .map(|(dimension, input)| {
-                    (dimension.clone(), input.unit.clone().unwrap_or_else(|| "its unit".into()))
-                })
+            let parts = plan.parts();
+            let units: Vec<_> = all.iter().map(units).collect();
+            let drawn: Vec<_> = parts
+                .iter()
+                .zip(&units)
+                .flat_map(|(part, units)| plot::rollout(part, units))
                 .collect();
-            let drawn = plot::rollout(plan, &units);
             let pictures: Vec<&dyn plot::Drawing> = drawn.iter().map(AsRef::as_ref).collect();
             let head = format!("Rollout {}, plan {}", plan.rollout, plan.revision);
             write_file(path, plot::file(kind, &head, &figures(plan), &pictures).as_bytes())?;
@@ -141,6 +140,15 @@ impl Plan {
         }
         Ok(Code::Refused)
     }
+}
+
+/// The dimensions of a fleet with their units.
+fn units(prepared: &Prepared) -> Vec<(Dimension, String)> {
+    let load = prepared.fleet.load.iter();
+    load.map(|(dimension, input)| {
+        (dimension.clone(), input.unit.clone().unwrap_or_else(|| "its unit".into()))
+    })
+    .collect()
 }
 
 /// The plan in a few figures, for the table above its pictures.
@@ -164,7 +172,7 @@ fn figures(plan: &Revision) -> Vec<Vec<String>> {
 /// A deadline that has passed is told with its place in the file.
 fn deadline_ahead(documents: &Documents, name: Option<&str>, now: Timestamp) -> Result<(), Failed> {
     let file = documents.rollout(name).map_err(Failed::data)?;
-    match file.rollout.deadline(now) {
+    match file.rollout().deadline(now) {
         Ok(_) => Ok(()),
         Err(finding) => Err(Failed::data(BadDocuments::from(file.complain(finding)))),
     }

@@ -13,6 +13,7 @@ use rollout::state::{OrderStage, Stage};
 use serde_json::json;
 
 use super::output::{self, Format};
+use super::render::time::percent;
 use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
@@ -145,6 +146,15 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
     if let Some(hold) = &state.hold {
         writeln!(out, "holds since {:.0} (record {}): {}", hold.since, hold.seq, hold.detail)?;
     }
+    let account = &state.account;
+    writeln!(
+        out,
+        "risk: {} of {} is spent by {} batches, {} is left",
+        percent(account.spent()),
+        percent(account.stated()),
+        account.entries().len(),
+        percent(account.left()),
+    )?;
     for server in state.servers.values() {
         writeln!(out, "  {:<20} {}", server.member.name, stage(&server.stage))?;
     }
@@ -187,6 +197,14 @@ fn as_json(state: &State, records: usize) -> serde_json::Value {
             "reason": h.reason, "detail": h.detail, "since": h.since, "seq": h.seq,
         })),
         "paused": state.paused,
+        "risk": {
+            "stated": state.account.stated(),
+            "spent": state.account.spent(),
+            "left": state.account.left(),
+            "batches": state.account.entries().iter().map(|entry| json!({
+                "revision": entry.revision, "batch": entry.batch, "risk": entry.risk,
+            })).collect::<Vec<_>>(),
+        },
         "plan": state.plan,
         "servers": servers.collect::<Vec<_>>(),
         "surge": surge.collect::<Vec<_>>(),

@@ -24,7 +24,7 @@ impl Validate {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let documents = documents::load(&self.files, &clock).map_err(Failed::data)?;
         for file in &documents.rollouts {
-            file.rollout
+            file.rollout()
                 .deadline(clock.now())
                 .map_err(|finding| Failed::data(BadDocuments::from(file.complain(finding))))?;
         }
@@ -33,9 +33,11 @@ impl Validate {
             eprintln!("ok: fleet {name}: {servers} servers, {} offers", fleet.fleet.offers.len());
         }
         for file in &documents.rollouts {
-            let rollout = &file.rollout;
-            let (name, fleet, target) = (&rollout.name, &rollout.fleet, &rollout.target);
-            eprintln!("ok: rollout {name}: fleet {fleet} to {target}, risk {}", rollout.risk.get());
+            let rollout = file.rollout();
+            let fleets: Vec<&str> = file.parts.iter().map(|part| part.fleet.as_str()).collect();
+            let word = if fleets.len() == 1 { "fleet" } else { "fleets" };
+            let (name, target, risk) = (&rollout.name, &rollout.target, rollout.risk.get());
+            eprintln!("ok: rollout {name}: {word} {} to {target}, risk {risk}", fleets.join(", "));
         }
         Ok(Code::Done)
     }

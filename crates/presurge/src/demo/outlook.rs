@@ -130,7 +130,7 @@ impl Outlook {
         let until = self.deadline + STABILISATION + Duration::from_secs(86_400);
         let horizon = until.duration_since(forecaster.end()).as_secs() / LOAD_STEP_SECONDS + 1;
         let horizon = usize::try_from(horizon).unwrap_or(1);
-        let count = plan::paths_for(risk());
+        let count = plan::paths_for(question.risk);
         let draw = |salt: u64| forecaster.paths(horizon, count, self.seed ^ salt);
         let (choosing, fresh) = (draw(0)?, draw(0x9E37_79B9_7F4A_7C15)?);
         let used: Vec<_> = complete.iter().map(|s| (s.at, s.value)).collect();
@@ -163,7 +163,7 @@ impl Outlook {
             canary: question.canary,
             canary_watch: Duration::ZERO,
             margin: PerDimension::new(),
-            risk: risk(),
+            risk: question.risk,
             strict_risk: false,
             budget: None,
             survive: Survive::default(),
@@ -232,6 +232,8 @@ struct Question {
     pending: Vec<ServerName>,
     unavailable: Vec<ServerName>,
     held: Vec<Held>,
+    /// What of the risk the plan may use.
+    risk: Probability,
 }
 
 impl Question {
@@ -244,6 +246,7 @@ impl Question {
             pending: Vec::new(),
             unavailable: Vec::new(),
             held: Vec::new(),
+            risk: risk(),
         }
     }
 }
@@ -269,6 +272,7 @@ impl Planner for Reviser {
             pending: ask.pending.clone(),
             unavailable: ask.unavailable.clone(),
             held: ask.held.iter().map(held).collect(),
+            risk: ask.risk,
         };
         let outlook = Arc::clone(&self.0);
         let made = tokio::task::spawn_blocking(move || outlook.plan(&question)).await;

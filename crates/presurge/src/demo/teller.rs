@@ -92,7 +92,7 @@ fn words(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::SurgeReleasing { .. } => "surge is drained and given back".into(),
         Event::SurgeReleased { .. } => "surge is gone".into(),
         Event::SurgeLost { server, detail } => format!("surge lost: {}: {detail}", short(server)),
-        Event::BatchOpened { index, look } => {
+        Event::BatchOpened { index, look, .. } => {
             let batch = state.open.as_ref().map(|open| list(&open.batch.servers));
             let load = look.load.values().next().copied().unwrap_or_default();
             let edge = match look.upper.values().next() {

@@ -35,8 +35,9 @@ pub struct FleetFile {
 /// A rollout with the document it comes from.
 #[derive(Debug)]
 pub struct RolloutFile {
-    /// The checked values.
-    pub rollout: Rollout,
+    /// The checked values, for each of its fleets; at least one. What does not depend on a fleet
+    /// is the same in all.
+    pub parts: Vec<Rollout>,
     /// The folder that its relative paths are relative to.
     pub folder: PathBuf,
     origin: Origin,
@@ -50,6 +51,12 @@ impl FleetFile {
 }
 
 impl RolloutFile {
+    /// What the rollout means for its first fleet: name, target, risk, deadline and gates are the
+    /// same for all.
+    pub fn rollout(&self) -> &Rollout {
+        &self.parts[0]
+    }
+
     /// The digest of the document, whatever its layout and comments.
     pub fn digest(&self) -> Digest {
         digest_of(&self.origin.node.to_value())
@@ -108,10 +115,10 @@ impl Origin {
 impl Documents {
     /// The rollout of that name, or the only one.
     pub fn rollout(&self, name: Option<&str>) -> Result<&RolloutFile, BadDocuments> {
-        let names: Vec<&str> = self.rollouts.iter().map(|r| r.rollout.name.as_str()).collect();
+        let names: Vec<&str> = self.rollouts.iter().map(|r| r.rollout().name.as_str()).collect();
         let bad = |message: String| Err(BadDocuments::Rollout(message));
         match (name, self.rollouts.as_slice()) {
-            (Some(name), all) => match all.iter().find(|r| r.rollout.name.as_str() == name) {
+            (Some(name), all) => match all.iter().find(|r| r.rollout().name.as_str() == name) {
                 Some(found) => Ok(found),
                 None => {
                     bad(format!("no document describes a rollout {name:?}{}", hint(name, names)))
@@ -123,10 +130,10 @@ impl Documents {
         }
     }
 
-    /// The fleet of a rollout.
-    pub fn fleet(&self, rollout: &RolloutFile) -> &FleetFile {
-        // A rollout is only accepted with its fleet.
-        &self.fleets[&rollout.rollout.fleet]
+    /// The fleet of a part of a rollout.
+    pub fn fleet(&self, rollout: &Rollout) -> &FleetFile {
+        // A rollout is only accepted with its fleets.
+        &self.fleets[&rollout.fleet]
     }
 }
 
@@ -265,11 +272,11 @@ impl Reading {
             }
             let here = self.here(&origin);
             let mut findings = adapters(of_rollout(&document), &here);
-            let fleet = document.spec.fleets.first().and_then(|name| self.fleets.get(name));
-            match document.check(&self.fleet_names, fleet.map(|file| &file.fleet)) {
-                Ok(rollout) if findings.is_empty() => {
+            let fleets: Vec<_> = self.fleets.values().map(|file| &file.fleet).collect();
+            match document.check(&self.fleet_names, &fleets) {
+                Ok(parts) if findings.is_empty() => {
                     let folder = origin.source.folder();
-                    rollouts.push(RolloutFile { rollout, folder, origin });
+                    rollouts.push(RolloutFile { parts, folder, origin });
                 }
                 Ok(_) => self.all(&origin, findings),
                 Err(more) => {

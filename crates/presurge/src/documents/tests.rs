@@ -72,10 +72,10 @@ fn says(from: &str, to: &str, expected: &str) {
 fn the_good_file_is_good() {
     let documents = loaded(GOOD).unwrap();
     let rollout = documents.rollout(None).unwrap();
-    let fleet = documents.fleet(rollout);
+    let fleet = documents.fleet(rollout.rollout());
     assert_eq!((fleet.fleet.servers.len(), fleet.fleet.offers.len()), (4, 1));
     assert_eq!(fleet.fleet.servers[3].name.as_str(), "web-4");
-    assert_eq!(rollout.rollout.max_unavailable, 2);
+    assert_eq!(rollout.rollout().max_unavailable, 2);
     // JSON is YAML.
     let json = r#"{"apiVersion": "presurge/v1", "kind": "Fleet", "metadata": {"name": "x"},
         "spec": {"servers": {"static": {"prefix": "x", "count": 1}}, "capacity": {"cpu": 1},
@@ -87,10 +87,10 @@ fn the_good_file_is_good() {
 fn every_field_of_the_schema_is_accepted() {
     let documents = loaded(include_str!("../../tests/data/every_field.yaml")).unwrap();
     let rollout = documents.rollout(None).unwrap();
-    let fleet = &documents.fleet(rollout).fleet;
+    let fleet = &documents.fleet(rollout.rollout()).fleet;
     assert_eq!((fleet.servers.len(), fleet.offers.len(), fleet.currency.as_str()), (20, 2, "USD"));
     assert_eq!(fleet.offers[1].interruption.per_hour, 0.05);
-    assert_eq!((rollout.rollout.max_unavailable, rollout.rollout.max_surge), (10, 20));
+    assert_eq!((rollout.rollout().max_unavailable, rollout.rollout().max_surge), (10, 20));
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     says(
         "fleets: [web]",
         "fleets: [web, web]",
-        "f.yaml:26:3: spec.fleets: a rollout over several fleets is not supported yet",
+        "f.yaml:26:17: spec.fleets[1]: names the fleet \"web\" twice",
     );
     says(
         "csv: {",
@@ -447,7 +447,7 @@ fn losses_that_cannot_be_survived_are_refused() {
         "f.yaml:27:21: spec.survive.zones: needs to know where each server stands; give web-1 a zone",
     );
     let one = loaded(&with("fleets: [web]", "fleets: [web]\n  survive: { servers: 1 }")).unwrap();
-    assert_eq!(one.rollout(None).unwrap().rollout.survive.servers, 1);
+    assert_eq!(one.rollout(None).unwrap().rollout().survive.servers, 1);
 }
 
 #[test]
@@ -514,5 +514,5 @@ fn the_rollout_is_chosen_by_its_name() {
     assert_eq!(error, "choose one by --rollout: kernel, libc");
     let error = documents.rollout(Some("kernl")).unwrap_err().to_string();
     assert!(error.contains("did you mean \"kernel\"?"), "{error}");
-    assert_eq!(documents.rollout(Some("libc")).unwrap().rollout.name.as_str(), "libc");
+    assert_eq!(documents.rollout(Some("libc")).unwrap().rollout().name.as_str(), "libc");
 }

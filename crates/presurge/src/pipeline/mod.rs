@@ -2,6 +2,7 @@
 
 mod history;
 mod request;
+mod together;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use crate::documents::{Documents, FleetFile, RolloutFile};
 use crate::registry::{self, BadAdapter, Here};
 
 pub use self::history::{Feed, History, read};
-pub use self::request::Ask;
+pub use self::request::{Ask, Share};
 use self::request::{Outlook, request};
+pub use self::together::Together;
 
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
 const NEXT_PEAK: Duration = Duration::from_secs(24 * 3600);
@@ -29,6 +31,9 @@ const NEXT_PEAK_STEPS: u32 = 24 * 60;
 
 /// The seeds of the two sets of paths: to choose on, and to report on.
 const DRAWS: [u64; 2] = [0, 0x9E37_79B9_7F4A_7C15];
+
+/// The seeds of the fleets of one rollout differ by multiples of this odd number.
+const FLEET_SALT: u64 = 0xD1B5_4A32_D192_ED03;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +92,8 @@ pub struct Prepared {
     pub fleet_here: Here,
     /// What adapters of the rollout are made with.
     pub rollout_here: Here,
+    /// The place of the fleet among those of the rollout, from 0.
+    pub place: u64,
 }
 
 /// A plan, and what it was made from.
@@ -107,21 +114,31 @@ impl Prepared {
         clock: &Arc<dyn Clock>,
         loads: &[(String, PathBuf)],
     ) -> Result<Self, crate::cli::Failed> {
-        let rollout = documents.rollout(name).map_err(crate::cli::Failed::data)?;
+        let file = documents.rollout(name).map_err(crate::cli::Failed::data)?;
+        let [rollout] = file.parts.as_slice() else {
+            let text = "a rollout over several fleets cannot be used here; write one per fleet";
+            return Err(crate::cli::Failed::data(text));
+        };
         let fleet = documents.fleet(rollout);
+        let replaced = replaced(fleet, loads).map_err(crate::cli::Failed::data)?;
+        let config = config_digest(fleet, file, &replaced);
+        Self::part((fleet, rollout, &file.folder), clock, &replaced, config, 0)
+    }
+
+    /// Prepares one fleet of a rollout whose document lies in a folder.
+    fn part(
+        (fleet, rollout, folder): (&FleetFile, &Rollout, &PathBuf),
+        clock: &Arc<dyn Clock>,
+        replaced: &PerDimension<AdapterRef>,
+        config: Digest,
+        place: u64,
+    ) -> Result<Self, crate::cli::Failed> {
         let here =
             |folder: &PathBuf| Here { folder: folder.clone(), clock: clock.clone(), state: None };
-        let (fleet_here, rollout_here) = (here(&fleet.folder), here(&rollout.folder));
-        let replaced = replaced(fleet, loads).map_err(crate::cli::Failed::data)?;
-        let feeds = feeds(fleet, &fleet_here, &replaced).map_err(crate::cli::Failed::data)?;
-        Ok(Self {
-            config: config_digest(fleet, rollout, &replaced),
-            fleet: fleet.fleet.clone(),
-            rollout: rollout.rollout.clone(),
-            feeds,
-            fleet_here,
-            rollout_here,
-        })
+        let (fleet_here, rollout_here) = (here(&fleet.folder), here(folder));
+        let feeds = feeds(fleet, &fleet_here, replaced).map_err(crate::cli::Failed::data)?;
+        let (fleet, rollout) = (fleet.fleet.clone(), rollout.clone());
+        Ok(Self { config, fleet, rollout, feeds, fleet_here, rollout_here, place })
     }
 
     /// The same, with a folder in which adapters may remember what they start.
@@ -159,7 +176,12 @@ impl Prepared {
     /// The question for the first plan, with the deadline as it stands at `now`.
     pub fn first(&self, now: Timestamp, seed: u64) -> Result<Ask, PlanError> {
         let deadline = self.rollout.deadline(now).map_err(PlanError::Deadline)?;
-        Ok(Ask::first(now, deadline, seed))
+        Ok(Ask::first(now, deadline, self.seed(seed)))
+    }
+
+    /// The seed of this fleet: those of one rollout are independent of each other.
+    pub fn seed(&self, seed: u64) -> u64 {
+        seed ^ self.place.wrapping_mul(FLEET_SALT)
     }
 }
 
@@ -171,7 +193,7 @@ fn outlook(
 ) -> Result<Outlook, PlanError> {
     let beyond = NEXT_PEAK.min(rollout.step.duration() * NEXT_PEAK_STEPS);
     let until = ask.deadline + rollout.stabilisation + beyond;
-    let count = plan::paths_for(rollout.risk);
+    let count = ask.share.paths(rollout.risk);
     let grid = (rollout.step, ask.now, until);
     let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
     let mut windows = u32::MAX;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::config::{self, Extra, Fleet, Rollout};
-use domain::forecast::Paths;
+use domain::forecast::{Paths, Probability};
 use domain::journal::Digest;
 use domain::name::ServerName;
 use domain::plan::{Inputs, PerDimension};
@@ -35,6 +35,38 @@ pub struct Ask {
     pub deadline: Timestamp,
     /// The seed of every draw.
     pub seed: u64,
+    /// How much of the rollout's risk the plan may use.
+    pub share: Share,
+}
+
+/// How much of the rollout's risk a plan may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Share {
+    /// All of it.
+    Whole,
+    /// What is left for a revision.
+    Left(Probability),
+    /// A share that is still to be chosen, as one of so many fleets.
+    OneOf(usize),
+}
+
+impl Share {
+    /// The risk of a plan, given that of the rollout.
+    fn risk(self, whole: Probability) -> Probability {
+        match self {
+            Self::Whole | Self::OneOf(_) => whole,
+            Self::Left(left) => left,
+        }
+    }
+
+    /// How many sampled paths a plan needs, given the risk of the rollout.
+    pub fn paths(self, whole: Probability) -> usize {
+        match self {
+            Self::Whole => plan::paths_for(whole),
+            Self::Left(left) => plan::paths_for(left),
+            Self::OneOf(fleets) => plan::paths_for_each(whole, fleets),
+        }
+    }
 }
 
 impl Ask {
@@ -49,6 +81,7 @@ impl Ask {
             held: Vec::new(),
             deadline,
             seed,
+            share: Share::Whole,
         }
     }
 
@@ -93,7 +126,7 @@ pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> 
         canary,
         canary_watch: rollout.canary.watch,
         margin: rollout.margin.iter().map(|(d, extra)| (d.clone(), margin(extra))).collect(),
-        risk: rollout.risk,
+        risk: ask.share.risk(rollout.risk),
         strict_risk: rollout.strict_risk,
         budget: rollout.budget,
         survive: Survive { servers: rollout.survive.servers, zones: rollout.survive.zones },

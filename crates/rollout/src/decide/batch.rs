@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::event::{Event, Look};
+use domain::event::{Event, Look, RiskSpent};
 use domain::plan::{Batch, Plan};
 use jiff::Timestamp;
 
@@ -42,18 +42,20 @@ pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> 
     if now < batch.out_at || watching(state, now) || !surge_ready(state, plan, batch, now) {
         return Vec::new();
     }
-    match look(state, seen, now) {
-        Some(look) => open(state, batch, look),
-        None => Vec::new(),
+    match (look(state, seen, now), state.account.quote(plan, batch)) {
+        (Some(look), Ok(risk)) => open(state, batch, look, risk),
+        _ => Vec::new(),
     }
 }
 
-fn open(state: &State, batch: &Batch, look: Look) -> Vec<Decision> {
+fn open(state: &State, batch: &Batch, look: Look, risk: RiskSpent) -> Vec<Decision> {
     let reason = format!(
-        "its time has come, the one before is back, surge is ready, load is in its band ({})",
-        numbers(&look)
+        "its time has come, the one before is back, surge is ready, load is in its band ({}), and \
+         {:.2e} of the risk is left after it",
+        numbers(&look),
+        risk.left
     );
-    let event = Event::BatchOpened { index: batch.index, look };
+    let event = Event::BatchOpened { index: batch.index, look, risk: Some(risk) };
     let mut list = vec![Decision::write(event, reason, state.plan_seq)];
     let opened = state.head.seq + 1;
     list.extend(batch.servers.iter().map(|server| {
@@ -102,6 +104,9 @@ fn outlived(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> Option
     }
     if state.open.is_none() && state.closed == 0 && now > plan.valid_until {
         return Some(format!("the plan was valid until {}", plan.valid_until));
+    }
+    if let Err(overdrawn) = state.account.quote(plan, batch) {
+        return Some(overdrawn.to_string());
     }
     let length = batch.back_at.duration_since(batch.out_at).as_secs_f64();
     let grace = (length * LATE_SHARE_OF_BATCH).clamp(LATE_AT_LEAST_SECONDS, f64::MAX);

@@ -1,5 +1,6 @@
 //! Transitions of batches and of the servers in them.
 
+use domain::event::RiskSpent;
 use domain::journal::Record;
 use domain::name::ServerName;
 use jiff::Timestamp;
@@ -28,7 +29,12 @@ fn server<'a>(state: &'a mut State, name: &ServerName) -> Result<&'a mut Server,
     state.servers.get_mut(name).ok_or_else(|| format!("{name} is not in the fleet"))
 }
 
-pub(super) fn open(state: &mut State, at: &Record, index: u32) -> Result<(), Refusal> {
+pub(super) fn open(
+    state: &mut State,
+    at: &Record,
+    index: u32,
+    risk: Option<RiskSpent>,
+) -> Result<(), Refusal> {
     if !matches!(state.phase, Phase::Planned | Phase::Provisioning | Phase::Rolling) {
         return Err(format!("the phase is {:?}", state.phase));
     }
@@ -42,6 +48,8 @@ pub(super) fn open(state: &mut State, at: &Record, index: u32) -> Result<(), Ref
     if batch.index != index {
         return Err(format!("the next batch is {}", batch.index));
     }
+    let plan = state.plan.as_ref().ok_or("there is no plan")?;
+    state.account.take(plan, &batch, risk)?;
     state.open = Some(OpenBatch { batch, seq: at.seq });
     state.phase = Phase::Rolling;
     Ok(())

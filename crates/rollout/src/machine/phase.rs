@@ -8,6 +8,7 @@ use domain::plan::Plan;
 use jiff::Timestamp;
 
 use super::Refusal;
+use crate::account::Account;
 use crate::state::{Hold, OrderStage, Phase, Server, Stage, State};
 
 pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
@@ -20,6 +21,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
             created.format
         ));
     }
+    let account = Account::new(created.risk);
     let mut servers = BTreeMap::new();
     for member in &created.servers {
         let server = Server {
@@ -39,6 +41,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
         created: *created,
         plan: None,
         plan_seq: 0,
+        account,
         phase: Phase::New,
         paused: false,
         hold: None,
@@ -67,6 +70,7 @@ pub(super) fn adopt(state: &mut State, at: &Record, plan: Plan) -> Result<(), Re
         }
         (phase, _) => return Err(format!("the phase is {phase:?}")),
     }
+    state.account.affords(&plan).map_err(|overdrawn| overdrawn.to_string())?;
     for name in plan.batches.iter().flat_map(|b| &b.servers) {
         match state.servers.get(name) {
             None => return Err(format!("{name} is not in the fleet")),

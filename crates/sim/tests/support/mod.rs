@@ -78,10 +78,15 @@ impl Audience for Script {
 impl Stage {
     /// Six servers in batches of two with two surge instances, created and planned.
     pub fn new(settings: Settings) -> Self {
+        Self::with(settings, |_| {})
+    }
+
+    /// The same with another timetable.
+    pub fn with(settings: Settings, change: impl FnOnce(&mut Timetable)) -> Self {
         let clock = SimClock::at("2026-03-01T02:00:00Z".parse().unwrap());
         let names: Vec<_> = (1..=6).map(|n| ServerName::new(format!("web-{n}")).unwrap()).collect();
         let world = SimWorld::new(clock.clone(), settings, &names, &old(), |_| 100.0);
-        let timetable = Timetable {
+        let mut timetable = Timetable {
             rollout: "kernel".into(),
             fleet: FleetName::new("web").unwrap(),
             dimension: Dimension::new("requests").unwrap(),
@@ -90,8 +95,10 @@ impl Stage {
             every: Duration::from_secs(600),
             surge: (OfferName::new("spare").unwrap(), 2),
             lead: Duration::from_secs(240),
+            first_spends: 0.2,
             stabilisation: Duration::from_secs(300),
         };
+        change(&mut timetable);
         let journal = Arc::new(MemoryJournal::new());
         let id = RolloutId::new("kernel#1").unwrap();
         let hands = Hands { world, clock, journal, id };
@@ -126,7 +133,7 @@ impl Stage {
                 stale_after_seconds: 300.0,
             },
         };
-        let plan = self.timetable.plan(now, names, self.timetable.surge.1, 1, None);
+        let plan = self.timetable.plan(now, names, self.timetable.surge.1, (1, None), 0.01);
         let first = Event::RolloutCreated(Box::new(created));
         self.append(vec![first, Event::PlanAdopted { plan: Box::new(plan) }]);
     }

@@ -15,7 +15,7 @@ use crate::config::document::{RolloutDocument, RolloutName};
 use crate::config::gate::{AfterHold, HoldSpec, OnFailure};
 use crate::config::margin::{Extra, MarginSpec};
 use crate::config::place::{Finding, Findings, Place};
-use crate::config::rollout::{CanarySize, RolloutSpec, ScheduleSpec, SurviveSpec};
+use crate::config::rollout::{CanarySize, RolloutSpec, SurviveSpec};
 use crate::config::schedule::DeadlineSpec;
 use crate::forecast::Probability;
 use crate::name::{FleetName, ServerName, Version};
@@ -28,7 +28,7 @@ const LONGEST_STEP: Duration = Duration::from_secs(3_600);
 /// A plan is made for the loss of at most so many zones at once.
 const SURVIVED_ZONES_AT_MOST: usize = 2;
 
-/// A rollout, checked against its fleet.
+/// What a rollout means for one of its fleets, checked against it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
     /// Its name.
@@ -41,7 +41,7 @@ pub struct Rollout {
     pub target: Version,
     /// What is given of the schedule.
     pub schedule: GivenSchedule,
-    /// Allowed probability of attributable overload.
+    /// Allowed probability of attributable overload, over all fleets of the rollout.
     pub risk: Probability,
     /// Whether a risk that the history cannot show is refused.
     pub strict_risk: bool,
@@ -63,7 +63,7 @@ pub struct Rollout {
     pub calendar: Calendar,
     /// When the last server has to be back; see [`Rollout::deadline`].
     pub deadline: DeadlineSpec,
-    /// What the surge may cost, in the currency of the fleet.
+    /// What the surge may cost over all fleets of the rollout, in their currency.
     pub budget: Option<f64>,
     /// How long to watch after the last batch.
     pub stabilisation: Duration,
@@ -105,27 +105,39 @@ pub struct Gate {
 }
 
 impl RolloutDocument {
-    /// The rollout of the document, or everything that is wrong with it. `fleets` are the names
-    /// of all fleets that are configured, and `fleet` the one that the rollout updates, where it
-    /// could be checked itself.
-    pub fn check(&self, fleets: &[FleetName], fleet: Option<&Fleet>) -> Result<Rollout, Findings> {
+    /// What the rollout of the document means for each of its fleets, in their order, or
+    /// everything that is wrong with it. `names` are those of all fleets that are configured,
+    /// `known` the fleets that could be checked themselves.
+    pub fn check(&self, names: &[FleetName], known: &[&Fleet]) -> Result<Vec<Rollout>, Findings> {
         let spec = &self.spec;
         let mut findings = Findings::default();
         not_built_yet(spec, &mut findings);
-        let name = self.fleet(fleets, &mut findings);
+        self.names(names, &mut findings);
         let calendar = calendar(&spec.windows, &spec.freezes, &mut findings);
         let step = step(spec, &mut findings);
         let gates = gates(spec, &mut findings);
-        let bounds = fleet.map(|fleet| against(spec, fleet, &mut findings));
-        let (Some(bounds), Some(name), Some(step), true) =
-            (bounds, name, step, findings.is_empty())
+        let find = |name: &FleetName| known.iter().copied().find(|fleet| fleet.name == *name);
+        let fleets: Vec<&Fleet> = spec.fleets.iter().filter_map(find).collect();
+        together(spec, &fleets, &mut findings);
+        let mut bounds = Vec::new();
+        for fleet in &fleets {
+            let mut own = Findings::default();
+            bounds.push(against(spec, fleet, &mut own));
+            for Finding { place, message } in own.into_vec() {
+                let several = spec.fleets.len() > 1;
+                let of = if several { format!("for {}: ", fleet.name) } else { String::new() };
+                findings.add(place, format!("{of}{message}"));
+            }
+        }
+        let (Some(step), true, true) =
+            (step, bounds.len() == spec.fleets.len(), findings.is_empty())
         else {
             return Err(findings);
         };
-        Ok(Rollout {
+        let part = |(fleet, bounds): (&&Fleet, Bounds)| Rollout {
             name: self.metadata.name.clone(),
             labels: self.metadata.labels.clone(),
-            fleet: name,
+            fleet: fleet.name.clone(),
             target: spec.target.version.clone(),
             schedule: bounds.schedule,
             risk: spec.risk.into(),
@@ -137,34 +149,56 @@ impl RolloutDocument {
             max_surge: bounds.max_surge,
             survive: spec.survive,
             canary: bounds.canary,
-            calendar,
+            calendar: calendar.clone(),
             deadline: spec.deadline,
             budget: spec.budget.amount.map(|money| money.get()),
             stabilisation: spec.stabilisation.min.duration(),
-            gates,
-        })
+            gates: gates.clone(),
+        };
+        Ok(fleets.iter().zip(bounds).map(part).collect())
     }
 
-    /// The only fleet that the rollout names.
-    fn fleet(&self, fleets: &[FleetName], findings: &mut Findings) -> Option<FleetName> {
+    /// Every fleet that the rollout names is there, and named once.
+    fn names(&self, names: &[FleetName], findings: &mut Findings) {
         let place = Place::spec().key("fleets");
-        let [name] = self.spec.fleets.as_slice() else {
-            if self.spec.fleets.is_empty() {
-                findings.add(place, "is empty; name the fleet to update");
-            } else {
-                let instead = "write one rollout per fleet";
-                findings.unsupported(place, "a rollout over several fleets", instead);
-            }
-            return None;
-        };
-        if !fleets.contains(name) {
-            let known: Vec<&str> = fleets.iter().map(FleetName::as_str).collect();
-            let near = hint(name.as_str(), known);
-            let message = format!("no document describes a fleet {:?}{near}", name.as_str());
-            findings.add(place.index(0), message);
-            return None;
+        if self.spec.fleets.is_empty() {
+            findings.add(place.clone(), "is empty; name the fleet to update");
         }
-        Some(name.clone())
+        for (index, name) in self.spec.fleets.iter().enumerate() {
+            let here = place.index(index);
+            if self.spec.fleets[..index].contains(name) {
+                findings.add(here, format!("names the fleet {:?} twice", name.as_str()));
+            } else if !names.contains(name) {
+                let known: Vec<&str> = names.iter().map(FleetName::as_str).collect();
+                let near = hint(name.as_str(), known);
+                let message = format!("no document describes a fleet {:?}{near}", name.as_str());
+                findings.add(here, message);
+            }
+        }
+    }
+}
+
+/// What several fleets have to have in common.
+fn together(spec: &RolloutSpec, fleets: &[&Fleet], findings: &mut Findings) {
+    let known: BTreeSet<&str> =
+        fleets.iter().flat_map(|fleet| fleet.capacity.keys()).map(|name| name.as_str()).collect();
+    let unknown = spec.margin.dimensions.keys().filter(|name| !known.contains(name.as_str()));
+    for dimension in unknown.filter(|_| fleets.len() == spec.fleets.len()) {
+        let near = hint(dimension.as_str(), known.iter().copied());
+        let message = format!("the fleet has no dimension {dimension}{near}");
+        findings.add(Place::spec().key("margin").key(dimension), message);
+    }
+    let [first, rest @ ..] = fleets else { return };
+    if let Some(other) = rest.iter().find(|fleet| fleet.currency != first.currency) {
+        let message = format!(
+            "have one budget and one cost: {} has its prices in {}, {} in {}; use one currency",
+            first.name, first.currency, other.name, other.currency
+        );
+        findings.add(Place::spec().key("fleets"), message);
+    }
+    if spec.fleets.len() > 1 && spec.schedule.batches.is_some() {
+        let place = Place::spec().key("schedule").key("batches");
+        findings.unsupported(place, "given batches of several fleets", "leave it out");
     }
 }
 
@@ -289,8 +323,8 @@ fn against(spec: &RolloutSpec, fleet: &Fleet, findings: &mut Findings) -> Bounds
     }
     survive(spec.survive, fleet, findings);
     Bounds {
-        schedule: schedule(&spec.schedule, fleet, max_unavailable, findings),
-        margin: margin(&spec.margin, fleet, findings),
+        schedule: schedule(spec, fleet, max_unavailable, findings),
+        margin: margin(&spec.margin, fleet),
         max_unavailable,
         max_surge: spec.batch.max_surge.rounded_up(total),
         canary: Canary { size, watch: spec.batch.canary.watch.duration() },
@@ -329,25 +363,21 @@ fn survive(spec: SurviveSpec, fleet: &Fleet, findings: &mut Findings) {
     }
 }
 
-fn margin(spec: &MarginSpec, fleet: &Fleet, findings: &mut Findings) -> PerDimension<Extra> {
-    for dimension in spec.dimensions.keys().filter(|name| !fleet.capacity.contains_key(*name)) {
-        let known: Vec<&str> = fleet.capacity.keys().map(|known| known.as_str()).collect();
-        let near = hint(dimension.as_str(), known);
-        let message = format!("the fleet has no dimension {dimension}{near}");
-        findings.add(Place::spec().key("margin").key(dimension), message);
-    }
+fn margin(spec: &MarginSpec, fleet: &Fleet) -> PerDimension<Extra> {
     let all = fleet.capacity.keys().map(|dimension| (dimension.clone(), spec.of(dimension)));
     all.filter(|(_, extra)| !extra.is_zero()).collect()
 }
 
 fn schedule(
-    spec: &ScheduleSpec,
+    rollout: &RolloutSpec,
     fleet: &Fleet,
     max_unavailable: u32,
     findings: &mut Findings,
 ) -> GivenSchedule {
+    let spec = &rollout.schedule;
     let start_at = spec.start_at.map(|instant| instant.0);
-    let Some(batches) = &spec.batches else { return GivenSchedule { start_at, batches: None } };
+    let given = spec.batches.as_ref().filter(|_| rollout.fleets.len() == 1);
+    let Some(batches) = given else { return GivenSchedule { start_at, batches: None } };
     let place = Place::spec().key("schedule").key("batches");
     let mut waiting: BTreeSet<&str> =
         fleet.servers.iter().map(|server| server.name.as_str()).collect();

@@ -13,13 +13,59 @@ const MAX_STEPS: usize = 60;
 const MAX_SERVERS: usize = 4;
 const MAX_REJECTED: usize = 5;
 
-/// Prints a plan for people.
+/// Prints a plan for people: a page for each fleet, after the whole where there are several.
 pub fn text(
     out: &mut impl Write,
-    prepared: &Prepared,
+    fleets: &[Prepared],
     plan: &Plan,
     now: Timestamp,
 ) -> io::Result<()> {
+    if !plan.fleets.is_empty() {
+        whole(out, plan, now)?;
+    }
+    for (index, part) in plan.parts().iter().enumerate() {
+        let of =
+            |prepared: &&Prepared| part.timeline.iter().any(|e| e.fleet == prepared.fleet.name);
+        let Some(prepared) = fleets.iter().find(of) else { continue };
+        if index > 0 {
+            writeln!(out)?;
+        }
+        page(out, prepared, part, now)?;
+    }
+    Ok(())
+}
+
+/// What several fleets make together.
+fn whole(out: &mut impl Write, plan: &Plan, now: Timestamp) -> io::Result<()> {
+    let (tell, risk) = (Teller::local(now), &plan.risk);
+    let names: Vec<&str> = plan.fleets.iter().map(|part| part.fleet.as_str()).collect();
+    writeln!(out, "Rollout {} over {} fleets: {}\n", plan.rollout, names.len(), names.join(", "))?;
+    writeln!(
+        out,
+        "  first order or removal {}, last back {}, extra capacity for {} {} in all",
+        tell.day_and_zone(plan.start_at),
+        tell.day(plan.finish_at),
+        money(plan.cost.surge),
+        plan.cost.currency,
+    )?;
+    writeln!(
+        out,
+        "  joint risk of overload {}, at most {} with 95 % confidence in each; {} is allowed, \
+         shared out for the least cost\n",
+        percent(risk.planned),
+        percent(risk.upper95),
+        percent(risk.target),
+    )?;
+    writeln!(out, "  {:<24} {:>10} {:>10} {:>10}", "fleet", "share", "planned", "cost")?;
+    for part in &plan.fleets {
+        let (fleet, risk) = (part.fleet.as_str(), &part.risk);
+        let (share, planned) = (percent(risk.target), percent(risk.planned));
+        writeln!(out, "  {fleet:<24} {share:>10} {planned:>10} {:>10}", money(part.cost.surge))?;
+    }
+    writeln!(out)
+}
+
+fn page(out: &mut impl Write, prepared: &Prepared, plan: &Plan, now: Timestamp) -> io::Result<()> {
     let page = Page { prepared, plan, tell: Teller::local(now) };
     page.heading(out)?;
     page.steps(out)?;
