@@ -143,7 +143,10 @@ fn why(plan: &Plan, terms: &OfferLine, taken: Taken, bought: usize) -> String {
             terms.max
         ),
         (Taken::Alone, _) => {
-            format!("{} of it are the cheapest purchase that covers the need", terms.count)
+            format!(
+                "{} × {} is the cheapest purchase that covers the need",
+                terms.count, terms.offer
+            )
         }
         (Taken::InAMix, Some(alone)) => format!(
             "part of the cheapest mix; {} of it alone would cost {:.2} {currency} instead of \

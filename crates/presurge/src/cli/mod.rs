@@ -7,6 +7,7 @@ mod backtest;
 mod completion;
 mod doctor;
 mod exit;
+mod explain;
 mod forecast;
 mod output;
 mod plan;
@@ -58,6 +59,8 @@ enum Verb {
     Schema,
     /// Say what a rollout will do, when, what it costs, and how sure that is
     Plan(plan::Plan),
+    /// Say where each number of a plan comes from
+    Explain(explain::Explain),
     /// Perform a rollout
     Apply(apply::Apply),
     /// Look at rollouts; pause, resume and abort them
@@ -89,6 +92,7 @@ impl Cli {
             Verb::Validate(verb) => verb.run(),
             Verb::Schema => schema::run(),
             Verb::Plan(verb) => verb.run(),
+            Verb::Explain(verb) => verb.run(),
             Verb::Apply(verb) => verb.run(),
             Verb::Rollout(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),
