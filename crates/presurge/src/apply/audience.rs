@@ -19,6 +19,8 @@ const TROUBLE_AGAIN: u32 = 50;
 pub struct Storyteller {
     zone: TimeZone,
     terminal: bool,
+    /// Stands before each line, where several stories are told at once.
+    prefix: String,
     told: Mutex<Told>,
 }
 
@@ -32,7 +34,13 @@ impl Storyteller {
     /// A storyteller on standard error.
     pub fn new() -> Self {
         let (zone, terminal) = (TimeZone::system(), std::io::stderr().is_terminal());
-        Self { zone, terminal, told: Mutex::default() }
+        Self { zone, terminal, prefix: String::new(), told: Mutex::default() }
+    }
+
+    /// A storyteller of one of several fleets: its lines begin with the fleet, and it keeps no
+    /// status line, of which a terminal has room for one.
+    pub fn of(fleet: &str) -> Self {
+        Self { terminal: false, prefix: format!("{fleet}: "), ..Self::new() }
     }
 
     fn line(&self, at: Option<Timestamp>, text: &str) {
@@ -41,7 +49,7 @@ impl Storyteller {
             at.map(|at| at.to_zoned_datetime(self.zone.clone()).strftime("%H:%M:%S ").to_string());
         let mut err = std::io::stderr().lock();
         let clear = if self.terminal && !told.status.is_empty() { "\r\x1b[2K" } else { "" };
-        let _ = writeln!(err, "{clear}{}{text}", time.unwrap_or_default());
+        let _ = writeln!(err, "{clear}{}{}{text}", time.unwrap_or_default(), self.prefix);
         told.status.clear();
     }
 

@@ -1,9 +1,11 @@
 //! `apply` is keyed by name and specification: the same one goes on, another one is refused
 //! while the first is open.
 
+use std::collections::BTreeMap;
+
 use domain::event::Outcome;
 use domain::journal::{Digest, Record};
-use domain::name::RolloutId;
+use domain::name::{FleetName, RolloutId};
 use domain::ports::{Journal, PortError};
 use rollout::State;
 use rollout::machine::{FoldError, fold};
@@ -39,6 +41,35 @@ pub enum LookError {
 fn attempt(id: &RolloutId, name: &str) -> Option<u32> {
     let (of, number) = id.as_str().rsplit_once('#')?;
     if of == name { number.parse().ok() } else { None }
+}
+
+/// The name of the chain of one fleet, where a rollout is over several.
+pub fn of_fleet(name: &str, fleet: &FleetName) -> String {
+    format!("{name}@{fleet}")
+}
+
+/// The newest attempts under a name: of the rollout, and of each fleet where it is over several;
+/// or the one attempt whose whole id it is.
+pub async fn existing_all(journal: &dyn Journal, name: &str) -> Result<Vec<RolloutId>, LookError> {
+    let all = journal.rollouts().await?;
+    if let Some(exact) = all.iter().find(|id| id.as_str() == name) {
+        return Ok(vec![exact.clone()]);
+    }
+    let mut chains: BTreeMap<String, (u32, RolloutId)> = BTreeMap::new();
+    for id in all {
+        let Some((chain, number)) = id.as_str().rsplit_once('#') else { continue };
+        let ours =
+            chain == name || chain.strip_prefix(name).is_some_and(|fleet| fleet.starts_with('@'));
+        let (true, Ok(number)) = (ours, number.parse()) else { continue };
+        let chain = chain.to_owned();
+        if chains.get(&chain).is_none_or(|(known, _)| *known < number) {
+            chains.insert(chain, (number, id));
+        }
+    }
+    if chains.is_empty() {
+        return Err(LookError::NoSuch(name.to_owned()));
+    }
+    Ok(chains.into_values().map(|(_, id)| id).collect())
 }
 
 /// The state of a rollout, with its records; `None` when it has none.

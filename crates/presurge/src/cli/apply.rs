@@ -1,5 +1,7 @@
 //! `presurge apply`: shows the plan, asks, does it; goes on with what is open.
 
+mod together;
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,11 +83,10 @@ impl Apply {
         let documents = documents::load(files, &clock).map_err(Failed::data)?;
         let name = self.rollout.as_deref().or(given.as_ref().map(|plan| plan.rollout.as_str()));
         let mut all = Together::new(&documents, name, &clock, &[])?;
-        let Some(prepared) = all.parts.pop().filter(|_| all.parts.is_empty()) else {
-            let text = "a rollout over several fleets can be planned and explained, and not applied \
-                        yet; write one rollout for each fleet";
-            return Err(Failed::new(Code::Refused, text));
-        };
+        if all.parts.len() > 1 {
+            return self.perform_together(all, given, &clock).await;
+        }
+        let prepared = all.parts.remove(0);
         let state = self.store.state(&prepared.fleet.name)?;
         let prepared = Arc::new(prepared.with_state(state));
         let store = Arc::new(self.store.open()?);

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use domain::journal::{Record, verify};
+use domain::name::RolloutId;
 use domain::ports::Journal;
 
 use super::output::Format;
@@ -63,26 +64,45 @@ impl Audit {
         let name = match &self.verb {
             Verb::Show { name, .. } | Verb::Verify { name, .. } | Verb::Export { name } => name,
         };
-        let id = keyed::existing(&journal, name).await?;
-        let records = journal.read(&id, 0).await?;
-        let mut out = std::io::stdout().lock();
-        match self.verb {
-            Verb::Verify { .. } => return verified(id.as_str(), &records),
-            Verb::Export { .. } => {
-                for record in &records {
-                    serde_json::to_writer(&mut out, record)?;
-                    writeln!(out)?;
+        let ids = keyed::existing_all(&journal, name).await?;
+        let several = ids.len() > 1;
+        let mut all = Vec::new();
+        for id in ids {
+            let records = journal.read(&id, 0).await?;
+            match &self.verb {
+                Verb::Verify { .. } => {
+                    verified(id.as_str(), &records)?;
                 }
+                Verb::Export { .. } => export(&records)?,
+                Verb::Show { output: Format::Table, .. } => show(&id, &records, several)?,
+                Verb::Show { .. } => all.extend(records),
             }
-            Verb::Show { output: Format::Table, .. } => {
-                for record in &records {
-                    line(&mut out, record)?;
-                }
-            }
-            Verb::Show { output: format, .. } => output::value(&mut out, format, &records)?,
+        }
+        if let Verb::Show { output: format @ (Format::Json | Format::Yaml | Format::Csv), .. } =
+            self.verb
+        {
+            output::value(&mut std::io::stdout().lock(), format, &all)?;
         }
         Ok(Code::Done)
     }
+}
+
+fn export(records: &[Record]) -> Result<(), Failed> {
+    let mut out = std::io::stdout().lock();
+    for record in records {
+        serde_json::to_writer(&mut out, record)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The journal of one attempt; where a rollout is over several fleets, below its id.
+fn show(id: &RolloutId, records: &[Record], several: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if several {
+        writeln!(out, "{id}")?;
+    }
+    records.iter().try_for_each(|record| line(&mut out, record))
 }
 
 fn line(out: &mut impl Write, record: &Record) -> std::io::Result<()> {

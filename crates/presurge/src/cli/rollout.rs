@@ -6,6 +6,7 @@ use adapters::clock::SystemClock;
 use clap::{Args, Subcommand};
 use domain::event::Event;
 use domain::journal::Record;
+use domain::name::RolloutId;
 use domain::ports::{Clock, Journal};
 use rollout::State;
 use rollout::observe::Seen;
@@ -17,7 +18,8 @@ use super::render::time::percent;
 use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
-use crate::apply::{control, keyed};
+use crate::apply::control::{self, ControlError};
+use crate::apply::keyed;
 
 /// Looks at the rollouts of a store, pauses, resumes and aborts them.
 #[derive(Debug, Args)]
@@ -86,8 +88,23 @@ async fn request(
     ask: Request,
 ) -> Result<Code, Failed> {
     let now = SystemClock.now();
-    let id = control::request(journal, &ask.name, verb, event, &ask.reason, now).await?;
-    eprintln!("{verb} of {id} is written; a running `presurge apply` does it within a second");
+    let (mut written, mut ended) = (0, None);
+    for id in keyed::existing_all(journal, &ask.name).await? {
+        let event = event.clone();
+        match control::request(journal, id.as_str(), verb, event, &ask.reason, now).await {
+            Ok(id) => {
+                written += 1;
+                eprintln!(
+                    "{verb} of {id} is written; a running `presurge apply` does it within a second"
+                );
+            }
+            Err(error @ ControlError::Ended { .. }) => ended = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let (0, Some(error)) = (written, ended) {
+        return Err(error.into());
+    }
     eprintln!("if none is running, start the same `presurge apply` again");
     Ok(Code::Done)
 }
@@ -132,17 +149,38 @@ fn word(state: &State) -> String {
 }
 
 async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code, Failed> {
-    let id = keyed::existing(journal, name).await?;
-    let Some((state, records)) = keyed::state(journal, &id).await? else {
-        return Err(keyed::LookError::NoSuch(name.into()).into());
-    };
+    let mut states = Vec::new();
+    for id in keyed::existing_all(journal, name).await? {
+        let state = keyed::state(journal, &id).await?;
+        let (state, records) = state.ok_or_else(|| keyed::LookError::NoSuch(name.into()))?;
+        states.push((id, state, records.len()));
+    }
     let mut out = std::io::stdout().lock();
     if format != Format::Table {
-        output::value(&mut out, format, &as_json(&state, records.len()))?;
+        let values: Vec<_> = states.iter().map(|(_, state, n)| as_json(state, *n)).collect();
+        match values.as_slice() {
+            [one] => output::value(&mut out, format, one)?,
+            several => output::value(&mut out, format, &several)?,
+        }
         return Ok(Code::Done);
     }
+    for (index, (id, state, records)) in states.iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        table(&mut out, id, state, *records)?;
+    }
+    Ok(Code::Done)
+}
+
+fn table(
+    out: &mut impl Write,
+    id: &RolloutId,
+    state: &State,
+    records: usize,
+) -> std::io::Result<()> {
     writeln!(out, "{id}: {} to {}", state.created.fleet, state.created.target)?;
-    writeln!(out, "{}", summary(&state, &Seen::default(), SystemClock.now()))?;
+    writeln!(out, "{}", summary(state, &Seen::default(), SystemClock.now()))?;
     if let Some(hold) = &state.hold {
         writeln!(out, "holds since {:.0} (record {}): {}", hold.since, hold.seq, hold.detail)?;
     }
@@ -161,8 +199,7 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
     for (key, order) in state.orders.iter().filter(|(_, o)| o.stage != OrderStage::Released) {
         writeln!(out, "  surge {key}: {} × {}, {:?}", order.names.len(), order.offer, order.stage)?;
     }
-    writeln!(out, "{} records, head {}", records.len(), state.head.hash)?;
-    Ok(Code::Done)
+    writeln!(out, "{records} records, head {}", state.head.hash)
 }
 
 fn stage(stage: &Stage) -> String {

@@ -21,7 +21,7 @@ use crate::registry::{self, BadAdapter, Here};
 pub use self::history::{Feed, History, read};
 pub use self::request::{Ask, Share};
 use self::request::{Outlook, request};
-pub use self::together::Together;
+pub use self::together::{MadeTogether, Together};
 
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
 const NEXT_PEAK: Duration = Duration::from_secs(24 * 3600);
