@@ -90,6 +90,14 @@ pub enum Entry {
     },
 }
 
+/// What a line of the ledger is read from.
+enum Source<'a> {
+    Servers,
+    Spare,
+    Out(&'a Outage),
+    Surge(&'a Supply),
+}
+
 /// Capacity in service over time, by the planned times of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ledger {
@@ -192,35 +200,47 @@ impl Ledger {
 
     /// Every line that makes up the capacity in service at `at`; the capacity is their sum.
     pub fn lines_at(&self, at: Timestamp) -> Vec<Line> {
-        let line = |entry, capacity| Line { entry, capacity };
-        let mut lines = vec![line(Entry::Servers { healthy: self.healthy }, self.full.clone())];
-        if self.spare.iter().any(|spare| *spare != 0.0) {
-            lines.push(line(Entry::Spare, self.spare.clone()));
-        }
-        for outage in self.outages.iter().filter(|o| o.out_at <= at && at < o.back_at) {
-            let seconds = |t: Timestamp| t.as_millisecond() as f64 / 1000.0;
-            let (warm, back) = (seconds(outage.warm_at), seconds(outage.back_at));
-            let share = share_out(seconds(at), warm, back, self.warmup_from);
-            let lacks = outage.capacity.iter().map(|capacity| -capacity * share).collect();
-            let (batch, servers) = (outage.batch, outage.servers);
-            lines.push(line(Entry::Out { batch, servers, share }, lacks));
-        }
-        for supply in self.supplies.iter().filter(|s| s.ready_at <= at && at < s.release_at) {
-            let (offer, count) = (supply.offer.clone(), supply.count);
-            lines.push(line(Entry::Surge { offer, count }, supply.capacity.clone()));
-        }
+        let mut lines = Vec::new();
+        self.each_at(at, |source, capacity, share| {
+            let entry = match source {
+                Source::Servers => Entry::Servers { healthy: self.healthy },
+                Source::Spare => Entry::Spare,
+                Source::Out(o) => Entry::Out { batch: o.batch, servers: o.servers, share: -share },
+                Source::Surge(s) => Entry::Surge { offer: s.offer.clone(), count: s.count },
+            };
+            let capacity = capacity.iter().map(|capacity| capacity * share).collect();
+            lines.push(Line { entry, capacity });
+        });
         lines
     }
 
     /// Capacity in service at `at`, per dimension of the ledger.
     pub fn capacity_at(&self, at: Timestamp) -> Vec<f64> {
         let mut sum = vec![0.0; self.dimensions.len()];
-        for line in self.lines_at(at) {
-            for (sum, capacity) in sum.iter_mut().zip(&line.capacity) {
-                *sum += capacity;
+        self.each_at(at, |_, capacity, share| {
+            for (sum, capacity) in sum.iter_mut().zip(capacity) {
+                *sum += capacity * share;
             }
-        }
+        });
         sum
+    }
+
+    /// What makes up the capacity in service at `at`, each with the share of it that counts;
+    /// the share of what is out is negative.
+    fn each_at(&self, at: Timestamp, mut line: impl FnMut(Source<'_>, &[f64], f64)) {
+        line(Source::Servers, &self.full, 1.0);
+        if self.spare.iter().any(|spare| *spare != 0.0) {
+            line(Source::Spare, &self.spare, 1.0);
+        }
+        for outage in self.outages.iter().filter(|o| o.out_at <= at && at < o.back_at) {
+            let seconds = |t: Timestamp| t.as_millisecond() as f64 / 1000.0;
+            let (warm, back) = (seconds(outage.warm_at), seconds(outage.back_at));
+            let share = share_out(seconds(at), warm, back, self.warmup_from);
+            line(Source::Out(outage), &outage.capacity, -share);
+        }
+        for supply in self.supplies.iter().filter(|s| s.ready_at <= at && at < s.release_at) {
+            line(Source::Surge(supply), &supply.capacity, 1.0);
+        }
     }
 
     /// The moment of `[from, to)` at which the capacity in the dimension of that index is least.

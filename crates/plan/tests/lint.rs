@@ -125,6 +125,8 @@ fn a_false_timeline_or_risk_is_found() {
     assert_eq!(broken(|plan, _| plan.timeline[1].surge += 1), only(Rule::Ledger));
     assert_eq!(broken(|plan, _| plan.risk.planned = 0.9), only(Rule::Risk));
     assert_eq!(broken(|plan, _| plan.risk.extrapolated = true), only(Rule::Risk));
+    assert_eq!(broken(|plan, _| plan.batches[0].risk = Some(0.5)), only(Rule::Risk));
+    assert_eq!(broken(|plan, _| plan.batches[0].risk = Some(-0.1)), only(Rule::Risk));
     assert_eq!(broken(|plan, _| plan.kind = "Other".into()), only(Rule::Kind));
 }
 

@@ -23,6 +23,12 @@ pub fn rollout<'a>(plan: &'a Plan, units: &'a [(Dimension, String)]) -> Vec<Box<
     list
 }
 
+/// A title with the fleet of the plan: a page may hold the pictures of several.
+fn of_fleet(plan: &Plan, title: &str) -> String {
+    let fleet = plan.timeline.first().map(|entry| entry.fleet.as_str());
+    format!("{}: {title}", fleet.unwrap_or_default())
+}
+
 /// The moments that a plan is about, in seconds.
 fn span(plan: &Plan) -> (f64, f64) {
     let first = plan.timeline.first().map_or(plan.start_at, |entry| entry.from);
@@ -64,6 +70,7 @@ impl Drawing for Capacity<'_> {
             self.dimension, self.unit
         );
         let most = (most * 1.08).max(f64::MIN_POSITIVE);
+        let title = of_fleet(self.plan, &title);
         let mut chart = frame(area, &title, span(self.plan), (0.0, most), Some(number))?;
         for (line, fill) in [(&capacity, GREEN.mix(0.25)), (&own, WHITE.mix(1.0))] {
             chart.draw_series(std::iter::once(Polygon::new(floored(line), fill)))?;
@@ -93,8 +100,9 @@ struct Batches<'a> {
 impl Drawing for Batches<'_> {
     fn draw(&self, area: &Area<'_>) -> Drawn {
         let rows = self.plan.batches.len() + self.plan.surge.len();
-        let title = "Batches out (grey), surge paid for (light green) and carrying load (green)";
-        let mut chart = frame(area, title, span(self.plan), (rows.max(1) as f64, 0.0), None)?;
+        let what = "batches out (grey), surge paid for (light green) and carrying load (green)";
+        let title = of_fleet(self.plan, what);
+        let mut chart = frame(area, &title, span(self.plan), (rows.max(1) as f64, 0.0), None)?;
         let bar = |row: usize, start, end, style: ShapeStyle| {
             let (top, bottom) = (row as f64 + 0.12, row as f64 + 0.88);
             Rectangle::new([(seconds(start), top), (seconds(end), bottom)], style)
@@ -128,6 +136,7 @@ impl Drawing for Risk<'_> {
             "Probability of overload, beside the {} that is allowed",
             percent(self.plan.risk.target)
         );
+        let title = of_fleet(self.plan, &title);
         let mut chart = frame(area, &title, (from, to), (0.0, top), Some(percent))?;
         chart.draw_series(timeline.iter().map(|entry| {
             let corner = (seconds(entry.to), entry.overload_probability);
