@@ -379,6 +379,12 @@ fn several_fleets_that_cannot_be_planned_are_refused_by_name() {
         let (_, error) = desk.ends(65, "validate two.yaml");
         assert!(error.contains(said), "{said:?} is not in {error}");
     }
+    changed(
+        "{ csv: { path: load.csv, series: web } }\n  durations",
+        "{ csv: { path: load.csv, series: no } }\n  durations",
+    );
+    let (_, error) = desk.ends(65, &format!("plan two.yaml {NOW}"));
+    assert!(error.contains("fleet us") && error.contains("has no series"), "{error}");
     changed("risk: 0.05", "risk: 0.05\n  margin: { cpu: 10% }");
     desk.ends(0, "validate two.yaml");
 }

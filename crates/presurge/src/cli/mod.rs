@@ -120,13 +120,17 @@ fn clock(now: Option<Timestamp>) -> Result<Arc<dyn Clock>, Failed> {
 
 /// Why there is no plan, with the exit code that it means.
 fn plan_failed(error: PlanError) -> Failed {
-    if let PlanError::History { source: HygieneError::Empty, .. } = &error {
+    let cause = match &error {
+        PlanError::Fleet { source, .. } => source,
+        alone => alone,
+    };
+    if let PlanError::History { source: HygieneError::Empty, .. } = cause {
         eprintln!(
             "hint: a plan is made from the six weeks of load before now; if the history ends \
              earlier, `presurge plan --now TIME` says what a plan would have been"
         );
     }
-    let code = match &error {
+    let code = match cause {
         PlanError::Refused(_) => Code::Refused,
         // A call that can never work was given something wrong.
         PlanError::Port(error) if error.retry == Retry::Never => Code::BadData,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
-use domain::name::Dimension;
+use domain::name::{Dimension, FleetName};
 use domain::plan::{Inputs, PerDimension, Plan, Refused};
 use domain::ports::{Clock, PortError};
 use jiff::Timestamp;
@@ -73,6 +73,15 @@ pub enum PlanError {
     /// The deadline has passed.
     #[error("{}: {}", .0.place, .0.message)]
     Deadline(Finding),
+    /// One fleet of several cannot be planned.
+    #[error("fleet {fleet}")]
+    Fleet {
+        /// Which.
+        fleet: FleetName,
+        /// Why not.
+        #[source]
+        source: Box<PlanError>,
+    },
     /// The plan that was computed does not keep its own rules.
     #[error("the planner has made a plan that breaks its rules, which is a defect: {0}")]
     Defect(String),

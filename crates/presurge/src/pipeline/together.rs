@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::config::AdapterRef;
 use domain::journal::digest_of;
+use domain::name::FleetName;
 use domain::plan::{PerDimension, Plan};
 use domain::ports::Clock;
 use jiff::Timestamp;
@@ -82,14 +83,16 @@ impl Together {
         let mut questions = Vec::with_capacity(fleets);
         for part in &self.parts {
             let ask = Ask { share: Share::OneOf(fleets), ..part.first(now, seed)? };
-            questions.push((part.question(ask).await?, part.fleet.name.clone()));
+            let fleet = part.fleet.name.clone();
+            let question = part.question(ask).await.map_err(|e| of_fleet(&fleet, e))?;
+            questions.push((question, fleet));
         }
         let rollout = &self.first().rollout;
         let (risk, budget) = (rollout.risk, rollout.budget);
         let compute = move || {
             let (mut requests, mut histories) = (Vec::new(), Vec::new());
-            for (question, _) in questions {
-                let (request, history) = question.request()?;
+            for (question, fleet) in questions {
+                let (request, history) = question.request().map_err(|e| of_fleet(&fleet, e))?;
                 requests.push(request);
                 histories.push(history);
             }
@@ -109,6 +112,10 @@ impl Together {
         let parts = plans.into_iter().zip(histories).map(made).collect();
         Ok(MadeTogether { plan, parts })
     }
+}
+
+fn of_fleet(fleet: &FleetName, error: PlanError) -> PlanError {
+    PlanError::Fleet { fleet: fleet.clone(), source: Box::new(error) }
 }
 
 /// One plan of all, which has to keep its own rules.
