@@ -8,7 +8,7 @@ use domain::plan::{API_VERSION, Batch, Cost, PerDimension, Plan, Risk, SurgePurc
 use jiff::Timestamp;
 
 use crate::assess::{Assessment, Chosen, assess};
-use crate::demand::{Demand, Grid, after};
+use crate::demand::{Demand, Grid, Shape, after};
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::problem::Fleet;
@@ -175,7 +175,8 @@ fn assessed(
     let last = after(plan.finish_at, FOLLOWED_LATE_SECONDS);
     let known = crate::search::horizon(request);
     let grid = Grid::covering(request.facts.step, first_out, last.min(known));
-    let demand = |d: &&domain::name::Dimension| Demand::new(&request.fresh[*d], &grid, |x| x);
+    let demand =
+        |d: &&domain::name::Dimension| Demand::new(&request.fresh[*d], &grid, Shape::PLAIN);
     let fresh: Vec<Demand> = fleet.dimensions.iter().map(demand).collect();
     let mut interval_of = Vec::with_capacity(grid.steps);
     let mut interval = 0;

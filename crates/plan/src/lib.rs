@@ -22,6 +22,7 @@ mod ledger;
 mod losses;
 mod mix;
 mod odds;
+mod peaks;
 mod problem;
 mod purchase;
 mod refuse;

@@ -86,6 +86,12 @@ impl<'a> Shop<'a> {
         (0..self.fleet.facts.offers.len()).filter(|offer| self.most(*offer) > 0).count() > 1
     }
 
+    /// Whether any offer can lose instances.
+    pub(crate) fn can_lose(&self) -> bool {
+        let mut offers = self.fleet.facts.offers.iter().enumerate();
+        offers.any(|(index, offer)| self.most(index) > 0 && !offer.interruption.is_never())
+    }
+
     /// The cheapest way to cover the deficits for a start at `start` (seconds from the origin),
     /// `None` where there is none: an offer alone, or a mix.
     pub(crate) fn quote(

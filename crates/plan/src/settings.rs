@@ -79,6 +79,10 @@ pub(crate) const LOT_RATIO: f64 = 1.5;
 /// as real numbers.
 pub(crate) const GRAIN_AT_LEAST: f64 = 1.0 / 4096.0;
 
+/// Where instances can be lost, bounds look at so many paths for each that may lack capacity:
+/// those below lack little, and are rarely short by a loss.
+pub(crate) const WATCHED_FOR_LOSSES: usize = 6;
+
 /// Costs are compared in units of this share of the currency, so that the order in which they
 /// are added up does not matter.
 pub(crate) const COST_UNIT: f64 = 1e-9;
