@@ -31,6 +31,7 @@ mod request;
 mod search;
 mod settings;
 mod timeline;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -41,14 +42,15 @@ pub use check::{Finding, Rule, check};
 pub use checked::BadRequest;
 pub use ledger::{Ledger, Outage, Supply, Unknown, share_out};
 pub use request::{
-    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Request,
+    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Quota, Request,
     Schedule, Server, Survive, paths_for,
 };
 
 use layout::{Layout, sizes, spread_order};
-use problem::{Fleet, zones};
+use problem::Fleet;
 use search::Problem;
 use settings::{CHOOSING_CONFIDENCE, SURVIVED_ZONES_AT_MOST};
+use zones::{dealt_order, spread};
 
 /// The cheapest plan, and among equally cheap ones the one that finishes first; sealed with its
 /// digest.
@@ -100,7 +102,7 @@ fn too_few_paths(request: &Request) -> Refused {
 
 fn losses_can_be_survived(request: &Request) -> Result<(), Refused> {
     let (survive, facts) = (request.survive, &request.facts);
-    let zones = zones(facts).len();
+    let zones = problem::zones(facts).len();
     if survive.zones > 0 {
         if let Some(server) = facts.servers.iter().find(|s| s.zone.is_none()) {
             let detail = format!(
@@ -173,9 +175,17 @@ pub(crate) fn layouts(request: &Request, fleet: &Fleet<'_>) -> Result<Vec<Layout
             facts.servers.iter().enumerate().map(|(i, s)| (&s.name, i)).collect();
         let order = batches.iter().flatten().filter_map(|name| places.get(name).copied()).collect();
         let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
-        return Ok(vec![Layout::place(fleet, &Rc::new(order), &sizes, watch)]);
+        let given = Layout::place(fleet, &Rc::new(order), &sizes, watch);
+        return spread(vec![given], facts);
     }
     let order = Rc::new(spread_order(facts));
     let sizes = sizes(order.len(), most, request.canary);
-    Ok(sizes.iter().map(|sizes| Layout::place(fleet, &order, sizes, watch)).collect())
+    let layouts = sizes.iter().map(|sizes| {
+        let order = match facts.zone_limits.is_empty() {
+            true => Rc::clone(&order),
+            false => Rc::new(dealt_order(facts, &order, sizes, request.canary)),
+        };
+        Layout::place(fleet, &order, sizes, watch)
+    });
+    spread(layouts.collect(), facts)
 }

@@ -17,7 +17,7 @@ use crate::deficit::Deficits;
 use crate::demand::{Demand, Grid, Shape, after};
 use crate::layout::Layout;
 use crate::problem::Fleet;
-use crate::purchase::{Limits, Quote, Shop};
+use crate::purchase::{Limits, Quotas, Quote, Shop};
 use crate::request::Request;
 use crate::settings::{COST_UNIT, FOLLOWED_LATE_SECONDS, WATCHED_FOR_LOSSES};
 
@@ -101,7 +101,7 @@ impl<'a> Problem<'a> {
     /// What the request allows to buy.
     pub(crate) fn limits(&self, hits: f64) -> Limits {
         let budget = self.request.budget.unwrap_or(f64::INFINITY);
-        Limits { hits, max_surge: self.request.facts.max_surge, budget }
+        Limits { hits, max_surge: self.request.facts.max_surge, budget, quotas: Quotas::Hold }
     }
 
     /// The same problem for other facts or another request.

@@ -32,7 +32,7 @@ pub use adapter::{
 };
 pub use capacity::{CapacitiesSpec, CapacitySpec};
 pub use check::{
-    Canary, DrainPolicy, Fleet, FleetServer, Gate, GivenSchedule, LoadInput, Offer, Rollout,
+    Canary, DrainPolicy, Fleet, FleetServer, Gate, GivenSchedule, LoadInput, Offer, Quota, Rollout,
     SaturationInput, UpdateDurations, hint, nearest,
 };
 pub use count::{BadPercent, CountOrPercent, Percent};
