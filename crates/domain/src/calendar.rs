@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use recurrence::{BadRecurrence, Length, Recurrence};
+pub use recurrence::{BadRecurrence, Length, Recurrence, moment};
 
 /// The instants `from ≤ t < to`, never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

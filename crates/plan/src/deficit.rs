@@ -2,7 +2,7 @@
 
 use crate::demand::{Demand, raise};
 use crate::draw::uniform;
-use crate::layout::{Layout, Slot};
+use crate::layout::{Layout, Phase, Slot};
 use crate::ledger::share_out;
 use crate::peaks::Highest;
 use crate::problem::{Fleet, Row};
@@ -50,7 +50,7 @@ impl Deficits {
         for row in 0..self.of.len() {
             let peaks = demand[fleet.rows[row].dimension].peaks(count);
             for phase in &layout.phases {
-                let (from, to) = (starts.1 + phase.from, starts.0 + phase.to);
+                let (from, to) = span(phase, starts, demand[fleet.rows[row].dimension].steps());
                 let loss = phase.loss[row] * fleet.facts.balance;
                 let left = fleet.full_of(row) - loss + besides[row];
                 peaks.over(from, to, |peak| self.highest.raise(peak.path, peak.load - left));
@@ -86,7 +86,7 @@ impl Deficits {
             worst.clear();
             worst.resize(self.row.len(), f64::NEG_INFINITY);
             for phase in &layout.phases {
-                let (from, to) = (starts.1 + phase.from, starts.0 + phase.to);
+                let (from, to) = span(phase, starts, demand.steps());
                 if from >= to {
                     continue;
                 }
@@ -189,6 +189,11 @@ impl Deficits {
         };
         (0..self.count()).filter(|p| lacks(*p)).count()
     }
+}
+
+/// The steps of a phase that all starts have in common, as far as the load is known.
+fn span(phase: &Phase, starts: (usize, usize), steps: usize) -> (usize, usize) {
+    (starts.1 + phase.from, (starts.0 + phase.to).clamp(0, steps))
 }
 
 fn above(lacks: f64) -> f64 {

@@ -46,7 +46,7 @@ pub(crate) fn shortage(
     let full = fleet.full[dimension];
     let moment = |phase: &crate::layout::Phase| {
         let left = full - phase.loss[row] * fleet.facts.balance + besides;
-        let steps = start + phase.from..start + phase.to;
+        let steps = start + phase.from..(start + phase.to).clamp(0, demand.steps());
         let at = steps
             .map(|s| (demand.load(path, s), s))
             .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));

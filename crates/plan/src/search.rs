@@ -53,7 +53,10 @@ impl<'a> Problem<'a> {
         deadline: Timestamp,
     ) -> Self {
         let known = horizon(request);
-        let end = after(deadline, FOLLOWED_LATE_SECONDS).min(known);
+        // Late runs and retreats go on after the deadline.
+        let longest = layouts.iter().flat_map(|l| &l.slots).map(|slot| slot.lengths.back).max();
+        let later = longest.unwrap_or(0).max(FOLLOWED_LATE_SECONDS);
+        let end = after(deadline, later).min(known);
         let grid = Grid::covering(request.facts.step, request.now, end);
         let windows = union(request.facts.windows.clone());
         let demand = |(index, dimension): (usize, &&Dimension)| {

@@ -83,6 +83,10 @@ pub(crate) const GRAIN_AT_LEAST: f64 = 1.0 / 4096.0;
 /// those below lack little, and are rarely short by a loss.
 pub(crate) const WATCHED_FOR_LOSSES: usize = 6;
 
+/// A batch is reckoned with for so many times its length: it is updated, and may be rolled back,
+/// which takes drain, update and warm-up once more.
+pub(crate) const RETREAT_LENGTHS: usize = 2;
+
 /// Costs are compared in units of this share of the currency, so that the order in which they
 /// are added up does not matter.
 pub(crate) const COST_UNIT: f64 = 1e-9;

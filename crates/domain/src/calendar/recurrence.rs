@@ -19,8 +19,11 @@ const ANCHOR: DateTime = jiff::civil::datetime(2000, 1, 1, 0, 0, 0, 0);
 /// A rule may start at most so many times a day.
 const STARTS_A_DAY_AT_MOST: usize = 24;
 
-/// At most so many starts are gone through, from the first one on: 24 a day for 60 years.
-const STARTS_AT_MOST: usize = 24 * 366 * 60;
+/// At most so many starts are gone through, from the first one on: 24 a day for 150 years.
+const STARTS_AT_MOST: usize = 24 * 366 * 150;
+
+/// No rule starts earlier; birthdays in calendars do start early.
+const EARLIEST_YEAR: i16 = 1900;
 
 /// No occurrence is longer than this many days.
 const LONGEST_DAYS: u64 = 366;
@@ -72,8 +75,8 @@ impl Recurrence {
         if days == 0 || days > LONGEST_DAYS {
             return bad(format!("it lasts {days} days; use more than nothing and at most a year"));
         }
-        if start.year() < 1970 {
-            return bad(format!("it starts at {start}; use a start from 1970 on"));
+        if start.year() < EARLIEST_YEAR {
+            return bad(format!("it starts at {start}; use a start from {EARLIEST_YEAR} on"));
         }
         let (except, besides) = (Vec::new(), Vec::new());
         Ok(Self { start, rule: None, until: None, zone, length, except, besides })
@@ -256,7 +259,10 @@ fn until(text: &str, zone: &TimeZone) -> Result<Until, BadRecurrence> {
 
 /// A date, or a date with a time, as RFC 5545 writes it, with the zone that it is in: UTC with a
 /// `Z`, else the one that is named, else `zone`.
-pub(super) fn moment(
+///
+/// # Errors
+/// What is wrong with the text, and what to write.
+pub fn moment(
     named: Option<&str>,
     text: &str,
     zone: &TimeZone,
@@ -401,7 +407,7 @@ mod tests {
         says("FREQ=WEEKLY", "does not say on which days");
         says("DTSTART:2026-01-05 RRULE:FREQ=DAILY", "write it as 20260105T020000");
         says("DTSTART;TZID=Moon:20260105 RRULE:FREQ=DAILY", "\"Moon\" is no time zone");
-        says("DTSTART:19000105 RRULE:FREQ=DAILY", "from 1970 on");
+        says("DTSTART:18990105 RRULE:FREQ=DAILY", "from 1900 on");
         says("FREQ=DAILY FREQ=DAILY", "expected one rule");
         let minutes: Vec<String> = (0..60).map(|m| m.to_string()).collect();
         says(&format!("FREQ=DAILY;BYMINUTE={}", minutes.join(",")), "starts 60 times a day");

@@ -11,6 +11,7 @@ mod rollout;
 mod servers;
 mod zones;
 
+pub use calendar::FreezeFile;
 pub use fleet::{DrainPolicy, Fleet, LoadInput, SaturationInput, UpdateDurations};
 pub use offers::Offer;
 pub use quotas::Quota;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::calendar::calendar;
+use super::calendar::{FreezeFile, calendar, files};
 use super::fleet::Fleet;
 use super::hint;
 use super::zones::zone_limits;
@@ -65,6 +65,8 @@ pub struct Rollout {
     pub canary: Canary,
     /// When servers may be out.
     pub calendar: Calendar,
+    /// Calendar files of which every event is a freeze besides, read when a plan is made.
+    pub freeze_files: Vec<FreezeFile>,
     /// When the last server has to be back; see [`Rollout::deadline`].
     pub deadline: DeadlineSpec,
     /// What the surge may cost, in the currency of the fleet.
@@ -143,6 +145,7 @@ impl RolloutDocument {
             survive: spec.survive,
             canary: bounds.canary,
             calendar,
+            freeze_files: files(&spec.freezes),
             deadline: spec.deadline,
             budget: spec.budget.amount.map(|money| money.get()),
             stabilisation: spec.stabilisation.min.duration(),
