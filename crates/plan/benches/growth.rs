@@ -70,17 +70,26 @@ fn measure(level: f64, (name, minutes): (&str, i64), servers: usize, offers: usi
         [(requests(), paths(steps, 2000, load))].into()
     };
     (request.choosing, request.fresh) = (set(0), set(1_000_000));
-    let start = Instant::now();
+    let (start, on_core) = (Instant::now(), on_core());
     let plan = plan::plan(&request);
     let seconds = start.elapsed().as_secs_f64();
+    let core = self::on_core() - on_core;
     let (batches, surge, orders) = plan.as_ref().map_or((0, 0, 0), |plan| {
         let surge = plan.surge.iter().map(|s| s.count).sum::<u32>();
         (plan.batches.len(), surge, plan.surge.len())
     });
     println!(
-        "{servers:>8} {name:>8} {level:>7} {offers:>7} {seconds:>10.3} {batches:>8} {surge:>8} \
+        "{servers:>8} {name:>8} {level:>7} {offers:>7} {seconds:>10.3} {core:>10.3} {batches:>8} {surge:>8} \
          {orders:>7}"
     );
+}
+
+/// Seconds that this thread was on a core; on a busy machine less than went by. NaN where the
+/// system does not say it.
+fn on_core() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.map_or(f64::NAN, |nanoseconds| nanoseconds / 1e9)
 }
 
 /// Words after `--` choose the lines to measure: numbers of servers, and horizons.
@@ -95,8 +104,8 @@ fn main() {
     let by_size = chosen(&sizes.map(|size: usize| size.to_string()));
     let by_horizon = chosen(&horizons.map(|(name, _)| name.to_owned()));
     println!(
-        "{:>8} {:>8} {:>7} {:>7} {:>10} {:>8} {:>8} {:>7}",
-        "servers", "horizon", "level", "offers", "seconds", "batches", "surge", "orders"
+        "{:>8} {:>8} {:>7} {:>7} {:>10} {:>10} {:>8} {:>8} {:>7}",
+        "servers", "horizon", "level", "offers", "seconds", "on core", "batches", "surge", "orders"
     );
     for offers in [1, 4, 5] {
         for level in [0.6, 0.8, 0.95, 1.15] {

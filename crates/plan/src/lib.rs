@@ -49,7 +49,7 @@ pub use request::{
 use layout::{Layout, sizes, spread_order};
 use problem::Fleet;
 use search::Problem;
-use settings::{CHOOSING_CONFIDENCE, SURVIVED_ZONES_AT_MOST};
+use settings::{CHOOSING_CONFIDENCE, LOAD_TIMES_FLEET_AT_MOST, SURVIVED_ZONES_AT_MOST};
 use zones::{dealt_order, spread};
 
 /// The cheapest plan, and among equally cheap ones the one that finishes first; sealed with its
@@ -69,6 +69,7 @@ pub fn plan(request: &Request) -> Result<Plan, Refused> {
     request.check()?;
     refused_at_once(request)?;
     let fleet = Fleet::new(&request.facts, request.choosing.keys()).surviving(request.survive);
+    in_one_unit(request, &fleet)?;
     let layouts = layouts(request, &fleet)?;
     let hits = allowed_hits(request, request.risk.get()).ok_or_else(|| too_few_paths(request))?;
     let problem = Problem::new(request, &fleet, &layouts, request.facts.deadline);
@@ -124,6 +125,25 @@ fn losses_can_be_survived(request: &Request) -> Result<(), Refused> {
         let servers = facts.servers.len();
         let detail = format!("all of {servers} servers cannot be lost; write less than {servers}");
         return Err(refused("survive.servers", detail));
+    }
+    Ok(())
+}
+
+/// Load and capacity that lie so far apart are not in the same unit.
+fn in_one_unit(request: &Request, fleet: &Fleet<'_>) -> Result<(), Refused> {
+    for (dimension, full) in fleet.dimensions.iter().zip(&fleet.full) {
+        let paths = &request.choosing[*dimension];
+        // The middle of the horizon on each path is enough to tell the order of magnitude.
+        let sum: f64 = paths.iter().map(|path| path[path.len() / 2]).sum();
+        let mean = sum / paths.count() as f64;
+        if mean > full * LOAD_TIMES_FLEET_AT_MOST {
+            let detail = format!(
+                "the forecast load is {mean:.1}, {:.0} times what the whole fleet carries \
+                 ({full:.1}); give load.{dimension} and capacity.{dimension} in the same unit",
+                mean / full
+            );
+            return Err(refused(&format!("load.{dimension}"), detail));
+        }
     }
     Ok(())
 }

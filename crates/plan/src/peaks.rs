@@ -77,7 +77,7 @@ fn lowest(list: &[Peak]) -> f64 {
 /// The highest paths of each step, one list after the other.
 fn of_steps(demand: &Demand<'_>, count: usize) -> Vec<Peak> {
     let mut all = Vec::with_capacity(demand.steps() * count);
-    let mut lists: Vec<Vec<Peak>> = vec![Vec::with_capacity(2 * count); TILE];
+    let mut lists: Vec<Vec<Peak>> = (0..TILE).map(|_| Vec::with_capacity(2 * count)).collect();
     let (mut loads, mut floors) = ([0.0; TILE], [0.0; TILE]);
     for first in (0..demand.steps()).step_by(TILE) {
         let length = TILE.clamp(1, demand.steps() - first);

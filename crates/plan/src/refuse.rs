@@ -138,7 +138,11 @@ fn no_room(problem: &Problem<'_>) -> (String, String) {
         "the shortest rollout takes {} and has to lie in one window before the deadline {}; open: {}",
         needed(shortest),
         facts.deadline,
-        if windows.is_empty() { "none".into() } else { windows.join(", ") }
+        if windows.is_empty() {
+            "nothing; the freezes, or the days and hours of the windows, leave no time".into()
+        } else {
+            windows.join(", ")
+        }
     );
     ("windows".into(), detail)
 }

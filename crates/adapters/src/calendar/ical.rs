@@ -173,14 +173,17 @@ impl<'a> Event<'a> {
     }
 
     fn take(&mut self, line: &Line<'a>) -> Result<(), BadCalendar> {
+        match line.name {
+            "EXDATE" => self.except.push(line.clone()),
+            "RDATE" => self.besides.push(line.clone()),
+            "STATUS" => self.cancelled = line.value == "CANCELLED",
+            _ => {}
+        }
         let slot = match line.name {
             "DTSTART" => &mut self.start,
             "DTEND" => &mut self.end,
             "DURATION" => &mut self.duration,
             "RRULE" => &mut self.rule,
-            "EXDATE" => return Ok(self.except.push(line.clone())),
-            "RDATE" => return Ok(self.besides.push(line.clone())),
-            "STATUS" => return Ok(self.cancelled = line.value == "CANCELLED"),
             "EXRULE" => return line.bad("is not read; write EXDATE"),
             _ => return Ok(()),
         };

@@ -433,7 +433,7 @@ fn quotas_that_make_no_sense_are_named_with_their_place() {
     };
     quota(
         "{ name: vcpu, limit: 9, per: { od: 4, pod: 2 } }",
-        "f.yaml:15:53: spec.surge.quotas[0].per.pod: there is no offer pod; did you mean \"od\"? (there are: od)",
+        "f.yaml:15:58: spec.surge.quotas[0].per.pod: there is no offer pod; did you mean \"od\"? (there are: od)",
     );
     quota(
         "{ name: vcpu, limit: 9, used: 10, per: { od: 4 } }",
