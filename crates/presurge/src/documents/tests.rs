@@ -445,7 +445,7 @@ fn quotas_that_make_no_sense_are_named_with_their_place() {
     );
     quota(
         "{ name: vcpu, limit: 9, per: {} }",
-        "f.yaml:15:44: spec.surge.quotas[0].per: limits no offer",
+        "f.yaml:15:39: spec.surge.quotas[0].per: limits no offer",
     );
     quota(
         "{ name: a, limit: 9, per: { od: 1 } }, { name: a, limit: 9, per: { od: 2 } }",
