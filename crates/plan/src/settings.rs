@@ -81,7 +81,7 @@ pub(crate) const GRAIN_AT_LEAST: f64 = 1.0 / 4096.0;
 
 /// Where instances can be lost, bounds look at so many paths for each that may lack capacity:
 /// those below lack little, and are rarely short by a loss.
-pub(crate) const WATCHED_FOR_LOSSES: usize = 6;
+pub(crate) const WATCHED_FOR_LOSSES: usize = 24;
 
 /// A batch is reckoned with for so many times its length: it is updated, and may be rolled back,
 /// which takes drain, update and warm-up once more.
