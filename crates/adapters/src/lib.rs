@@ -1,6 +1,7 @@
 //! The outside world behind the ports: one outside system per file, each with its typed
 //! configuration, its code and its tests. No adapter knows another adapter.
 
+pub mod calendar;
 pub mod clock;
 pub mod command;
 pub mod health;

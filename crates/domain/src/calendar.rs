@@ -1,5 +1,7 @@
 //! Calendar values: windows and freezes in local time, and the instants that they allow.
 
+mod recurrence;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +9,8 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use recurrence::{BadRecurrence, Length, Recurrence, moment};
 
 /// The instants `from ≤ t < to`, never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -202,16 +206,23 @@ fn civil(date: Date, time: DayTime) -> Option<jiff::civil::DateTime> {
 pub struct Calendar {
     /// Windows; without one nothing is ever allowed.
     pub windows: Vec<Weekly>,
+    /// Windows by recurrence rule.
+    pub recurring: Vec<Recurrence>,
     /// Times at which nothing is allowed whatever the windows say.
     pub freezes: Vec<Interval>,
+    /// Such times by recurrence rule.
+    pub recurring_freezes: Vec<Recurrence>,
 }
 
 impl Calendar {
     /// The allowed intervals within `[from, to)`: apart from each other, rising.
     pub fn allowed(&self, from: Timestamp, to: Timestamp) -> Vec<Interval> {
         let open = self.windows.iter().flat_map(|w| w.occurrences(from, to));
-        let open = union(open.filter_map(|i| i.clip(from, to)).collect());
-        subtract(&open, &self.freezes)
+        let recurring = self.recurring.iter().flat_map(|w| w.occurrences(from, to));
+        let open = open.chain(recurring).filter_map(|i| i.clip(from, to));
+        let closed = self.recurring_freezes.iter().flat_map(|f| f.occurrences(from, to));
+        let closed: Vec<Interval> = self.freezes.iter().copied().chain(closed).collect();
+        subtract(&union(open.collect()), &closed)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::deficit::sampled;
+use crate::deficit::lacking;
 use crate::demand::Demand;
 use crate::layout::Layout;
 use crate::losses::Surviving;
@@ -63,7 +63,7 @@ pub(crate) struct Chosen<'a> {
 /// says to which interval a step belongs; steps beyond it belong to the last one.
 pub(crate) fn assess(
     chosen: &Chosen<'_>,
-    fresh: &[Demand],
+    fresh: &[Demand<'_>],
     seed: u64,
     interval_of: &[usize],
 ) -> Assessment {
@@ -75,17 +75,13 @@ pub(crate) fn assess(
     let mut first: Vec<Option<usize>> = vec![None; paths];
     let mut short: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); intervals];
     let length = fleet.facts.step.seconds();
-    sampled(fleet, fresh, layout, start, besides, seed, |step, row, deficits| {
+    lacking(fleet, fresh, layout, start, besides, seed, |step, row, path, lacks| {
         let interval = interval_of.get(step).or(interval_of.last());
         let until = ((step + 1 - start) as i64 * length) as f64;
-        let rounding = fleet.rounding(row);
-        let lacking = deficits.iter().enumerate().filter(|(_, lacks)| **lacks > rounding);
-        for (path, lacks) in lacking {
-            if lacks - rounding > surviving.left(path, row, until) {
-                first[path] = Some(first[path].map_or(step, |known| known.min(step)));
-                if let Some(interval) = interval {
-                    short[*interval].insert(path);
-                }
+        if lacks - fleet.rounding(row) > surviving.left(path, row, until) {
+            first[path] = Some(first[path].map_or(step, |known| known.min(step)));
+            if let Some(interval) = interval {
+                short[*interval].insert(path);
             }
         }
     });
@@ -105,16 +101,17 @@ pub(crate) fn assess(
 }
 
 /// How many paths exceed the whole fleet while the rollout runs.
-fn baseline(chosen: &Chosen<'_>, fresh: &[Demand]) -> usize {
+fn baseline(chosen: &Chosen<'_>, fresh: &[Demand<'_>]) -> usize {
     let Chosen { fleet, layout, start, .. } = *chosen;
     let step = fleet.facts.step.seconds();
     let end = start + usize::try_from((layout.finish + step - 1) / step).unwrap_or(0);
     let mut over = vec![false; fresh.first().map_or(0, Demand::paths)];
     for (demand, full) in fresh.iter().zip(&fleet.full) {
-        let mut high = vec![f64::NEG_INFINITY; over.len()];
-        demand.raise_over(start.clamp(0, demand.steps()), end.clamp(0, demand.steps()), &mut high);
-        for (over, high) in over.iter_mut().zip(high) {
-            *over |= high > full * (1.0 + ROUNDING_RATIO);
+        let (start, end) = (start.clamp(0, demand.steps()), end.clamp(0, demand.steps()));
+        let mut loads = vec![0.0; end.saturating_sub(start)];
+        for (path, over) in over.iter_mut().enumerate() {
+            demand.fill(path, start, &mut loads);
+            *over |= loads.iter().any(|load| *load > full * (1.0 + ROUNDING_RATIO));
         }
     }
     over.iter().filter(|over| **over).count()

@@ -32,6 +32,10 @@ pub enum Rule {
     Deadline,
     /// Surge comes from a known offer, within its limit and that of the rollout.
     SurgeLimit,
+    /// All surge together keeps within each quota.
+    Quota,
+    /// Never more servers of a zone out than allowed, unhealthy ones included.
+    ZoneLimit,
     /// Surge is ready before the batch that it supports, and no sooner than it can be.
     SurgeReady,
     /// Surge stays until the watch after the last batch is over.

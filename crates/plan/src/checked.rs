@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use domain::name::{Dimension, ServerName};
+use domain::name::{Dimension, ServerName, Zone};
 use domain::plan::{PerDimension, Refused};
 
 use crate::demand::after;
@@ -166,11 +166,17 @@ impl Facts {
             })?;
             offer.check()?;
         }
+        self.quotas()?;
         for held in &self.held {
             ensure(self.offer(&held.offer).is_some(), "surge.offers", || {
                 format!("surge is held from {}, which is no offer any more", held.offer)
             })?;
         }
+        let known: BTreeSet<&Zone> = self.servers.iter().filter_map(|s| s.zone.as_ref()).collect();
+        let stranger = self.zone_limits.keys().find(|zone| !known.contains(zone));
+        ensure(stranger.is_none(), "batch.limits", || {
+            format!("no server stands in zone {}", stranger.map_or("", |zone| zone.as_str()))
+        })?;
         ensure(self.balance > 0.0 && self.balance <= 1.0, "balance", || {
             format!("{} is not above 0 and at most 1", self.balance)
         })?;
@@ -185,6 +191,27 @@ impl Facts {
         ensure(parts.iter().any(|part| !part.p95().is_zero()), "durations", || {
             "an update takes some time; give drain, update or warmup".into()
         })
+    }
+}
+
+impl Facts {
+    fn quotas(&self) -> Checked {
+        let mut names = BTreeSet::new();
+        for quota in &self.quotas {
+            let field = |part: &str| format!("surge.quotas.{}.{part}", quota.name);
+            ensure(names.insert(&quota.name), "surge.quotas", || {
+                format!("{} is there twice; give each quota its own name", quota.name)
+            })?;
+            amount(&field("limit"), quota.limit)?;
+            amount(&field("used"), quota.used)?;
+            for (offer, per) in &quota.per {
+                amount(&field(&format!("per.{offer}")), *per)?;
+                ensure(self.offer(offer).is_some(), &field("per"), || {
+                    format!("there is no offer {offer}")
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::assess::{Assessment, Chosen, assess};
 use crate::basis::basis;
-use crate::demand::{Demand, Grid, after};
+use crate::demand::{Demand, Grid, Shape, after};
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::problem::Fleet;
@@ -183,7 +183,8 @@ fn assessed(
     let last = after(plan.finish_at, FOLLOWED_LATE_SECONDS);
     let known = crate::search::horizon(request);
     let grid = Grid::covering(request.facts.step, first_out, last.min(known));
-    let demand = |d: &&domain::name::Dimension| Demand::new(&request.fresh[*d], &grid, |x| x);
+    let demand =
+        |d: &&domain::name::Dimension| Demand::new(&request.fresh[*d], &grid, Shape::PLAIN);
     let fresh: Vec<Demand> = fleet.dimensions.iter().map(demand).collect();
     let mut interval_of = Vec::with_capacity(grid.steps);
     let mut interval = 0;

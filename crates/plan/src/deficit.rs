@@ -2,21 +2,72 @@
 
 use crate::demand::{Demand, raise};
 use crate::draw::uniform;
-use crate::layout::{Layout, Slot};
+use crate::layout::{Layout, Phase, Slot};
 use crate::ledger::share_out;
-use crate::problem::Fleet;
+use crate::peaks::Highest;
+use crate::problem::{Fleet, Row};
 use crate::settings::FOLLOWED_LATE_SECONDS;
 
 /// The largest deficit of each path, per row. Negative where there is headroom.
 #[derive(Debug, Clone)]
 pub(crate) struct Deficits {
+    /// One list per row; the same place in each is the same path. After [`Deficits::planned`] the
+    /// lists hold every path in order, after [`Deficits::highest`] some of them.
     pub(crate) of: Vec<Vec<f64>>,
+    /// Which paths [`Deficits::highest`] has put into the lists.
+    pub(crate) paths: Vec<u32>,
     row: Vec<f64>,
+    highest: Highest,
+    /// Where a path stands in the lists.
+    places: Vec<Option<u32>>,
 }
 
 impl Deficits {
     pub(crate) fn new(rows: usize, paths: usize) -> Self {
-        Self { of: vec![vec![f64::NEG_INFINITY; paths]; rows], row: vec![f64::NEG_INFINITY; paths] }
+        Self {
+            of: vec![vec![f64::NEG_INFINITY; paths]; rows],
+            paths: Vec::new(),
+            row: vec![f64::NEG_INFINITY; paths],
+            highest: Highest::new(paths),
+            places: vec![None; paths],
+        }
+    }
+
+    /// The same as [`Deficits::planned`] for the paths with the `count` highest deficits of each
+    /// row, and some others. Of all paths, those that are left out lack no more in any row than
+    /// `count` that are there.
+    pub(crate) fn highest(
+        &mut self,
+        fleet: &Fleet<'_>,
+        demand: &[Demand<'_>],
+        layout: &Layout,
+        starts: (usize, usize),
+        besides: &[f64],
+        count: usize,
+    ) {
+        self.paths.clear();
+        self.of.iter_mut().for_each(Vec::clear);
+        for row in 0..self.of.len() {
+            let peaks = demand[fleet.rows[row].dimension].peaks(count);
+            for phase in &layout.phases {
+                let (from, to) = span(phase, starts, demand[fleet.rows[row].dimension].steps());
+                let loss = phase.loss[row] * fleet.facts.balance;
+                let left = fleet.full_of(row) - loss + besides[row];
+                peaks.over(from, to, |peak| self.highest.raise(peak.path, peak.load - left));
+            }
+            for peak in self.highest.drain() {
+                let next = u32::try_from(self.paths.len()).unwrap_or(u32::MAX);
+                let place = *self.places[peak.path as usize].get_or_insert(next);
+                if place == next {
+                    self.paths.push(peak.path);
+                    self.of.iter_mut().for_each(|of| of.push(f64::NEG_INFINITY));
+                }
+                self.of[row][place as usize] = peak.load;
+            }
+        }
+        for path in &self.paths {
+            self.places[*path as usize] = None;
+        }
     }
 
     /// Deficits by the planned times, for all starts in `[first, last]` at once: over the steps
@@ -25,16 +76,17 @@ impl Deficits {
     pub(crate) fn planned(
         &mut self,
         fleet: &Fleet<'_>,
-        demand: &[Demand],
+        demand: &[Demand<'_>],
         layout: &Layout,
         starts: (usize, usize),
         besides: &[f64],
     ) {
         for (row, worst) in self.of.iter_mut().enumerate() {
             let demand = &demand[fleet.rows[row].dimension];
-            worst.fill(f64::NEG_INFINITY);
+            worst.clear();
+            worst.resize(self.row.len(), f64::NEG_INFINITY);
             for phase in &layout.phases {
-                let (from, to) = (starts.1 + phase.from, starts.0 + phase.to);
+                let (from, to) = span(phase, starts, demand.steps());
                 if from >= to {
                     continue;
                 }
@@ -54,7 +106,7 @@ impl Deficits {
     pub(crate) fn raise_sampled(
         &mut self,
         fleet: &Fleet<'_>,
-        demand: &[Demand],
+        demand: &[Demand<'_>],
         layout: &Layout,
         start: usize,
         besides: &[f64],
@@ -70,7 +122,7 @@ impl Deficits {
     /// the instances do not carry a dimension that lacks.
     pub(crate) fn in_units(&self, fleet: &Fleet<'_>, unit: &[f64], out: &mut Vec<f64>) {
         out.clear();
-        out.resize(self.row.len(), 0.0);
+        out.resize(self.count(), 0.0);
         let spared = f64::from(fleet.spared(unit));
         for (row, deficits) in self.of.iter().enumerate() {
             let (rounding, unit) = (fleet.rounding(row), unit[row]);
@@ -111,7 +163,7 @@ impl Deficits {
             let shares = shares.map(|(row, of)| of[path] / fleet.full_of(row));
             shares.fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a })
         };
-        let mut paths: Vec<(f64, usize)> = (0..self.row.len()).map(|p| (share(p), p)).collect();
+        let mut paths: Vec<(f64, usize)> = (0..self.count()).map(|p| (share(p), p)).collect();
         let allowed = (hits.floor() as usize).min(paths.len());
         if allowed < paths.len() {
             paths.select_nth_unstable_by(allowed, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -124,14 +176,24 @@ impl Deficits {
         self.of.iter().enumerate().map(lacks).collect()
     }
 
+    /// How many paths are in the lists.
+    fn count(&self) -> usize {
+        self.of.first().map_or(0, Vec::len)
+    }
+
     /// How many paths lack anything.
     pub(crate) fn lacking(&self, fleet: &Fleet<'_>) -> usize {
         let lacks = |path: usize| {
             let mut rows = self.of.iter().enumerate();
             rows.any(|(row, deficits)| deficits[path] > fleet.rounding(row))
         };
-        (0..self.row.len()).filter(|p| lacks(*p)).count()
+        (0..self.count()).filter(|p| lacks(*p)).count()
     }
+}
+
+/// The steps of a phase that all starts have in common, as far as the load is known.
+fn span(phase: &Phase, starts: (usize, usize), steps: usize) -> (usize, usize) {
+    (starts.1 + phase.from, (starts.0 + phase.to).clamp(0, steps))
 }
 
 fn above(lacks: f64) -> f64 {
@@ -146,6 +208,19 @@ struct Drawn {
     back: f64,
 }
 
+impl Drawn {
+    const NOTHING: Self = Self { out: 0.0, warm: 0.0, back: f64::NEG_INFINITY };
+
+    /// The largest share of its capacity that it lacks in a step; below zero where it is in
+    /// service all the time.
+    fn share(&self, offset: usize, step: i64, warmup_from: f64) -> f64 {
+        let (from, to) = ((offset as i64 * step) as f64, ((offset as i64 + 1) * step) as f64);
+        let at = if from > self.out { from } else { self.out };
+        let touches = self.out < to && self.back > from;
+        if touches { share_out(at, self.warm, self.back, warmup_from) } else { -1.0 }
+    }
+}
+
 /// Runs a layout once per path with durations drawn for that path, and shows each row of
 /// deficits of each step in which a batch is out: `visit(step, row, deficits)`.
 ///
@@ -154,7 +229,7 @@ struct Drawn {
 #[allow(clippy::too_many_arguments, reason = "one computation; a struct would only rename them")]
 pub(crate) fn sampled(
     fleet: &Fleet<'_>,
-    demand: &[Demand],
+    demand: &[Demand<'_>],
     layout: &Layout,
     start: usize,
     besides: &[f64],
@@ -165,7 +240,7 @@ pub(crate) fn sampled(
     else {
         return;
     };
-    let mut drawn = vec![Drawn { out: 0.0, warm: 0.0, back: f64::NEG_INFINITY }; paths];
+    let mut drawn = vec![Drawn::NOTHING; paths];
     let (mut shares, mut deficits) = (vec![0.0; paths], vec![0.0; paths]);
     let watch = layout.watch as f64;
     for (index, slot) in layout.slots.iter().enumerate() {
@@ -173,12 +248,8 @@ pub(crate) fn sampled(
         draw(fleet, slot, index, seed, step, pause, &mut drawn);
         let (first, last) = steps_of(&drawn, step);
         for offset in first..last {
-            let (from, to) = ((offset as i64 * step) as f64, ((offset as i64 + 1) * step) as f64);
             for (share, d) in shares.iter_mut().zip(&drawn) {
-                let at = if from > d.out { from } else { d.out };
-                let touches = d.out < to && d.back > from;
-                let from_ratio = fleet.facts.durations.warmup_from;
-                *share = if touches { share_out(at, d.warm, d.back, from_ratio) } else { -1.0 };
+                *share = d.share(offset, step, fleet.facts.durations.warmup_from);
             }
             let at = followed(start + offset, start, layout, step);
             for (index, row) in fleet.rows.iter().enumerate() {
@@ -196,6 +267,75 @@ pub(crate) fn sampled(
             }
         }
     }
+}
+
+/// Shows each step in which a path lacks capacity while a batch is out, before anything that is
+/// bought: `visit(step, row, path, deficit)`. The same as [`sampled`], in another order.
+#[allow(clippy::too_many_arguments, reason = "one computation; a struct would only rename them")]
+pub(crate) fn lacking(
+    fleet: &Fleet<'_>,
+    demand: &[Demand<'_>],
+    layout: &Layout,
+    start: usize,
+    besides: &[f64],
+    seed: u64,
+    mut visit: impl FnMut(usize, usize, usize, f64),
+) {
+    if !fleet.facts.durations.are_certain() {
+        return sampled(fleet, demand, layout, start, besides, seed, |step, row, deficits| {
+            let rounding = fleet.rounding(row);
+            let lacking = deficits.iter().enumerate().filter(|(_, lacks)| **lacks > rounding);
+            lacking.for_each(|(path, lacks)| visit(step, row, path, *lacks));
+        });
+    }
+    // Every path has the same times, so that each is gone through at once, from end to end.
+    for (row, Row { dimension, .. }) in fleet.rows.iter().enumerate() {
+        let demand = &demand[*dimension];
+        let full = fleet.full_of(row);
+        let left = left_in_service(fleet, layout, row, full + besides[row], start, demand.steps());
+        let mut loads = vec![0.0; left.len()];
+        let rounding = fleet.rounding(row);
+        for path in 0..demand.paths() {
+            demand.fill(path, start, &mut loads);
+            for (step, (load, left)) in loads.iter().zip(&left).enumerate() {
+                let load = if *load > full { full } else { *load };
+                let lacks = load - left;
+                if lacks > rounding {
+                    visit(start + step, row, path, lacks);
+                }
+            }
+        }
+    }
+}
+
+/// What is in service in each step from `start` on while nothing is bought, by certain durations;
+/// infinite where no batch is out.
+fn left_in_service(
+    fleet: &Fleet<'_>,
+    layout: &Layout,
+    row: usize,
+    all: f64,
+    start: usize,
+    steps: usize,
+) -> Vec<f64> {
+    let (facts, step) = (fleet.facts, fleet.facts.step.seconds());
+    let mut left = vec![f64::INFINITY; steps.saturating_sub(start)];
+    let mut drawn = [Drawn::NOTHING];
+    for (index, slot) in layout.slots.iter().enumerate() {
+        let pause = if index == 1 { layout.watch as f64 } else { 0.0 };
+        draw(fleet, slot, index, 0, step, pause, &mut drawn);
+        let (first, last) = steps_of(&drawn, step);
+        for offset in first..last.clamp(first, left.len().max(first)) {
+            let share = drawn[0].share(offset, step, facts.durations.warmup_from);
+            let here = all - slot.loss[row] * facts.balance * share;
+            if share >= 0.0 && here < left[offset] {
+                left[offset] = here;
+            }
+        }
+    }
+    let known = left.iter().rposition(|left| left.is_finite()).map_or(0, |last| last + 1);
+    left.truncate(known);
+    left
 }
 
 /// A late run is judged by the load of the last moment that is followed.

@@ -1,8 +1,16 @@
 //! Sampled load laid out for the search: one row of all paths per step, and maxima of rows.
 
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use domain::forecast::Paths;
 use domain::series::Step;
 use jiff::Timestamp;
+
+use crate::peaks::Peaks;
+use crate::request::Margin;
 
 /// The regular instants of a plan: step `i` is `[origin + i·step, origin + (i+1)·step)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,70 +52,220 @@ pub(crate) fn after(at: Timestamp, seconds: i64) -> Timestamp {
     at.checked_add(length).unwrap_or(Timestamp::MAX)
 }
 
-/// Every path of one dimension on a grid, step after step, with maxima over blocks of 4, 16, 64
-/// … steps, so that the maximum over any interval is taken in a few rows.
-#[derive(Debug, Clone)]
-pub(crate) struct Demand {
-    paths: usize,
-    /// Level `l` holds one row per block of 4^l steps; blocks that are not whole are left out.
-    levels: Vec<Vec<f64>>,
+/// What the search makes of a sampled load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shape {
+    /// Extra on top of it.
+    pub(crate) margin: Option<Margin>,
+    /// No more than this counts.
+    pub(crate) most: f64,
 }
 
-const RADIX: usize = 4;
+impl Shape {
+    /// The load as it is.
+    pub(crate) const PLAIN: Self = Self { margin: None, most: f64::INFINITY };
 
-impl Demand {
-    /// The paths on the grid, each value passed through `shape`.
-    pub(crate) fn new(paths: &Paths, grid: &Grid, shape: impl Fn(f64) -> f64) -> Self {
-        let rows = rows_on(paths, grid, shape);
-        let count = paths.count();
-        let mut levels = vec![rows];
-        while let Some(below) = levels.last().filter(|rows| rows.len() >= RADIX * count) {
-            let mut above = Vec::with_capacity(below.len() / RADIX);
-            for block in below.chunks_exact(RADIX * count) {
-                let start = above.len();
-                above.extend_from_slice(&block[..count]);
-                for row in block[count..].chunks_exact(count) {
-                    raise(&mut above[start..], row);
-                }
-            }
-            levels.push(above);
+    fn of(self, load: f64) -> f64 {
+        let load = match self.margin {
+            None => load,
+            Some(Margin::Ratio(ratio)) => load * (1.0 + ratio),
+            Some(Margin::Absolute(extra)) => load + extra,
+        };
+        if load > self.most { self.most } else { load }
+    }
+}
+
+/// Every path of one dimension on a grid, with maxima over blocks of 4, 16, 64 … steps, so that
+/// the maximum over any interval is taken in a few rows. Rows are laid out when they are asked
+/// for: a search looks at [`Peaks`] nearly everywhere.
+#[derive(Debug)]
+pub(crate) struct Demand<'a> {
+    paths: Cow<'a, Paths>,
+    shape: Shape,
+    places: Places,
+    steps: usize,
+    /// The rows of [`TILE`] steps at a time, one row of all paths per step.
+    tiles: Vec<OnceCell<Vec<f64>>>,
+    /// Level `l`, from 1: the maxima over each block of 4^l steps; blocks that are not whole are
+    /// left out.
+    blocks: Vec<Vec<OnceCell<Vec<f64>>>>,
+    /// The highest paths, by their number.
+    peaks: RefCell<BTreeMap<usize, Rc<Peaks>>>,
+}
+
+/// Blocks of one level that make one of the next.
+pub(crate) const RADIX: usize = 4;
+
+/// Steps that are laid out together: a few cache lines of each path.
+pub(crate) const TILE: usize = 64;
+
+impl<'a> Demand<'a> {
+    /// The paths on the grid, each value shaped.
+    pub(crate) fn new(paths: &'a Paths, grid: &Grid, shape: Shape) -> Self {
+        let coarse = (grid.step > paths.step())
+            .then(|| paths.resample(grid.step, grid.origin, grid.at(grid.steps)))
+            .flatten();
+        let paths = coarse.map_or(Cow::Borrowed(paths), Cow::Owned);
+        let places = Places::of(&paths, grid);
+        let steps = grid.steps;
+        let mut blocks = Vec::new();
+        let mut count = steps / RADIX;
+        while count > 0 {
+            blocks.push((0..count).map(|_| OnceCell::new()).collect());
+            count /= RADIX;
         }
-        Self { paths: count, levels }
+        let tiles = (0..steps.div_ceil(TILE)).map(|_| OnceCell::new()).collect();
+        Self { paths, shape, places, steps, tiles, blocks, peaks: RefCell::default() }
     }
 
     /// How many paths there are.
     pub(crate) fn paths(&self) -> usize {
-        self.paths
+        self.paths.count()
     }
 
     /// How many steps there are, at least 1.
     pub(crate) fn steps(&self) -> usize {
-        self.levels[0].len() / self.paths
+        self.steps
     }
 
     /// All paths at one step.
     pub(crate) fn row(&self, step: usize) -> &[f64] {
-        self.block(0, step)
+        let tile = self.tiles[step / TILE].get_or_init(|| self.tile(step / TILE));
+        let (first, count) = (step % TILE, self.paths());
+        &tile[first * count..(first + 1) * count]
+    }
+
+    /// The paths that are highest somewhere, `count` for each interval.
+    pub(crate) fn peaks(&self, count: usize) -> Rc<Peaks> {
+        let mut known = self.peaks.borrow_mut();
+        Rc::clone(known.entry(count).or_insert_with(|| Rc::new(Peaks::of(self, count))))
+    }
+
+    /// The mean over all paths, step by step.
+    pub(crate) fn means(&self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.steps];
+        let mut loads = vec![0.0; self.steps];
+        for path in 0..self.paths() {
+            self.fill(path, 0, &mut loads);
+            for (sum, load) in sums.iter_mut().zip(&loads) {
+                *sum += load;
+            }
+        }
+        sums.iter().map(|sum| sum / self.paths() as f64).collect()
+    }
+
+    /// The least value, step by step, that at least a share of `level` of the paths does not
+    /// exceed.
+    pub(crate) fn upper(&self, level: f64) -> Vec<f64> {
+        let paths = self.paths();
+        let rank = (level * paths as f64 - 1e-9).ceil() as usize;
+        Peaks::lowest_of(self, paths + 1 - rank.clamp(1, paths))
+    }
+
+    /// The load of one path at one step, shaped.
+    pub(crate) fn load(&self, path: usize, step: usize) -> f64 {
+        let mut load = [0.0];
+        self.fill(path, step, &mut load);
+        load[0]
+    }
+
+    /// The load of one path from step `first` on, shaped.
+    pub(crate) fn fill(&self, path: usize, first: usize, out: &mut [f64]) {
+        let values = self.paths.path(path);
+        match &self.places {
+            Places::Same { skipped } => {
+                for (out, load) in out.iter_mut().zip(&values[skipped + first..]) {
+                    *out = self.shape.of(*load);
+                }
+            }
+            Places::Between(places) => {
+                for (out, (left, share)) in out.iter_mut().zip(&places[first..]) {
+                    let left = *left as usize;
+                    let right = (left + 1).clamp(0, values.len() - 1);
+                    let load = values[left] + (values[right] - values[left]) * share;
+                    *out = self.shape.of(load);
+                }
+            }
+        }
+    }
+
+    fn tile(&self, index: usize) -> Vec<f64> {
+        let (first, count) = (index * TILE, self.paths());
+        let length = TILE.clamp(1, self.steps - first);
+        let mut rows = vec![0.0; length * count];
+        let mut buffer = [0.0; TILE];
+        for path in 0..count {
+            let buffer = &mut buffer[..length];
+            self.fill(path, first, buffer);
+            for (step, load) in buffer.iter().enumerate() {
+                rows[step * count + path] = *load;
+            }
+        }
+        rows
     }
 
     fn block(&self, level: usize, index: usize) -> &[f64] {
-        &self.levels[level][index * self.paths..(index + 1) * self.paths]
+        if level == 0 {
+            return self.row(index);
+        }
+        self.blocks[level - 1][index].get_or_init(|| {
+            let mut high = self.block(level - 1, index * RADIX).to_vec();
+            for part in 1..RADIX {
+                raise(&mut high, self.block(level - 1, index * RADIX + part));
+            }
+            high
+        })
     }
 
     /// Raises each entry of `out` to the maximum of its path over the steps `[from, to)`.
-    pub(crate) fn raise_over(&self, mut from: usize, mut to: usize, out: &mut [f64]) {
-        let mut level = 0;
-        while from < to {
-            while from < to && !from.is_multiple_of(RADIX) {
-                raise(out, self.block(level, from));
-                from += 1;
-            }
-            while from < to && !to.is_multiple_of(RADIX) {
-                to -= 1;
-                raise(out, self.block(level, to));
-            }
-            (from, to) = (from / RADIX, to / RADIX);
-            level += 1;
+    pub(crate) fn raise_over(&self, from: usize, to: usize, out: &mut [f64]) {
+        each_block(from, to, |level, index| raise(out, self.block(level, index)));
+    }
+}
+
+/// The blocks that make up the steps `[from, to)`, by level and index.
+pub(crate) fn each_block(mut from: usize, mut to: usize, mut visit: impl FnMut(usize, usize)) {
+    let mut level = 0;
+    while from < to {
+        while from < to && !from.is_multiple_of(RADIX) {
+            visit(level, from);
+            from += 1;
+        }
+        while from < to && !to.is_multiple_of(RADIX) {
+            to -= 1;
+            visit(level, to);
+        }
+        (from, to) = (from / RADIX, to / RADIX);
+        level += 1;
+    }
+}
+
+/// Where the steps of a grid lie in the steps of the paths: the same places as
+/// [`Paths::resample`] takes.
+#[derive(Debug)]
+enum Places {
+    /// Each step is one of the paths, after some that are skipped.
+    Same { skipped: usize },
+    /// Each step lies between two, so far from the left one to the next.
+    Between(Vec<(u32, f64)>),
+}
+
+impl Places {
+    fn of(paths: &Paths, grid: &Grid) -> Self {
+        let origin = (grid.origin.as_second() - paths.start().as_second()) as f64;
+        let (own, new) = (paths.step().seconds() as f64, grid.step.seconds() as f64);
+        let last = (paths.steps() - 1) as f64;
+        let place = |index: usize| {
+            let middle = (origin + index as f64 * new + new / 2.0) / own - 0.5;
+            let middle = middle.clamp(0.0, last);
+            (middle.floor() as u32, middle - middle.floor())
+        };
+        let (skipped, share) = place(0);
+        let skipped = skipped as usize;
+        let same = origin >= 0.0 && grid.step == paths.step() && share == 0.0;
+        match same && skipped + grid.steps <= paths.steps() {
+            true => Self::Same { skipped },
+            false => Self::Between((0..grid.steps).map(place).collect()),
         }
     }
 }
@@ -117,59 +275,6 @@ pub(crate) fn raise(out: &mut [f64], other: &[f64]) {
     for (high, value) in out.iter_mut().zip(other) {
         *high = if *value > *high { *value } else { *high };
     }
-}
-
-/// One row of all paths per step of the grid: the same numbers as [`Paths::resample`] gives.
-fn rows_on(paths: &Paths, grid: &Grid, shape: impl Fn(f64) -> f64) -> Vec<f64> {
-    if grid.step > paths.step() {
-        let to = grid.at(grid.steps);
-        let coarse = paths.resample(grid.step, grid.origin, to);
-        return coarse.map(|p| transposed(&p, 0, p.steps(), shape)).unwrap_or_default();
-    }
-    let origin = (grid.origin.as_second() - paths.start().as_second()) as f64;
-    let (own, new) = (paths.step().seconds() as f64, grid.step.seconds() as f64);
-    let last = paths.steps() - 1;
-    let place = |index: usize| {
-        let middle = (origin + index as f64 * new + new / 2.0) / own - 0.5;
-        let middle = middle.clamp(0.0, last as f64);
-        (middle.floor() as usize, middle - middle.floor())
-    };
-    let (skipped, share) = place(0);
-    if origin >= 0.0
-        && grid.step == paths.step()
-        && share == 0.0
-        && skipped + grid.steps <= paths.steps()
-    {
-        return transposed(paths, skipped, skipped + grid.steps, shape);
-    }
-    let (first, end) = (place(0).0, (place(grid.steps - 1).0 + 1).clamp(0, last) + 1);
-    let count = paths.count();
-    let knots = transposed(paths, first, end, |load| load);
-    let mut rows = Vec::with_capacity(grid.steps * count);
-    for index in 0..grid.steps {
-        let (left, share) = place(index);
-        let right = (left + 1).clamp(0, last) - first;
-        let left = &knots[(left - first) * count..][..count];
-        let right = &knots[right * count..][..count];
-        rows.extend(left.iter().zip(right).map(|(l, r)| shape(l + (r - l) * share)));
-    }
-    rows
-}
-
-/// Steps `[from, to)` of all paths, step after step, each value passed through `shape`.
-fn transposed(paths: &Paths, from: usize, to: usize, shape: impl Fn(f64) -> f64) -> Vec<f64> {
-    const TILE: usize = 32;
-    let count = paths.count();
-    let mut rows = vec![0.0; (to - from) * count];
-    for tile in (from..to).step_by(TILE) {
-        let end = (tile + TILE).clamp(tile, to);
-        for (path, values) in paths.iter().enumerate() {
-            for step in tile..end {
-                rows[(step - from) * count + path] = shape(values[step]);
-            }
-        }
-    }
-    rows
 }
 
 #[cfg(test)]
@@ -192,7 +297,7 @@ mod tests {
             let paths = some_paths(own, 40, 3);
             let step = Step::from_seconds(new).unwrap();
             let grid = Grid::covering(step, second(5400), second(9000));
-            let demand = Demand::new(&paths, &grid, |x| x);
+            let demand = Demand::new(&paths, &grid, Shape::PLAIN);
             let same = paths.resample(step, second(5400), grid.at(grid.steps)).unwrap();
             assert_eq!(demand.steps(), same.steps());
             for (path, values) in same.iter().enumerate() {
@@ -208,7 +313,7 @@ mod tests {
     fn maxima_over_any_interval_are_exact() {
         let paths = some_paths(60, 150, 2);
         let grid = Grid::covering(paths.step(), paths.start(), paths.end());
-        let demand = Demand::new(&paths, &grid, |x| x);
+        let demand = Demand::new(&paths, &grid, Shape::PLAIN);
         assert_eq!(demand.steps(), 150);
         for from in (0..150).step_by(7) {
             for to in from + 1..=150 {

@@ -6,7 +6,7 @@ use domain::name::Zone;
 
 use crate::problem::Fleet;
 use crate::request::{Canary, Durations, Facts};
-use crate::settings::{CANARY_ONE_IN, EVERY_NUMBER_OF_BATCHES};
+use crate::settings::{CANARY_ONE_IN, EVERY_NUMBER_OF_BATCHES, RETREAT_LENGTHS};
 
 /// The lengths of one batch in whole seconds, rounded up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,9 @@ pub(crate) struct Slot {
     pub(crate) loss: Vec<f64>,
 }
 
-/// Steps in a row over which the same capacity is out.
+/// Steps in a row over which the same capacity may be out: a batch until it is back, and as long
+/// again, should it be rolled back when it was nearly done. Nobody else goes out meanwhile, so that
+/// phases overlap and each is looked at for itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Phase {
     /// First step after the start.
@@ -61,6 +63,7 @@ pub(crate) struct Layout {
     /// Indices of servers; the batches are runs of it.
     pub(crate) order: Rc<Vec<usize>>,
     pub(crate) slots: Vec<Slot>,
+    /// What the capacity has to suffice for.
     pub(crate) phases: Vec<Phase>,
     /// Seconds from the start until the last batch is back.
     pub(crate) finish: i64,
@@ -108,13 +111,13 @@ impl Layout {
     }
 }
 
-/// Neighbours that touch and take out the same, joined.
+/// Each batch with its retreat; those that touch and take out the same are joined.
 fn phases(slots: &[Slot]) -> Vec<Phase> {
     let mut phases: Vec<Phase> = Vec::new();
     for slot in slots.iter().filter(|s| s.covers > 0) {
-        let to = slot.offset + slot.covers;
+        let to = slot.offset + slot.covers * RETREAT_LENGTHS;
         match phases.last_mut() {
-            Some(last) if last.to == slot.offset && last.loss == slot.loss => last.to = to,
+            Some(last) if last.to >= slot.offset && last.loss == slot.loss => last.to = to,
             _ => phases.push(Phase { from: slot.offset, to, loss: slot.loss.clone() }),
         }
     }

@@ -24,6 +24,7 @@ mod ledger;
 mod losses;
 mod mix;
 mod odds;
+mod peaks;
 mod problem;
 mod purchase;
 mod refuse;
@@ -33,6 +34,7 @@ mod search;
 mod settings;
 mod shares;
 mod timeline;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -48,15 +50,16 @@ pub use explain::{
 };
 pub use ledger::{Entry, Ledger, Line, Outage, Supply, Unknown, share_out};
 pub use request::{
-    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Request,
+    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Quota, Request,
     Schedule, Server, Survive, paths_for,
 };
 pub use shares::{paths_for_each, plan_together};
 
 use layout::{Layout, sizes, spread_order};
-use problem::{Fleet, zones};
+use problem::Fleet;
 use search::Problem;
-use settings::{CHOOSING_CONFIDENCE, SURVIVED_ZONES_AT_MOST};
+use settings::{CHOOSING_CONFIDENCE, LOAD_TIMES_FLEET_AT_MOST, SURVIVED_ZONES_AT_MOST};
+use zones::{dealt_order, spread};
 
 /// The cheapest plan, and among equally cheap ones the one that finishes first; sealed with its
 /// digest.
@@ -75,6 +78,7 @@ pub fn plan(request: &Request) -> Result<Plan, Refused> {
     request.check()?;
     refused_at_once(request)?;
     let fleet = Fleet::new(&request.facts, request.choosing.keys()).surviving(request.survive);
+    in_one_unit(request, &fleet)?;
     let layouts = layouts(request, &fleet)?;
     let hits = allowed_hits(request, request.risk.get()).ok_or_else(|| too_few_paths(request))?;
     let problem = Problem::new(request, &fleet, &layouts, request.facts.deadline);
@@ -108,7 +112,7 @@ fn too_few_paths(request: &Request) -> Refused {
 
 fn losses_can_be_survived(request: &Request) -> Result<(), Refused> {
     let (survive, facts) = (request.survive, &request.facts);
-    let zones = zones(facts).len();
+    let zones = problem::zones(facts).len();
     if survive.zones > 0 {
         if let Some(server) = facts.servers.iter().find(|s| s.zone.is_none()) {
             let detail = format!(
@@ -130,6 +134,25 @@ fn losses_can_be_survived(request: &Request) -> Result<(), Refused> {
         let servers = facts.servers.len();
         let detail = format!("all of {servers} servers cannot be lost; write less than {servers}");
         return Err(refused("survive.servers", detail));
+    }
+    Ok(())
+}
+
+/// Load and capacity that lie so far apart are not in the same unit.
+fn in_one_unit(request: &Request, fleet: &Fleet<'_>) -> Result<(), Refused> {
+    for (dimension, full) in fleet.dimensions.iter().zip(&fleet.full) {
+        let paths = &request.choosing[*dimension];
+        // The middle of the horizon on each path is enough to tell the order of magnitude.
+        let sum: f64 = paths.iter().map(|path| path[path.len() / 2]).sum();
+        let mean = sum / paths.count() as f64;
+        if mean > full * LOAD_TIMES_FLEET_AT_MOST {
+            let detail = format!(
+                "the forecast load is {mean:.1}, {:.0} times what the whole fleet carries \
+                 ({full:.1}); give load.{dimension} and capacity.{dimension} in the same unit",
+                mean / full
+            );
+            return Err(refused(&format!("load.{dimension}"), detail));
+        }
     }
     Ok(())
 }
@@ -181,9 +204,17 @@ pub(crate) fn layouts(request: &Request, fleet: &Fleet<'_>) -> Result<Vec<Layout
             facts.servers.iter().enumerate().map(|(i, s)| (&s.name, i)).collect();
         let order = batches.iter().flatten().filter_map(|name| places.get(name).copied()).collect();
         let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
-        return Ok(vec![Layout::place(fleet, &Rc::new(order), &sizes, watch)]);
+        let given = Layout::place(fleet, &Rc::new(order), &sizes, watch);
+        return spread(vec![given], facts);
     }
     let order = Rc::new(spread_order(facts));
     let sizes = sizes(order.len(), most, request.canary);
-    Ok(sizes.iter().map(|sizes| Layout::place(fleet, &order, sizes, watch)).collect())
+    let layouts = sizes.iter().map(|sizes| {
+        let order = match facts.zone_limits.is_empty() {
+            true => Rc::clone(&order),
+            false => Rc::new(dealt_order(facts, &order, sizes, request.canary)),
+        };
+        Layout::place(fleet, &order, sizes, watch)
+    });
+    spread(layouts.collect(), facts)
 }

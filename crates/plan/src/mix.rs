@@ -11,8 +11,8 @@ mod program;
 use crate::odds::Losses;
 use crate::settings::{COST_UNIT, GRAIN_AT_LEAST, LOT_RATIO, RISKY_INSTANCES_AT_MOST};
 
-use program::{Bounds, cheapest};
-pub(crate) use program::{Line, Lot};
+use program::cheapest;
+pub(crate) use program::{Bounds, Ceiling, Line, Lot};
 
 /// Mixes of the same lines within the same bounds, and what is known of their costs.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ struct Solved {
 }
 
 impl Family {
-    /// Mixes of at most `room` instances, of at most `risky` lines that can be lost.
-    pub(crate) fn new(lines: Vec<Line>, hits: f64, room: u32, risky: usize) -> Self {
+    /// Mixes of these lines within `bounds`.
+    pub(crate) fn new(lines: Vec<Line>, hits: f64, bounds: Bounds) -> Self {
         let dimensions = lines.first().map_or(0, |l| l.unit.len());
         let grains = (0..dimensions).map(|d| grain(lines.iter().map(|l| l.unit[d]))).collect();
         let rank = |dimension: usize| {
@@ -50,7 +50,7 @@ impl Family {
             rank
         };
         let ranks = (0..dimensions).map(rank).collect();
-        Self { hits, lines, bounds: Bounds { room, risky }, grains, ranks, solved: Vec::new() }
+        Self { hits, lines, bounds, grains, ranks, solved: Vec::new() }
     }
 
     /// No mix that covers `need` costs less; infinite where there is none.
@@ -106,12 +106,13 @@ impl Family {
 
     fn solve(&self, need: &[f64]) -> Solved {
         let threshold: Vec<f64> = need.iter().zip(&self.grains).map(between).collect();
-        let counts = cheapest(&self.lines, &threshold, self.bounds);
+        let counts = cheapest(&self.lines, &threshold, &self.bounds);
         let trimmed = counts.map(|counts| self.trimmed(counts, need));
         let found = trimmed.map(|counts| (self.cover(&counts), counts));
         let answer = found.filter(|(cover, counts)| {
             let all: u64 = counts.iter().map(|c| u64::from(*c)).sum();
-            self.reaches(cover, need) && all <= u64::from(self.bounds.room)
+            let fits = self.bounds.ceilings.iter().all(|ceiling| ceiling.holds(counts));
+            self.reaches(cover, need) && all <= u64::from(self.bounds.room) && fits
         });
         let cost = answer.as_ref().map_or(f64::INFINITY, |(_, counts)| {
             self.lines.iter().zip(counts).map(|(line, count)| line.cost * f64::from(*count)).sum()

@@ -97,6 +97,29 @@ pub(crate) fn least_trials(target: f64, confidence: f64) -> f64 {
     ((1.0 - confidence).ln() / (-target).ln_1p()).ceil()
 }
 
+/// The probability of each number of losses, from none to all `count`: outwards from the most
+/// likely one, where it is computed from its logarithm, by the ratios of neighbours.
+fn binomial(count: u32, each: f64) -> Vec<f64> {
+    let n = f64::from(count);
+    let mut mass = vec![0.0; count as usize + 1];
+    if each <= 0.0 || each >= 1.0 {
+        mass[if each <= 0.0 { 0 } else { count as usize }] = 1.0;
+        return mass;
+    }
+    let mode = ((n + 1.0) * each).floor().clamp(0.0, n);
+    let ways = ln_gamma(n + 1.0) - ln_gamma(mode + 1.0) - ln_gamma(n - mode + 1.0);
+    let odds = each / (1.0 - each);
+    let top = mode as usize;
+    mass[top] = (ways + mode * each.ln() + (n - mode) * (-each).ln_1p()).exp();
+    for k in top..count as usize {
+        mass[k + 1] = mass[k] * odds * (n - k as f64) / (k as f64 + 1.0);
+    }
+    for k in (0..top).rev() {
+        mass[k] = mass[k + 1] / odds * (k as f64 + 1.0) / (n - k as f64);
+    }
+    mass
+}
+
 /// How likely more than so many of some instances are lost.
 #[derive(Debug, Clone)]
 pub(crate) struct Losses {
@@ -108,21 +131,11 @@ impl Losses {
     /// Losses among `count` instances, each lost with probability `each`, and all of them
     /// together with probability `pool`.
     pub(crate) fn new(count: u32, each: f64, pool: f64) -> Self {
-        let n = f64::from(count);
-        let mass = |k: f64| {
-            if each <= 0.0 {
-                return if k == 0.0 { 1.0 } else { 0.0 };
-            }
-            if each >= 1.0 {
-                return if k == n { 1.0 } else { 0.0 };
-            }
-            let ways = ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0);
-            (ways + k * each.ln() + (n - k) * (-each).ln_1p()).exp()
-        };
+        let mass = binomial(count, each);
         let mut more_than = vec![0.0; count as usize + 1];
         let mut tail = 0.0;
         for k in (0..count as usize).rev() {
-            tail += mass((k + 1) as f64);
+            tail += mass[k + 1];
             more_than[k] = (1.0 - pool) * tail.clamp(0.0, 1.0) + pool;
         }
         Self { more_than }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::deficit::Deficits;
 use crate::layout::Layout;
-use crate::mix::{Family, Line, Lot, lots};
+use crate::mix::{Bounds, Ceiling, Family, Line, Lot, lots};
 use crate::odds::Losses;
 use crate::problem::Fleet;
-use crate::request::{Billing, Facts, Offer};
+use crate::request::{Billing, Facts, Offer, Quota};
 use crate::settings::{COST_UNIT, LOSS_SHARE, RISKY_OFFERS_AT_MOST};
 
 /// What a purchase may be.
@@ -19,6 +19,17 @@ pub(crate) struct Limits {
     pub(crate) max_surge: u32,
     /// At most so much money.
     pub(crate) budget: f64,
+    /// Whether the quotas of the facts hold.
+    pub(crate) quotas: Quotas,
+}
+
+/// What becomes of the quotas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quotas {
+    /// They hold.
+    Hold,
+    /// They are left aside, to see whether they bind.
+    LeftAside,
 }
 
 /// A purchase with its price.
@@ -84,6 +95,12 @@ impl<'a> Shop<'a> {
     /// Whether there is more than one offer to choose from at any time.
     pub(crate) fn can_mix(&self) -> bool {
         (0..self.fleet.facts.offers.len()).filter(|offer| self.most(*offer) > 0).count() > 1
+    }
+
+    /// Whether any offer can lose instances.
+    pub(crate) fn can_lose(&self) -> bool {
+        let mut offers = self.fleet.facts.offers.iter().enumerate();
+        offers.any(|(index, offer)| self.most(index) > 0 && !offer.interruption.is_never())
     }
 
     /// The cheapest way to cover the deficits for a start at `start` (seconds from the origin),
@@ -193,8 +210,35 @@ impl<'a> Shop<'a> {
 
     /// At most so many instances of an offer can be bought.
     fn most(&self, offer: usize) -> u32 {
-        let offer = &self.fleet.facts.offers[offer];
-        offer.max.saturating_sub(self.fleet.facts.held_of(&offer.name)).min(self.room())
+        let facts = self.fleet.facts;
+        let offer = &facts.offers[offer];
+        let most = offer.max.saturating_sub(facts.held_of(&offer.name)).min(self.room());
+        let fit = |quota: &Quota| {
+            let each = quota.of(&offer.name);
+            let fit = (quota.left(&facts.held) + quota.rounding()) / each;
+            if each > 0.0 { fit.floor().clamp(0.0, f64::from(u32::MAX)) as u32 } else { u32::MAX }
+        };
+        self.quotas().map(fit).fold(most, |most, fit| most.min(fit))
+    }
+
+    /// The quotas that hold.
+    fn quotas(&self) -> impl Iterator<Item = &'a Quota> + use<'a> {
+        let all: &[Quota] = match self.limits.quotas {
+            Quotas::Hold => &self.fleet.facts.quotas,
+            Quotas::LeftAside => &[],
+        };
+        all.iter()
+    }
+
+    /// What lines use of each quota, and how much is left.
+    fn ceilings(&self, lines: &[Line]) -> Vec<Ceiling> {
+        let facts = self.fleet.facts;
+        let ceiling = |quota: &Quota| Ceiling {
+            left: quota.left(&facts.held) + quota.rounding(),
+            each: lines.iter().map(|line| quota.of(&facts.offers[line.offer].name)).collect(),
+        };
+        let ceilings = self.quotas().map(ceiling);
+        ceilings.filter(|ceiling| ceiling.each.iter().any(|each| *each > 0.0)).collect()
     }
 
     /// At most so many instances can be bought in all.
@@ -239,7 +283,8 @@ impl<'a> Shop<'a> {
         let (hits, room) = (self.limits.hits, self.room());
         let mut families = Vec::new();
         if sure.len() > 1 {
-            families.push(Family::new(sure.clone(), hits, room, 0));
+            let bounds = Bounds { room, risky: 0, ceilings: self.ceilings(&sure) };
+            families.push(Family::new(sure.clone(), hits, bounds));
         }
         let together = risky.len().min(RISKY_OFFERS_AT_MOST);
         for count in (1..=together).filter(|count| [1, together].contains(count)) {
@@ -253,7 +298,8 @@ impl<'a> Shop<'a> {
             });
             let lines: Vec<Line> = sure.iter().cloned().chain(lossy).collect();
             if lines.len() > sure.len() && lines.len() > 1 {
-                families.push(Family::new(lines, hits * (1.0 - LOSS_SHARE), room, count));
+                let bounds = Bounds { room, risky: count, ceilings: self.ceilings(&lines) };
+                families.push(Family::new(lines, hits * (1.0 - LOSS_SHARE), bounds));
             }
         }
         families

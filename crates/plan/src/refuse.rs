@@ -11,9 +11,9 @@ use crate::compose::compose;
 use crate::demand::after;
 use crate::layout::Layout;
 use crate::problem::{Fleet, zones};
-use crate::purchase::Limits;
+use crate::purchase::{Limits, Quotas};
 use crate::rejected::shortage;
-use crate::request::{Billing, Facts, Interruption, Market, Offer, Request, Survive};
+use crate::request::{Billing, Facts, Interruption, Market, Offer, Quota, Request, Survive};
 use crate::search::{Choice, Problem, horizon};
 use crate::settings::RISKS_TO_OFFER;
 use crate::{allowed_hits, layouts};
@@ -25,6 +25,7 @@ pub(crate) fn refuse(problem: &Problem<'_>, limits: &Limits) -> Refused {
     would_fit.extend(later(problem, limits));
     would_fit.extend(riskier(problem, limits));
     would_fit.extend(more_surge(problem, limits));
+    would_fit.extend(more_quota(problem, limits));
     would_fit.extend(more_money(problem, limits));
     would_fit.extend(undisturbed(problem, limits));
     Refused { binding, detail, would_fit }
@@ -58,6 +59,21 @@ fn binding(problem: &Problem<'_>, limits: &Limits) -> (String, String) {
             limits.max_surge
         );
         return ("maxSurge".into(), detail);
+    }
+    let free = Limits { quotas: Quotas::LeftAside, ..unbounded };
+    if let Some(choice) = problem.search(&free) {
+        let over = over_quota(problem, &choice);
+        let over = over.iter().map(|(quota, needed)| {
+            format!(
+                "of quota {} {} are needed besides the {} that are used, {} are allowed",
+                quota.name,
+                plain(*needed),
+                plain(quota.used),
+                plain(quota.limit)
+            )
+        });
+        let detail = format!("{}{lacking}", over.collect::<Vec<_>>().join("; "));
+        return ("quota".into(), detail);
     }
     if let Some(choice) = undisturbed(problem, limits) {
         let survive = request.survive;
@@ -122,7 +138,11 @@ fn no_room(problem: &Problem<'_>) -> (String, String) {
         "the shortest rollout takes {} and has to lie in one window before the deadline {}; open: {}",
         needed(shortest),
         facts.deadline,
-        if windows.is_empty() { "none".into() } else { windows.join(", ") }
+        if windows.is_empty() {
+            "nothing; the freezes, or the days and hours of the windows, leave no time".into()
+        } else {
+            windows.join(", ")
+        }
     );
     ("windows".into(), detail)
 }
@@ -235,6 +255,35 @@ fn more_surge(problem: &Problem<'_>, limits: &Limits) -> Option<WouldFit> {
     }
     let change = change.join(", ");
     (!change.is_empty()).then(|| would_fit(&relaxed, &choice, limits.hits, change))
+}
+
+/// The same with as much of each quota as it takes.
+fn more_quota(problem: &Problem<'_>, limits: &Limits) -> Option<WouldFit> {
+    let choice = problem.search(&Limits { quotas: Quotas::LeftAside, ..*limits })?;
+    let over = over_quota(problem, &choice);
+    let change = over.iter().map(|(quota, needed)| {
+        format!("limit: {} of quota {}", plain(quota.used + needed), quota.name)
+    });
+    let change = change.collect::<Vec<_>>().join(", ");
+    (!change.is_empty()).then(|| would_fit(problem, &choice, limits.hits, change))
+}
+
+/// The quotas that a choice does not keep within, with what it needs of them, held surge included.
+fn over_quota<'a>(problem: &Problem<'a>, choice: &Choice) -> Vec<(&'a Quota, f64)> {
+    let facts = problem.fleet.facts;
+    let needed = |quota: &Quota| {
+        let held = facts.held.iter().map(|held| quota.of(&held.offer) * f64::from(held.count));
+        let orders = choice.quote.orders.iter();
+        let bought = orders.map(|o| quota.of(&facts.offers[o.offer].name) * f64::from(o.count));
+        held.chain(bought).fold(0.0, |sum, used| sum + used)
+    };
+    let all = facts.quotas.iter().map(|quota| (quota, needed(quota)));
+    all.filter(|(quota, needed)| quota.used + needed > quota.limit + quota.rounding()).collect()
+}
+
+/// A number without the digits that rounding leaves.
+fn plain(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6
 }
 
 /// The same without a loss to survive.

@@ -28,16 +28,19 @@ pub(crate) fn shortage(
     hits: f64,
 ) -> Option<Shortage> {
     let fleet = problem.fleet;
-    let deficits = problem.deficits(layout, start);
     let rank = hits.floor() as usize;
+    let deficits = problem.deficits(layout, start, rank + 1);
     let worst = |(row, of): (usize, &Vec<f64>)| {
-        let mut paths: Vec<usize> = (0..of.len()).collect();
-        let rank = rank.clamp(0, paths.len() - 1);
-        let (_, path, _) = paths.select_nth_unstable_by(rank, |a, b| of[*b].total_cmp(&of[*a]));
-        (of[*path] / fleet.full_of(row), row, *path)
+        let mut places: Vec<usize> = (0..of.len()).collect();
+        let rank = rank.clamp(0, places.len().checked_sub(1)?);
+        let higher = |a: &usize, b: &usize| {
+            of[*b].total_cmp(&of[*a]).then(deficits.paths[*a].cmp(&deficits.paths[*b]))
+        };
+        let (_, place, _) = places.select_nth_unstable_by(rank, higher);
+        Some((of[*place] / fleet.full_of(row), row, deficits.paths[*place] as usize))
     };
     let (share, row, path) =
-        deficits.of.iter().enumerate().map(worst).max_by(|a, b| a.0.total_cmp(&b.0))?;
+        deficits.of.iter().enumerate().filter_map(worst).max_by(|a, b| a.0.total_cmp(&b.0))?;
     let dimension = fleet.rows[row].dimension;
     let demand = &problem.choosing[dimension];
     let finish = after(problem.grid.at(start), layout.finish);
@@ -45,9 +48,9 @@ pub(crate) fn shortage(
     let full = fleet.full[dimension];
     let moment = |phase: &crate::layout::Phase| {
         let left = full - phase.loss[row] * fleet.facts.balance + besides;
-        let steps = start + phase.from..start + phase.to;
+        let steps = start + phase.from..(start + phase.to).clamp(0, demand.steps());
         let at = steps
-            .map(|s| (demand.row(s)[path], s))
+            .map(|s| (demand.load(path, s), s))
             .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
         at.map(|(load, step)| (load - left, load, left, step))
     };

@@ -1,5 +1,6 @@
 //! What a plan is made from: checked values without a trace of the configuration.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::calendar::Interval;
@@ -10,6 +11,8 @@ use domain::plan::{Inputs, PerDimension};
 use domain::series::Step;
 use domain::spread::Spread;
 use jiff::Timestamp;
+
+use crate::settings::ROUNDING_RATIO;
 
 /// The question: how shall this rollout be performed?
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +86,11 @@ pub struct Facts {
     pub max_unavailable: u32,
     /// At most this many surge instances at the same time, held ones included.
     pub max_surge: u32,
+    /// At most so many servers of a zone are not in service at the same time, unhealthy ones
+    /// included; a missing zone has no limit of its own.
+    pub zone_limits: BTreeMap<Zone, u32>,
+    /// What all surge together may use, held surge included.
+    pub quotas: Vec<Quota>,
     /// When servers may be out: windows minus freezes. They may reach beyond the deadline; what
     /// lies there serves only to say what would fit.
     pub windows: Vec<Interval>,
@@ -137,6 +145,37 @@ pub struct Offer {
     /// Probability that an order is filled. A batch waits for its surge, so that an order that
     /// is not filled costs time, never capacity.
     pub fulfilment: f64,
+}
+
+/// A limit over several offers, in a unit of its own: virtual processors, addresses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quota {
+    /// Its name, unique in the fleet.
+    pub name: String,
+    /// No more than this may be used.
+    pub limit: f64,
+    /// What others use of it; surge of this rollout comes on top.
+    pub used: f64,
+    /// What one instance of an offer uses; a missing offer uses nothing.
+    pub per: BTreeMap<OfferName, f64>,
+}
+
+impl Quota {
+    /// What one instance of an offer uses.
+    pub(crate) fn of(&self, offer: &OfferName) -> f64 {
+        self.per.get(offer).copied().unwrap_or(0.0)
+    }
+
+    /// What is left of it beside the surge that is held.
+    pub(crate) fn left(&self, held: &[Held]) -> f64 {
+        let held = held.iter().map(|held| self.of(&held.offer) * f64::from(held.count));
+        held.fold(self.limit - self.used, |left, used| left - used)
+    }
+
+    /// What sums may exceed by rounding.
+    pub(crate) fn rounding(&self) -> f64 {
+        self.limit * ROUNDING_RATIO
+    }
 }
 
 /// How surge is bought.

@@ -14,12 +14,12 @@ use domain::name::Dimension;
 use jiff::Timestamp;
 
 use crate::deficit::Deficits;
-use crate::demand::{Demand, Grid, after};
+use crate::demand::{Demand, Grid, Shape, after};
 use crate::layout::Layout;
 use crate::problem::Fleet;
-use crate::purchase::{Limits, Quote, Shop};
-use crate::request::{Margin, Request};
-use crate::settings::{COST_UNIT, FOLLOWED_LATE_SECONDS};
+use crate::purchase::{Limits, Quotas, Quote, Shop};
+use crate::request::Request;
+use crate::settings::{COST_UNIT, FOLLOWED_LATE_SECONDS, WATCHED_FOR_LOSSES};
 
 /// A request made ready for searching.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Problem<'a> {
     pub(crate) fleet: &'a Fleet<'a>,
     pub(crate) grid: Grid,
     /// Load with its margin, at most what the whole fleet carries; per dimension.
-    pub(crate) choosing: Rc<Vec<Demand>>,
+    pub(crate) choosing: Rc<Vec<Demand<'a>>>,
     pub(crate) layouts: &'a [Layout],
     /// The last server is back by then.
     pub(crate) deadline: Timestamp,
@@ -53,16 +53,17 @@ impl<'a> Problem<'a> {
         deadline: Timestamp,
     ) -> Self {
         let known = horizon(request);
-        let end = after(deadline, FOLLOWED_LATE_SECONDS).min(known);
+        // Late runs and retreats go on after the deadline.
+        let longest = layouts.iter().flat_map(|l| &l.slots).map(|slot| slot.lengths.back).max();
+        let later = longest.unwrap_or(0).max(FOLLOWED_LATE_SECONDS);
+        let end = after(deadline, later).min(known);
         let grid = Grid::covering(request.facts.step, request.now, end);
         let windows = union(request.facts.windows.clone());
         let demand = |(index, dimension): (usize, &&Dimension)| {
             let full = fleet.full[index];
             let margin = request.margin.get(*dimension).copied();
-            Demand::new(&request.choosing[*dimension], &grid, |load| {
-                let load = with_margin(load, margin);
-                if load > full { full } else { load }
-            })
+            let shape = Shape { margin, most: full };
+            Demand::new(&request.choosing[*dimension], &grid, shape)
         };
         let choosing = Rc::new(fleet.dimensions.iter().enumerate().map(demand).collect());
         Self { request, fleet, grid, choosing, layouts, deadline: deadline.min(known), windows }
@@ -103,7 +104,7 @@ impl<'a> Problem<'a> {
     /// What the request allows to buy.
     pub(crate) fn limits(&self, hits: f64) -> Limits {
         let budget = self.request.budget.unwrap_or(f64::INFINITY);
-        Limits { hits, max_surge: self.request.facts.max_surge, budget }
+        Limits { hits, max_surge: self.request.facts.max_surge, budget, quotas: Quotas::Hold }
     }
 
     /// The same problem for other facts or another request.
@@ -127,11 +128,11 @@ impl<'a> Problem<'a> {
         Search::new(self, limits).best()
     }
 
-    /// The deficits of one start by the planned times.
-    pub(crate) fn deficits(&self, layout: &Layout, start: usize) -> Deficits {
+    /// The highest deficits of one start by the planned times.
+    pub(crate) fn deficits(&self, layout: &Layout, start: usize, count: usize) -> Deficits {
         let mut deficits = Deficits::new(self.fleet.rows.len(), self.paths());
-        let besides = self.besides(layout, (start, start));
-        deficits.planned(self.fleet, &self.choosing, layout, (start, start), &besides);
+        let (starts, besides) = ((start, start), self.besides(layout, (start, start)));
+        deficits.highest(self.fleet, &self.choosing, layout, starts, &besides, count);
         deficits
     }
 
@@ -174,14 +175,6 @@ impl<'a> Problem<'a> {
 pub(crate) fn horizon(request: &Request) -> Timestamp {
     let ends = request.choosing.values().chain(request.fresh.values()).map(|p| p.end());
     ends.min().unwrap_or(request.now)
-}
-
-pub(crate) fn with_margin(load: f64, margin: Option<Margin>) -> f64 {
-    match margin {
-        None => load,
-        Some(Margin::Ratio(ratio)) => load * (1.0 + ratio),
-        Some(Margin::Absolute(extra)) => load + extra,
-    }
 }
 
 /// How far a node has come.
@@ -237,14 +230,26 @@ struct Search<'a> {
     shop: Shop<'a>,
     deficits: Deficits,
     nodes: BinaryHeap<Node>,
+    /// How many of the highest paths bound a node; all of them where that is `None`.
+    watched: Option<usize>,
+    /// Whether these paths make a quote exact as well.
+    suffices: bool,
 }
 
 impl<'a> Search<'a> {
     fn new(problem: &'a Problem<'a>, limits: &Limits) -> Self {
         let now = problem.grid.seconds_up(problem.request.now);
+        let shop = Shop::new(problem.fleet, now, *limits, problem.paths());
+        let many = if shop.can_lose() { WATCHED_FOR_LOSSES } else { 1 };
+        let watched = (limits.hits as usize + 1) * many;
+        let suffices = problem.fleet.facts.durations.are_certain()
+            && problem.fleet.rows.len() == 1
+            && !shop.can_lose();
         Self {
             problem,
-            shop: Shop::new(problem.fleet, now, *limits, problem.paths()),
+            shop,
+            watched: Some(watched).filter(|watched| 2 * watched < problem.paths()),
+            suffices,
             deficits: Deficits::new(problem.fleet.rows.len(), problem.paths()),
             nodes: BinaryHeap::new(),
         }
@@ -299,20 +304,30 @@ impl<'a> Search<'a> {
     }
 
     fn bound(&mut self, layout: &Layout, starts: (usize, usize)) -> Option<Quote> {
-        let besides = self.problem.besides(layout, starts);
-        let Problem { fleet, choosing, .. } = self.problem;
-        self.deficits.planned(fleet, choosing, layout, starts, &besides);
+        self.look(layout, starts, self.watched);
         let starts = (self.instant(starts.0), self.instant(starts.1));
         self.shop.at_least(&self.deficits, layout, starts)
+    }
+
+    /// Measures the deficits of some starts, of the highest paths or of all.
+    fn look(&mut self, layout: &Layout, starts: (usize, usize), watched: Option<usize>) {
+        let besides = self.problem.besides(layout, starts);
+        let Problem { fleet, choosing, .. } = self.problem;
+        match watched {
+            Some(count) => {
+                self.deficits.highest(fleet, choosing, layout, starts, &besides, count);
+            }
+            None => self.deficits.planned(fleet, choosing, layout, starts, &besides),
+        }
     }
 
     /// The quote that covers both the planned and the sampled times of one start.
     fn settle(&mut self, index: usize, start: usize) -> Option<Quote> {
         let layout = &self.problem.layouts[index];
         let Problem { fleet, choosing, request, .. } = self.problem;
-        let besides = self.problem.besides(layout, (start, start));
-        self.deficits.planned(fleet, choosing, layout, (start, start), &besides);
+        self.look(layout, (start, start), self.watched.filter(|_| self.suffices));
         if !fleet.facts.durations.are_certain() {
+            let besides = self.problem.besides(layout, (start, start));
             self.deficits.raise_sampled(fleet, choosing, layout, start, &besides, request.seed);
         }
         let start = self.instant(start);

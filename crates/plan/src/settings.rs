@@ -79,6 +79,18 @@ pub(crate) const LOT_RATIO: f64 = 1.5;
 /// as real numbers.
 pub(crate) const GRAIN_AT_LEAST: f64 = 1.0 / 4096.0;
 
+/// Where instances can be lost, bounds look at so many paths for each that may lack capacity:
+/// those below lack little, and are rarely short by a loss.
+pub(crate) const WATCHED_FOR_LOSSES: usize = 24;
+
+/// A batch is reckoned with for so many times its length: it is updated, and may be rolled back,
+/// which takes drain, update and warm-up once more.
+pub(crate) const RETREAT_LENGTHS: usize = 2;
+
+/// A mean load of more than so many times the capacity of the whole fleet is in another unit: an
+/// overload can be tenfold, and units differ by 60, 100 or 1,000.
+pub(crate) const LOAD_TIMES_FLEET_AT_MOST: f64 = 20.0;
+
 /// Costs are compared in units of this share of the currency, so that the order in which they
 /// are added up does not matter.
 pub(crate) const COST_UNIT: f64 = 1e-9;

@@ -5,7 +5,7 @@ use domain::name::{Dimension, FleetName};
 use domain::plan::{Exposure, LoadBand, PerDimension, TimelineEntry};
 use jiff::Timestamp;
 
-use crate::demand::{Demand, Grid, after};
+use crate::demand::{Demand, Grid, Shape, after};
 use crate::ledger::Ledger;
 use crate::settings::{EXPOSURE_SECONDS, TIMELINE_LONGEST_SECONDS};
 
@@ -19,9 +19,10 @@ impl Bands {
     /// least value that at least that share of the paths does not exceed.
     pub(crate) fn new(paths: &PerDimension<Paths>, grid: &Grid, level: Probability) -> Self {
         let bands = |paths: &Paths| {
-            let demand = Demand::new(paths, grid, |load| load);
-            let mut scratch = Vec::with_capacity(demand.paths());
-            (0..demand.steps()).map(|step| band(demand.row(step), level, &mut scratch)).collect()
+            let demand = Demand::new(paths, grid, Shape::PLAIN);
+            let upper = demand.upper(level.get());
+            let both = demand.means().into_iter().zip(upper);
+            both.map(|(mean, upper)| LoadBand { mean, upper }).collect()
         };
         let per_dimension = paths.iter().map(|(d, paths)| (d.clone(), bands(paths))).collect();
         Self { per_dimension }
@@ -39,15 +40,6 @@ impl Bands {
         };
         self.per_dimension.iter().map(|(d, bands)| (d.clone(), highest(bands))).collect()
     }
-}
-
-fn band(row: &[f64], level: Probability, scratch: &mut Vec<f64>) -> LoadBand {
-    scratch.clear();
-    scratch.extend_from_slice(row);
-    let rank = (level.get() * row.len() as f64 - 1e-9).ceil() as usize;
-    let rank = rank.clamp(1, row.len()) - 1;
-    let (_, upper, _) = scratch.select_nth_unstable_by(rank, f64::total_cmp);
-    LoadBand { mean: row.iter().sum::<f64>() / row.len() as f64, upper: *upper }
 }
 
 /// The intervals of a timeline: neighbours in which the same is in service are one, up to

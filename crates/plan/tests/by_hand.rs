@@ -223,15 +223,18 @@ fn uncertain_durations_make_longer_batches_and_are_in_the_risk() {
     // The canary's quantile is that of one server: 1 + 9 + 2 minutes; of five it is later.
     assert_eq!(length(&plan.batches[0]), 720);
     assert!(length(&plan.batches[1]) > 720);
-    // Load rises just after the planned end: late runs meet it.
+    // On a tenth of the paths load rises just after the planned end: late runs meet it.
     let end = plan.finish_at.duration_since(minute(0)).as_secs() / 60;
-    let load = move |_: usize, t: usize| if t as i64 > end { 1000.0 } else { 400.0 };
+    let load = move |p: usize, t: usize| match p.is_multiple_of(10) && t as i64 > end {
+        true => 1000.0,
+        false => 400.0,
+    };
     let mut late = fleet::request(facts(10), load);
     late.facts.durations = request.facts.durations;
     late.schedule.start_at = Some(plan.batches[0].out_at);
     late.risk = p(0.2);
     let plan = checked(&late);
-    assert!(plan.risk.planned > 0.0, "{:?}", plan.risk);
+    assert!(plan.risk.planned > 0.0 && plan.risk.planned < 0.1, "{:?}", plan.risk);
 }
 
 #[test]
@@ -304,6 +307,10 @@ fn what_cannot_be_planned_is_refused_by_name() {
     assert_eq!(binding(&|r| r.schedule.start_at = Some(minute(-1))), "schedule.startAt");
     assert_eq!(binding(&|r| r.schedule.batches = Some(vec![vec![]])), "schedule.batches");
     assert_eq!(binding(&|r| r.now = minute(5000)), "load.requests");
+    let hundredfold = |r: &mut Request| {
+        r.choosing = [(requests(), paths(480, 400, |_, _| 100_000.0))].into();
+    };
+    assert_eq!(binding(&hundredfold), "load.requests");
     for server in 0..10 {
         let negative = |r: &mut Request| r.facts.servers[server].capacity = one(-1.0);
         assert_eq!(binding(&negative), format!("servers.web-{}.capacity.requests", server + 1));
@@ -359,4 +366,30 @@ fn a_plan_outlives_its_json() {
     let again: Plan = serde_json::from_str(&text).unwrap();
     assert_eq!(again, plan);
     assert_eq!(again.computed_digest(), plan.digest);
+}
+
+#[test]
+fn load_in_another_unit_is_told_from_overload() {
+    let at = |level: f64| plan(&request(facts(10), move |_, _| level));
+    // Twice the fleet is overload; a hundred times the fleet is a mistake.
+    assert_eq!(at(2_000.0).unwrap().risk.baseline, 1.0);
+    let refused = at(100_000.0).unwrap_err();
+    let says = "the forecast load is 100000.0, 100 times what the whole fleet carries (1000.0)";
+    assert!(refused.detail.starts_with(says), "{}", refused.detail);
+    assert!(refused.detail.contains("capacity.requests in the same unit"), "{}", refused.detail);
+}
+
+#[test]
+fn freezes_that_leave_nothing_are_said() {
+    let mut request = request(facts(10), |_, _| 400.0);
+    request.facts.windows.clear();
+    let refused = plan(&request).unwrap_err();
+    assert_eq!(refused.binding, "windows");
+    assert!(refused.detail.contains("the freezes"), "{}", refused.detail);
+    // Windows that are each too short are listed.
+    let short = |from| Interval::new(minute(from), minute(from + 15)).unwrap();
+    request.facts.windows = vec![short(10), short(100)];
+    let refused = plan(&request).unwrap_err();
+    assert_eq!(refused.binding, "windows");
+    assert!(refused.detail.contains("2026-03-02T00:10:00Z to 2026-03-02T00:25:00Z"));
 }

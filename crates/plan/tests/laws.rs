@@ -201,12 +201,13 @@ fn everything(request: &Request) -> Option<(f64, jiff::Timestamp)> {
     best.map(|(cost, end)| (cost, minute(end)))
 }
 
-/// The most that a path lacks while batches of these sizes are out, ten minutes each.
+/// The most that a path lacks while batches of these sizes are out, ten minutes each, and ten
+/// more should one be rolled back.
 fn need(path: &[f64], sizes: &[usize], start: usize, watch: usize) -> f64 {
     let full = 100.0 * sizes.iter().sum::<usize>() as f64;
     let (mut at, mut worst) = (start, 0.0);
     for (index, size) in sizes.iter().enumerate() {
-        for load in &path[at..at + 10] {
+        for load in &path[at..path.len().clamp(at, at + 20)] {
             let load = if *load > full { full } else { *load };
             let lacks = load - (full - 100.0 * *size as f64);
             worst = if lacks > worst { lacks } else { worst };

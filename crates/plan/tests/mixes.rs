@@ -346,13 +346,15 @@ fn counts(offers: &[(f64, f64, u32)], need: f64, room: u32) -> f64 {
     each.fold(f64::INFINITY, |a, b| if b < a { b } else { a })
 }
 
-/// The most that a path lacks while batches of these sizes are out, ten minutes each.
+/// The most that a path lacks while batches of these sizes are out, ten minutes each, and ten
+/// more should one be rolled back.
 fn need(path: &[f64], sizes: &[usize], start: usize) -> f64 {
     let full = 100.0 * sizes.iter().sum::<usize>() as f64;
     let batches = sizes.iter().enumerate();
     let lacks = batches.flat_map(|(index, size)| {
         let from = start + 10 * index;
-        let load = path[from..from + 10].iter().map(|load| load.clamp(0.0, full));
+        let load =
+            path[from..path.len().clamp(from, from + 20)].iter().map(|load| load.clamp(0.0, full));
         load.map(|load| load - (full - 100.0 * *size as f64))
     });
     lacks.fold(0.0, |a, b| if b > a { b } else { a })

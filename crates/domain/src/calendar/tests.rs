@@ -24,7 +24,7 @@ const ALL: [Weekday; 7] = [
 ];
 
 fn calendar(windows: Vec<Weekly>, freezes: Vec<Interval>) -> Calendar {
-    Calendar { windows, freezes }
+    Calendar { windows, freezes, ..Calendar::default() }
 }
 
 #[test]
@@ -202,7 +202,7 @@ mod properties {
             probe in 0.0_f64..1.0,
         ) {
             let (first, last) = (from, from + 3600 * length);
-            let calendar = Calendar { windows, freezes };
+            let calendar = calendar(windows, freezes);
             let second = |s| Timestamp::from_second(s).unwrap();
             let allowed = calendar.allowed(second(first), second(last));
             for pair in allowed.windows(2) {
@@ -226,7 +226,7 @@ mod properties {
         ) {
             prop_assume!(cut < length);
             let second = |s| Timestamp::from_second(s).unwrap();
-            let calendar = Calendar { windows: vec![window], freezes: vec![] };
+            let calendar = calendar(vec![window], vec![]);
             let (a, b, c) = (second(from), second(from + 3600 * cut), second(from + 3600 * length));
             let mut halves = calendar.allowed(a, b);
             halves.extend(calendar.allowed(b, c));

@@ -32,8 +32,8 @@ pub use adapter::{
 };
 pub use capacity::{CapacitiesSpec, CapacitySpec};
 pub use check::{
-    Canary, DrainPolicy, Fleet, FleetServer, Gate, GivenSchedule, LoadInput, Offer, Rollout,
-    SaturationInput, UpdateDurations, hint, nearest,
+    Canary, DrainPolicy, Fleet, FleetServer, FreezeFile, Gate, GivenSchedule, LoadInput, Offer,
+    Quota, Rollout, SaturationInput, UpdateDurations, hint, nearest,
 };
 pub use count::{BadPercent, CountOrPercent, Percent};
 pub use document::{
@@ -55,5 +55,7 @@ pub use rollout::{
     BatchSpec, BudgetSpec, CanarySize, CanarySpec, LimitBy, LimitSpec, RolloutSpec, ScheduleSpec,
     StabilisationSpec, SurviveSpec, TargetSpec,
 };
-pub use schedule::{BadInstant, Day, DeadlineSpec, FreezeSpec, Instant, TimeOfDay, WindowSpec};
+pub use schedule::{
+    BadInstant, Day, DeadlineSpec, FreezeSpec, IcalSpec, Instant, TimeOfDay, WindowSpec,
+};
 pub use span::{BadSpan, LONGEST, PositiveSpan, Span};

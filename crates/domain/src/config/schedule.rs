@@ -96,7 +96,8 @@ pub struct WindowSpec {
     /// IANA name of the time zone; UTC unless given.
     #[serde(default)]
     pub timezone: Option<String>,
-    /// A recurrence rule (RFC 5545) in place of days and times.
+    /// A recurrence rule (RFC 5545) in place of days and times: `FREQ=MONTHLY;BYDAY=2TU;BYHOUR=20`
+    /// in the time zone, or after a line `DTSTART;TZID=…:…` of its own.
     #[serde(default)]
     pub rrule: Option<String>,
     /// How long each occurrence of the rule lasts.
@@ -114,18 +115,64 @@ pub struct FreezeSpec {
     /// The instant after the last.
     #[serde(default)]
     pub to: Option<Instant>,
-    /// A recurrence rule (RFC 5545).
+    /// A recurrence rule (RFC 5545) in UTC, or after a line `DTSTART;TZID=…:…` of its own.
     #[serde(default)]
     pub rrule: Option<String>,
     /// How long each occurrence of the rule lasts.
     #[serde(default)]
     pub duration: Option<PositiveSpan>,
-    /// A calendar file.
+    /// A calendar file (iCalendar): every event in it is a freeze.
     #[serde(default)]
-    pub ical: Option<Value>,
+    pub ical: Option<IcalSpec>,
     /// A query that is true while the freeze holds.
     #[serde(default)]
     pub promql: Option<Value>,
+}
+
+/// A calendar file: its path, or `{ path: … }`; relative to the file that names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IcalSpec {
+    /// The file.
+    pub path: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "IcalFile")]
+struct IcalFile {
+    path: String,
+}
+
+impl<'de> Deserialize<'de> for IcalSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = IcalSpec;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the path of a file such as holidays.ics, or { path: … }")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<IcalSpec, E> {
+                Ok(IcalSpec { path: text.to_owned() })
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<IcalSpec, A::Error> {
+                let file = IcalFile::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(IcalSpec { path: file.path })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for IcalSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "Ical".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (path, file) =
+            (generator.subschema_for::<String>(), generator.subschema_for::<IcalFile>());
+        json_schema!({ "oneOf": [path, file] })
+    }
 }
 
 /// An instant, written as RFC 3339 with an offset.

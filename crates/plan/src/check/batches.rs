@@ -14,6 +14,7 @@ use crate::request::Facts;
 pub(super) fn check(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     once(plan, facts, findings);
     sizes(plan, facts, findings);
+    zones(plan, facts, findings);
     times(plan, facts, findings);
     windows(plan, facts, findings);
     let deadline = facts.deadline;
@@ -56,6 +57,29 @@ fn sizes(plan: &Plan, facts: &Facts, findings: &mut Findings) {
         findings.ensure(batch.fleet == facts.fleet, Rule::Once, || {
             format!("batch {} is of fleet {}", batch.index, batch.fleet)
         });
+    }
+}
+
+fn zones(plan: &Plan, facts: &Facts, findings: &mut Findings) {
+    for (zone, most) in &facts.zone_limits {
+        let here: BTreeMap<&ServerName, bool> = facts
+            .servers
+            .iter()
+            .filter(|server| server.zone.as_ref() == Some(zone))
+            .map(|server| (&server.name, server.healthy))
+            .collect();
+        let sick = here.values().filter(|healthy| !**healthy).count();
+        for batch in &plan.batches {
+            let out = batch.servers.iter().filter(|name| here.contains_key(name)).count();
+            let all = out + if out > 0 { sick } else { 0 };
+            findings.ensure(all <= *most as usize, Rule::ZoneLimit, || {
+                format!(
+                    "batch {} makes {all} servers of zone {zone} unavailable ({sick} are \
+                     unhealthy), {most} are allowed",
+                    batch.index
+                )
+            });
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn check(plan: &Plan, facts: &Facts, findings: &mut Findings) {
         cost += bought(plan, facts, purchase, findings);
     }
     limits(plan, facts, findings);
+    quotas(plan, facts, findings);
     let stated = plan.cost.surge;
     let same = (stated - cost).abs() <= CENT + cost.abs() * 1e-9;
     findings.ensure(same, Rule::Cost, || {
@@ -46,6 +47,19 @@ fn limits(plan: &Plan, facts: &Facts, findings: &mut Findings) {
         let all = bought + u64::from(facts.held_of(&offer.name));
         findings.ensure(bought == 0 || all <= u64::from(offer.max), Rule::SurgeLimit, || {
             format!("{all} × {}, at most {} are to be had", offer.name, offer.max)
+        });
+    }
+}
+
+fn quotas(plan: &Plan, facts: &Facts, findings: &mut Findings) {
+    for quota in facts.quotas.iter().filter(|_| !plan.surge.is_empty()) {
+        let bought = plan.surge.iter().map(|p| quota.of(&p.offer) * f64::from(p.count));
+        let bought: f64 = bought.sum();
+        let left = quota.left(&facts.held);
+        let within = bought <= 0.0 || bought <= left + quota.rounding();
+        findings.ensure(within, Rule::Quota, || {
+            let (name, limit, used) = (&quota.name, quota.limit, quota.limit - left);
+            format!("{bought} of quota {name} are bought and {used} are used, {limit} are allowed")
         });
     }
 }

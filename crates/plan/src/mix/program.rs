@@ -52,18 +52,35 @@ impl Line {
 }
 
 /// What a mix may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bounds {
     /// At most so many instances in all.
     pub(crate) room: u32,
     /// At most so many lines of which instances can be lost.
     pub(crate) risky: usize,
+    /// What all instances together may use, of each quota.
+    pub(crate) ceilings: Vec<Ceiling>,
+}
+
+/// What is left of a quota, and what one instance of each line uses of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ceiling {
+    pub(crate) left: f64,
+    pub(crate) each: Vec<f64>,
+}
+
+impl Ceiling {
+    /// Whether counts, one per line, keep within it.
+    pub(crate) fn holds(&self, counts: &[u32]) -> bool {
+        let used = self.each.iter().zip(counts).map(|(each, count)| each * f64::from(*count));
+        used.sum::<f64>() <= self.left
+    }
 }
 
 /// The cheapest counts, one per line, whose sure capacity reaches `need`; `None` where there are
 /// none, or where the solver finds none within its nodes. `need` may lie anywhere between two
 /// sums of units, and the answer is checked by the caller.
-pub(crate) fn cheapest(lines: &[Line], need: &[f64], bounds: Bounds) -> Option<Vec<u32>> {
+pub(crate) fn cheapest(lines: &[Line], need: &[f64], bounds: &Bounds) -> Option<Vec<u32>> {
     let dearest = lines.iter().map(|l| l.cost).fold(0.0, |a, b| if b > a { b } else { a });
     let scale = if dearest > 0.0 { dearest } else { 1.0 };
     let mut model = Model::new(need);
@@ -72,6 +89,9 @@ pub(crate) fn cheapest(lines: &[Line], need: &[f64], bounds: Bounds) -> Option<V
         counts.push(model.line(line, need, line.cost / scale));
     }
     model.finish(need, bounds);
+    for ceiling in &bounds.ceilings {
+        model.ceiling(ceiling, &counts);
+    }
     let mut options = SolveOptions::default();
     options.node_limit = Some(SOLVER_NODES_AT_MOST);
     let solution = model.problem.solve_with(options).ok()?.into_solution().ok()?;
@@ -142,7 +162,18 @@ impl Model {
         count
     }
 
-    fn finish(&mut self, need: &[f64], bounds: Bounds) {
+    /// Scaled, so that the solver's tolerance is a share of what is left.
+    fn ceiling(&mut self, ceiling: &Ceiling, counts: &[Vec<Variable>]) {
+        let scale = if ceiling.left > 0.0 { ceiling.left } else { 1.0 };
+        let mut used = LinearExpr::empty();
+        for (each, counts) in ceiling.each.iter().zip(counts) {
+            counts.iter().for_each(|count| used.add(*count, each / scale));
+        }
+        let most = if ceiling.left > 0.0 { 1.0 } else { 0.0 };
+        self.problem.add_constraint(used, ComparisonOp::Le, most);
+    }
+
+    fn finish(&mut self, need: &[f64], bounds: &Bounds) {
         for (cover, need) in self.cover.drain(..).zip(need) {
             if *need > 0.0 {
                 self.problem.add_constraint(cover, ComparisonOp::Ge, 1.0);

@@ -6,6 +6,10 @@ fn line(offer: usize, cost: f64, most: u32, unit: &[f64]) -> Line {
     Line { offer, cost, most, unit: unit.to_vec(), lots: None, risky: false }
 }
 
+fn bounds(room: u32, risky: usize) -> Bounds {
+    Bounds { room, risky, ceilings: Vec::new() }
+}
+
 /// The least cost over all counts.
 fn every_count(lines: &[Line], need: &[f64], room: u32, risky: usize) -> f64 {
     fn go(lines: &[Line], need: &[f64], room: u32, risky: usize) -> f64 {
@@ -54,7 +58,7 @@ fn no_count_is_cheaper_than_the_mix() {
         let need: Vec<f64> = (0..dimensions).map(|_| 20.0 + next(900)).collect();
         let room = next(12) as u32 + 1;
         let best = every_count(&lines, &need, room, 1);
-        let mut family = Family::new(lines, 0.0, room, 1);
+        let mut family = Family::new(lines, 0.0, bounds(room, 1));
         assert!(family.at_least(&need) <= best + 1e-9);
         match family.cheapest(&need, f64::INFINITY) {
             Some((counts, cost)) => {
@@ -78,7 +82,7 @@ fn no_count_is_cheaper_than_the_mix() {
 #[test]
 fn free_instances_are_not_bought_for_nothing() {
     let lines = vec![line(0, 0.0, 9, &[100.0]), line(1, 1.0, 9, &[100.0])];
-    let mut family = Family::new(lines, 0.0, 20, 0);
+    let mut family = Family::new(lines, 0.0, bounds(20, 0));
     assert_eq!(family.cheapest(&[250.0], f64::INFINITY), Some((vec![(0, 3)], 0.0)));
     let (counts, cost) = family.cheapest(&[1050.0], f64::INFINITY).unwrap();
     assert_eq!((counts, cost), (vec![(0, 9), (1, 2)], 2.0));

@@ -85,6 +85,8 @@ pub fn facts(count: usize) -> Facts {
         spare: BTreeMap::new(),
         max_unavailable: (count / 2) as u32,
         max_surge: count as u32,
+        zone_limits: BTreeMap::new(),
+        quotas: vec![],
         windows: vec![Interval::new(minute(0), minute(100_000)).unwrap()],
         deadline: minute(300),
         stabilisation: minutes(10),

@@ -214,6 +214,8 @@ impl Outlook {
             // The same bound as the fixed rolls have.
             max_unavailable: u32::try_from(FIXED_BATCH).unwrap_or(1),
             max_surge: MAX_SURGE,
+            zone_limits: std::collections::BTreeMap::new(),
+            quotas: Vec::new(),
             windows: always.into_iter().collect(),
             deadline: self.deadline,
             stabilisation: STABILISATION,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapters::calendar::ical;
 use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
 use domain::name::{Dimension, FleetName};
@@ -165,9 +166,13 @@ impl Prepared {
             histories.insert(feed.dimension.clone(), history::read(feed, ask.now).await?);
         }
         let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
-        let (fleet, rollout, config) =
+        let (fleet, mut rollout, config) =
             (self.fleet.clone(), self.rollout.clone(), self.config.clone());
+        let files: Vec<String> = rollout.freeze_files.iter().map(|f| f.path.clone()).collect();
+        let folder = self.rollout_here.folder.clone();
         let compute = move || {
+            let files = ical::all(&folder, files.iter().map(String::as_str))?;
+            rollout.calendar.recurring_freezes.extend(files);
             let outlook = outlook(&rollout, &ask, &histories, config)?;
             let request = request(&fleet, &rollout, ask, outlook);
             let plan = plan::plan(&request)?;

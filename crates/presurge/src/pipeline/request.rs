@@ -9,7 +9,7 @@ use domain::name::ServerName;
 use domain::plan::{Inputs, PerDimension};
 use jiff::Timestamp;
 use plan::{
-    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Request,
+    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Quota, Request,
     Schedule, Survive,
 };
 
@@ -174,12 +174,18 @@ fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         spare: PerDimension::new(),
         max_unavailable: rollout.max_unavailable,
         max_surge: rollout.max_surge,
+        zone_limits: rollout.zone_limits.clone(),
+        quotas: fleet.quotas.iter().map(quota).collect(),
         windows: rollout.calendar.allowed(ask.now, ask.deadline + BEYOND_DEADLINE),
         deadline: ask.deadline,
         stabilisation: rollout.stabilisation,
         step: rollout.step,
         currency: fleet.currency.clone(),
     }
+}
+
+fn quota(quota: &config::Quota) -> Quota {
+    Quota { name: quota.name.clone(), limit: quota.limit, used: quota.used, per: quota.per.clone() }
 }
 
 fn offer(offer: &config::Offer, fleet: &Fleet) -> Offer {

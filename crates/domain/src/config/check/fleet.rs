@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::offers::{Offer, offers};
+use super::quotas::{Quota, quotas};
 use super::servers::{FleetServer, Units, capacities, servers};
 use crate::config::adapter::AdapterRef;
 use crate::config::document::FleetDocument;
@@ -34,6 +35,8 @@ pub struct Fleet {
     pub durations: UpdateDurations,
     /// What surge can be bought.
     pub offers: Vec<Offer>,
+    /// What all surge together may use.
+    pub quotas: Vec<Quota>,
     /// The currency of all prices.
     pub currency: String,
     /// How servers are drained.
@@ -113,6 +116,7 @@ impl FleetDocument {
         let load = load(spec, &mut findings);
         let durations = durations(spec, &mut findings);
         let offers = offers(&spec.surge.offers, &capacity, &units, &mut findings);
+        let quotas = quotas(&spec.surge.quotas, &offers, &mut findings);
         let currency = currency(spec.currency.as_deref(), &mut findings);
         if !findings.is_empty() {
             return Err(findings);
@@ -130,6 +134,7 @@ impl FleetDocument {
             load,
             durations,
             offers,
+            quotas,
             currency,
             drain,
             provisioner: spec.surge.provisioner.0.only().cloned(),
@@ -148,10 +153,6 @@ fn not_built_yet(spec: &FleetSpec, findings: &mut Findings) {
     }
     for index in 0..spec.signals.len() {
         findings.unsupported(here.key("signals").index(index), "a signal", OUT);
-    }
-    for index in 0..spec.surge.quotas.len() {
-        let instead = "bound each offer by its max";
-        findings.unsupported(here.key("surge").key("quotas").index(index), "a quota", instead);
     }
     if spec.surge.version == SurgeVersion::New {
         let place = here.key("surge").key("version");

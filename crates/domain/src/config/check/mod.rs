@@ -6,11 +6,15 @@
 mod calendar;
 mod fleet;
 mod offers;
+mod quotas;
 mod rollout;
 mod servers;
+mod zones;
 
+pub use calendar::FreezeFile;
 pub use fleet::{DrainPolicy, Fleet, LoadInput, SaturationInput, UpdateDurations};
 pub use offers::Offer;
+pub use quotas::Quota;
 pub use rollout::{Canary, Gate, GivenSchedule, Rollout};
 pub use servers::FleetServer;
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::calendar::calendar;
+use super::calendar::{FreezeFile, calendar, files};
 use super::fleet::Fleet;
 use super::hint;
+use super::zones::zone_limits;
 use crate::calendar::Calendar;
 use crate::config::adapter::AdapterRef;
 use crate::config::count::CountOrPercent;
@@ -18,7 +19,7 @@ use crate::config::place::{Finding, Findings, Place};
 use crate::config::rollout::{CanarySize, RolloutSpec, SurviveSpec};
 use crate::config::schedule::DeadlineSpec;
 use crate::forecast::Probability;
-use crate::name::{FleetName, ServerName, Version};
+use crate::name::{FleetName, ServerName, Version, Zone};
 use crate::plan::PerDimension;
 use crate::series::Step;
 
@@ -53,6 +54,9 @@ pub struct Rollout {
     pub plan_at: Probability,
     /// At most so many servers are out, at least one.
     pub max_unavailable: u32,
+    /// At most so many servers of each zone are out, at least one; empty where zones have no
+    /// limit of their own.
+    pub zone_limits: BTreeMap<Zone, u32>,
     /// At most so many surge instances at once.
     pub max_surge: u32,
     /// Losses that the plan carries the need after: fewer servers and zones than the fleet has.
@@ -61,6 +65,8 @@ pub struct Rollout {
     pub canary: Canary,
     /// When servers may be out.
     pub calendar: Calendar,
+    /// Calendar files of which every event is a freeze besides, read when a plan is made.
+    pub freeze_files: Vec<FreezeFile>,
     /// When the last server has to be back; see [`Rollout::deadline`].
     pub deadline: DeadlineSpec,
     /// What the surge may cost over all fleets of the rollout, in their currency.
@@ -146,10 +152,12 @@ impl RolloutDocument {
             step,
             plan_at: spec.plan_at.into(),
             max_unavailable: bounds.max_unavailable,
+            zone_limits: bounds.zone_limits,
             max_surge: bounds.max_surge,
             survive: spec.survive,
             canary: bounds.canary,
             calendar: calendar.clone(),
+            freeze_files: files(&spec.freezes),
             deadline: spec.deadline,
             budget: spec.budget.amount.map(|money| money.get()),
             stabilisation: spec.stabilisation.min.duration(),
@@ -219,7 +227,6 @@ impl Rollout {
 fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
     const OUT: &str = "leave it out";
     let here = Place::spec();
-    let batch = here.key("batch");
     let hold = spec.hold.unwrap_or_default();
     let pages = "write page";
     #[rustfmt::skip]
@@ -240,9 +247,6 @@ fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
     ];
     for (_, place, what, instead) in later.into_iter().filter(|(given, ..)| *given) {
         findings.unsupported(place, what, instead);
-    }
-    for index in 0..spec.batch.limits.len() {
-        findings.unsupported(batch.key("limits").index(index), "a limit by zone", OUT);
     }
     for index in 0..spec.notify.len() {
         findings.unsupported(here.key("notify").index(index), "notification", OUT);
@@ -293,6 +297,7 @@ struct Bounds {
     schedule: GivenSchedule,
     margin: PerDimension<Extra>,
     max_unavailable: u32,
+    zone_limits: BTreeMap<Zone, u32>,
     max_surge: u32,
     canary: Canary,
 }
@@ -325,6 +330,7 @@ fn against(spec: &RolloutSpec, fleet: &Fleet, findings: &mut Findings) -> Bounds
     Bounds {
         schedule: schedule(spec, fleet, max_unavailable, findings),
         margin: margin(&spec.margin, fleet),
+        zone_limits: zone_limits(spec, fleet, findings),
         max_unavailable,
         max_surge: spec.batch.max_surge.rounded_up(total),
         canary: Canary { size, watch: spec.batch.canary.watch.duration() },

@@ -1,0 +1,3 @@
+//! Calendars outside: times at which nothing may happen.
+
+pub mod ical;
