@@ -159,7 +159,7 @@ mod tests {
         assert!((joint_probability([0.1, 0.2]) - 0.28).abs() < 1e-15);
         assert_eq!(joint_probability([]), 0.0);
         assert_eq!(joint_probability([0.0, 0.0]), 0.0);
-        assert!((joint_probability([1e-12, 1e-12]) - 2e-12).abs() < 1e-24);
+        assert!((joint_probability([1e-12, 1e-12]) - 2e-12).abs() < 1e-23);
         assert_eq!(joint_probability([1.0, 0.5]), 1.0);
     }
 }
