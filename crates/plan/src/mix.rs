@@ -104,20 +104,29 @@ impl Family {
         Some((bought.map(|(line, count)| (line.offer, *count)).collect(), solved.cost))
     }
 
+    /// Without a common measure a mix may meet the need exactly, which the solver's tolerance
+    /// blurs: first a hair below it, and where that answer does not reach, a hair above.
     fn solve(&self, need: &[f64]) -> Solved {
-        let threshold: Vec<f64> = need.iter().zip(&self.grains).map(between).collect();
-        let counts = cheapest(&self.lines, &threshold, &self.bounds);
-        let trimmed = counts.map(|counts| self.trimmed(counts, need));
-        let found = trimmed.map(|counts| (self.cover(&counts), counts));
-        let answer = found.filter(|(cover, counts)| {
-            let all: u64 = counts.iter().map(|c| u64::from(*c)).sum();
-            let fits = self.bounds.ceilings.iter().all(|ceiling| ceiling.holds(counts));
-            self.reaches(cover, need) && all <= u64::from(self.bounds.room) && fits
-        });
+        let exact = self.grains.iter().all(Option::is_some);
+        let hairs: &[f64] = if exact { &[0.0] } else { &[-HAIR, HAIR] };
+        let answer = hairs.iter().find_map(|hair| self.reached(need, *hair));
         let cost = answer.as_ref().map_or(f64::INFINITY, |(_, counts)| {
             self.lines.iter().zip(counts).map(|(line, count)| line.cost * f64::from(*count)).sum()
         });
         Solved { need: need.to_vec(), answer, cost }
+    }
+
+    /// What the solver finds for a threshold that lies so far above the need, if it reaches it.
+    fn reached(&self, need: &[f64], hair: f64) -> Option<(Vec<f64>, Vec<u32>)> {
+        let threshold =
+            need.iter().zip(&self.grains).map(|(need, grain)| between(*need, *grain, hair));
+        let counts = cheapest(&self.lines, &threshold.collect::<Vec<f64>>(), &self.bounds)?;
+        let counts = self.trimmed(counts, need);
+        let cover = self.cover(&counts);
+        let all: u64 = counts.iter().map(|c| u64::from(*c)).sum();
+        let fits = self.bounds.ceilings.iter().all(|ceiling| ceiling.holds(&counts));
+        let reaches = self.reaches(&cover, need) && all <= u64::from(self.bounds.room) && fits;
+        reaches.then_some((cover, counts))
     }
 
     /// The counts without what is not needed: free instances cost nothing, and still start.
@@ -165,10 +174,13 @@ impl Family {
     }
 }
 
-/// A threshold that the solver's tolerance cannot blur: halfway below a sum of units, or a hair
-/// above a need between them.
-fn between((need, grain): (&f64, &Option<f64>)) -> f64 {
-    grain.map_or(need * (1.0 + 1e-6), |grain| need - 0.5 * grain)
+/// The tolerance of the solver, as a share of the need.
+const HAIR: f64 = 1e-6;
+
+/// A threshold that the solver's tolerance cannot blur: halfway below a sum of units; or a hair
+/// off the need.
+fn between(need: f64, grain: Option<f64>, hair: f64) -> f64 {
+    grain.map_or(need * (1.0 + hair), |grain| need - 0.5 * grain)
 }
 
 /// The largest measure of which all units are whole multiples, by Euclid's algorithm.

@@ -109,3 +109,17 @@ fn a_lot_spares_what_is_rarely_exceeded() {
     assert!(lots(10, 0.0, 0.1, 0.01, 0).is_empty());
     assert_eq!(lots(10, 0.0, 0.001, 0.01, 0), [Lot { most: 10, spare: 0 }]);
 }
+
+/// The units have no common measure, and 3 × 50 + 150 meets the need to the last bit.
+#[test]
+fn a_mix_that_meets_the_need_exactly_covers_it() {
+    let lines = [(0.04, 3, 50.0), (1.63, 1, 233.284_014_327_717_05), (1.2, 1, 150.0)];
+    let lines = lines.into_iter().enumerate();
+    let lines: Vec<Line> =
+        lines.map(|(o, (cost, most, unit))| line(o, cost, most, &[unit])).collect();
+    for need in [299.9, 300.0, 300.1] {
+        let found = Family::new(lines.clone(), 1.0, bounds(4, 0)).cheapest(&[need], f64::INFINITY);
+        let best = every_count(&lines, &[need], 4, 0);
+        assert!((found.unwrap().1 - best).abs() < 1e-9, "{need}");
+    }
+}
