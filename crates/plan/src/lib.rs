@@ -24,6 +24,7 @@ mod mix;
 mod odds;
 mod problem;
 mod purchase;
+mod record;
 mod refuse;
 mod rejected;
 mod request;
@@ -38,7 +39,11 @@ use domain::plan::{Plan, Refused};
 
 pub use check::{Finding, Rule, check};
 pub use checked::BadRequest;
+pub use draw::uniform;
 pub use ledger::{Ledger, Outage, Supply, Unknown, share_out};
+pub use odds::upper_bound;
+pub use purchase::bill;
+pub use record::{Absence, Presence};
 pub use request::{
     Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Request,
     Schedule, Server, Survive, paths_for,

@@ -341,7 +341,7 @@ pub(crate) fn stabilisation_seconds(facts: &Facts) -> i64 {
 }
 
 /// What instances cost that run for so many seconds each.
-pub(crate) fn bill(billing: Billing, price_per_hour: f64, count: u32, seconds: i64) -> f64 {
+pub fn bill(billing: Billing, price_per_hour: f64, count: u32, seconds: i64) -> f64 {
     let running = seconds as f64;
     let least = billing.minimum.as_secs_f64();
     let running = if running < least { least } else { running };

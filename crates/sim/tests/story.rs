@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Outcome};
 use domain::name::{OfferName, ServerName};
+use domain::spread::Spread;
 use rollout::driver::Ended;
 use sim::{Fuse, Settings};
 use support::{Hands, Stage, new};
@@ -152,7 +153,8 @@ fn surge_that_is_sold_out_holds_and_nothing_goes_out() {
 
 #[test]
 fn a_drain_that_does_not_end_holds() {
-    let settings = Settings { drain: Duration::from_secs(1200), ..Settings::default() };
+    let settings =
+        Settings { drain: Spread::exactly(Duration::from_secs(1200)), ..Settings::default() };
     let mut stage = Stage::new(settings);
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
     assert!(holds(&stage).contains(&HoldReason::DrainTimeout), "{:?}", holds(&stage));
