@@ -12,6 +12,7 @@ mod output;
 mod plan;
 mod progress;
 mod render;
+mod replay;
 mod rollout;
 mod schema;
 mod series;
@@ -58,6 +59,8 @@ enum Verb {
     Schema,
     /// Say what a rollout will do, when, what it costs, and how sure that is
     Plan(plan::Plan),
+    /// Say what a rollout would have come to at many past instants, beside other ways to do it
+    Replay(replay::Replay),
     /// Perform a rollout
     Apply(apply::Apply),
     /// Look at rollouts; pause, resume and abort them
@@ -89,6 +92,7 @@ impl Cli {
             Verb::Validate(verb) => verb.run(),
             Verb::Schema => schema::run(),
             Verb::Plan(verb) => verb.run(),
+            Verb::Replay(verb) => verb.run(),
             Verb::Apply(verb) => verb.run(),
             Verb::Rollout(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),

@@ -114,6 +114,7 @@ impl SeriesArgs {
                 let begun = Instant::now();
                 Budget::new(limit.duration(), move || begun.elapsed())
             }),
+            ..Options::default()
         }
     }
 

@@ -17,9 +17,8 @@ use jiff::Timestamp;
 use crate::documents::{Documents, FleetFile, RolloutFile};
 use crate::registry::{self, BadAdapter, Here};
 
-pub use self::history::{Feed, History, read};
-pub use self::request::Ask;
-use self::request::{Outlook, request};
+pub use self::history::{Feed, History, REACH, read};
+pub use self::request::{Ask, Outlook, facts, request};
 
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
 const NEXT_PEAK: Duration = Duration::from_secs(24 * 3600);
@@ -74,6 +73,7 @@ pub enum PlanError {
 }
 
 /// A rollout with its fleet and its sources of load, ready to be planned.
+#[derive(Clone)]
 pub struct Prepared {
     /// The fleet.
     pub fleet: Fleet,
@@ -134,25 +134,31 @@ impl Prepared {
 
     /// Reads the load up to `ask.now`, forecasts it, and plans.
     pub async fn make_plan(&self, ask: Ask) -> Result<Made, PlanError> {
+        let histories = self.histories(ask.now).await?;
+        let own = self.clone();
+        let done = tokio::task::spawn_blocking(move || own.compute(ask, histories)).await;
+        done.map_err(|e| PlanError::Defect(e.to_string()))?
+    }
+
+    /// Reads the load up to `now`.
+    pub async fn histories(&self, now: Timestamp) -> Result<PerDimension<History>, PlanError> {
         let mut histories = PerDimension::new();
         for feed in &self.feeds {
-            histories.insert(feed.dimension.clone(), history::read(feed, ask.now).await?);
+            histories.insert(feed.dimension.clone(), history::read(feed, now).await?);
+        }
+        Ok(histories)
+    }
+
+    /// Forecasts the load and plans. It waits for nothing: what it takes is time to compute.
+    pub fn compute(&self, ask: Ask, histories: PerDimension<History>) -> Result<Made, PlanError> {
+        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone())?;
+        let request = request(&self.fleet, &self.rollout, ask, outlook);
+        let plan = plan::plan(&request)?;
+        let findings = plan::check(&plan, &request.facts);
+        if let Some(finding) = findings.first() {
+            return Err(PlanError::Defect(finding.to_string()));
         }
         let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
-        let (fleet, rollout, config) =
-            (self.fleet.clone(), self.rollout.clone(), self.config.clone());
-        let compute = move || {
-            let outlook = outlook(&rollout, &ask, &histories, config)?;
-            let request = request(&fleet, &rollout, ask, outlook);
-            let plan = plan::plan(&request)?;
-            let findings = plan::check(&plan, &request.facts);
-            match findings.first() {
-                Some(finding) => Err(PlanError::Defect(finding.to_string())),
-                None => Ok((plan, histories)),
-            }
-        };
-        let done = tokio::task::spawn_blocking(compute).await;
-        let (plan, histories) = done.map_err(|e| PlanError::Defect(e.to_string()))??;
         Ok(Made { plan, histories, warnings })
     }
 

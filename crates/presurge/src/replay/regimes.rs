@@ -1,0 +1,1 @@
+//! Three regimes over many traces.
