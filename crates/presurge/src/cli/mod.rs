@@ -8,10 +8,10 @@ mod completion;
 mod doctor;
 mod exit;
 mod forecast;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod progress;
-mod render;
+pub(crate) mod render;
 mod replay;
 mod rollout;
 mod schema;
@@ -30,6 +30,7 @@ use domain::ports::{Clock, Retry};
 use jiff::Timestamp;
 
 pub use exit::{Code, Failed};
+pub(crate) use progress::Progress;
 
 use crate::pipeline::PlanError;
 

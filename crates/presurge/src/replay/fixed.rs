@@ -53,11 +53,20 @@ impl When {
     }
 }
 
-/// Batches of 25 %, with surge of `percent` of the fleet's capacity, bought on demand.
-pub fn fixed(case: &Case<'_>, percent: u32, when: &When) -> Result<Course, Broken> {
+/// Which offers are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// Those of which nothing is taken away.
+    OnDemand,
+    /// All of them.
+    Any,
+}
+
+/// Batches of 25 %, with surge of `percent` of the fleet's capacity.
+pub fn fixed(case: &Case<'_>, percent: u32, from: From, when: &When) -> Result<Course, Broken> {
     let facts = &case.facts;
     let share = f64::from(percent) / 100.0;
-    let Some((offer, count)) = surge(facts, share) else {
+    let Some((offer, count)) = surge(facts, share, from) else {
         return Ok(case.still(Ended::Unavailable));
     };
     let planned = offer.map_or(Duration::ZERO, |offer| lead(facts, offer));
@@ -121,28 +130,29 @@ pub fn lead(facts: &Facts, offer: &Offer) -> Duration {
     )
 }
 
-/// The cheapest offer of which nothing is taken away, for a surge that carries `share` of the
-/// fleet's load, and how many instances that takes (at most as many as there are). `None`: there
-/// is no such offer.
-fn surge(facts: &Facts, share: f64) -> Option<(Option<&Offer>, u32)> {
+/// The cheapest offer for a surge that carries `share` of the fleet's load, and how many
+/// instances that takes (at most as many as there are). `None`: there is no such offer.
+fn surge(facts: &Facts, share: f64, from: From) -> Option<(Option<&Offer>, u32)> {
     if share == 0.0 {
         return Some((None, 0));
     }
-    let (offer, count) = on_demand(facts, |dimension| {
+    let (offer, count) = cheapest(facts, from, |dimension| {
         let of = facts.servers.iter().map(|s| s.capacity.get(dimension).copied().unwrap_or(0.0));
         of.sum::<f64>() * share
     })?;
     Some((Some(offer), count))
 }
 
-/// The cheapest offer of which nothing is taken away, and how many of its instances carry what is
-/// needed, per dimension, before `balance`.
-pub fn on_demand<'a>(
+/// The cheapest offer, and how many of its instances carry what is needed, per dimension, before
+/// `balance`.
+pub fn cheapest<'a>(
     facts: &'a Facts,
+    from: From,
     need: impl Fn(&domain::name::Dimension) -> f64,
 ) -> Option<(&'a Offer, u32)> {
-    let sure = facts.offers.iter().filter(|offer| offer.interruption.is_never());
-    let counted = sure.filter_map(|offer| {
+    let seen = facts.offers.iter();
+    let seen = seen.filter(|offer| from == From::Any || offer.interruption.is_never());
+    let counted = seen.filter_map(|offer| {
         let each = offer.capacity.iter().map(|(dimension, unit)| need(dimension) / unit);
         let most = each.fold(0.0, |most: f64, each| if each > most { each } else { most });
         let count = (most - 1e-9).ceil();
@@ -175,15 +185,22 @@ impl Orders<'_, '_> {
         self.order_at + lead + draws.length(offer.warmup, &name, Part::Warmup, 0)
     }
 
-    /// The `nth` instance, given back at `release_at`.
+    /// The `nth` instance, given back at `release_at` unless it is taken away before.
     pub fn hire(&self, offer: &Offer, nth: u32, ready: Timestamp, release_at: Timestamp) -> Hire {
         let (draws, name) = (Draws::new(self.case.seed), self.name(nth));
+        let order = self.order_at.to_string();
+        let runs_at = self.order_at + draws.length(offer.lead, &name, Part::Lead, 0);
+        let life = draws.life(offer.interruption, &name, &order).map(|life| runs_at + life);
         let drain = draws.length(self.case.facts.durations.drain, &name, Part::Drain, 0);
+        let (left_at, ended_at) = match life {
+            Some(lost) if lost < release_at => (lost, lost),
+            _ => (release_at, release_at + drain),
+        };
         Hire {
             offer: offer.name.clone(),
             ordered_at: self.order_at,
-            service: (ready < release_at).then_some((ready, release_at)),
-            ended_at: release_at + drain,
+            service: (ready < left_at).then_some((ready, left_at)),
+            ended_at,
         }
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use plan::Facts;
 
 use super::course::{Course, Ended};
-use super::fixed::{Orders, When, batches, lead, on_demand, roll};
+use super::fixed::{From, Orders, When, batches, cheapest, lead, roll};
 use super::settings::HOURLY_DAYS_BACK;
 use super::{Broken, Case};
 
@@ -34,7 +34,7 @@ pub fn hourly(case: &Case<'_>, addition: Addition) -> Result<Course, Broken> {
     // The surge comes first, so that the roll may reach into one hour more.
     let longest = facts.offers.iter().map(|offer| lead(facts, offer)).max().unwrap_or_default();
     let need = |dimension: &Dimension| needed(case, addition, dimension, end + longest);
-    let Some((offer, count)) = on_demand(facts, need) else {
+    let Some((offer, count)) = cheapest(facts, From::OnDemand, need) else {
         return Ok(case.still(Ended::Unavailable));
     };
     if count == 0 {

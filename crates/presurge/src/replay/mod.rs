@@ -27,7 +27,7 @@ pub use summary::{Summary, summaries};
 pub use truth::{Recorded, Truth};
 
 use crate::pipeline::Prepared;
-use fixed::When;
+use fixed::{From, When};
 use hourly::Addition;
 
 /// What one strategy came to at one instant.
@@ -110,8 +110,11 @@ impl<'a> Case<'a> {
         let course = match strategy {
             Strategy::Presurge => driven::drive(self)?,
             Strategy::None => self.still(Ended::Nothing),
-            Strategy::Fixed(percent) => fixed::fixed(self, percent, &When::AtOnce)?,
-            Strategy::Night(percent) => fixed::fixed(self, percent, &When::at_night(self))?,
+            Strategy::Fixed(percent) => fixed::fixed(self, percent, From::OnDemand, &When::AtOnce)?,
+            Strategy::FixedAny(percent) => fixed::fixed(self, percent, From::Any, &When::AtOnce)?,
+            Strategy::Night(percent) => {
+                fixed::fixed(self, percent, From::OnDemand, &When::at_night(self))?
+            }
             Strategy::Reactive => {
                 let (course, anyway) = reactive::reactive(self)?;
                 let idle = Course { hires: anyway, ..self.still(Ended::Nothing) };

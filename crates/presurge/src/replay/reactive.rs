@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use plan::{Ledger, Offer};
 
 use super::course::{Course, Ended, Hire};
-use super::fixed::{Orders, When, on_demand, roll};
+use super::fixed::{From, Orders, When, cheapest, roll};
 use super::settings::{
     TRACKING_BEFORE_MINUTES, TRACKING_IN_MINUTES, TRACKING_IN_RATIO, TRACKING_LAG_MINUTES,
     TRACKING_OUT_MINUTES, TRACKING_TARGET_RATIO,
@@ -19,7 +19,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Batches of 25 % at once, under target tracking. What target tracking would have bought
 /// without a rollout is no cost of the rollout.
 pub fn reactive(case: &Case<'_>) -> Result<(Course, Vec<Hire>), Broken> {
-    let Some((offer, _)) = on_demand(&case.facts, |_| 1.0) else {
+    let Some((offer, _)) = cheapest(&case.facts, From::OnDemand, |_| 1.0) else {
         return Ok((case.still(Ended::Unavailable), Vec::new()));
     };
     let absences = roll(case, case.instant, &When::AtOnce);

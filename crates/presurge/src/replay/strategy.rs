@@ -14,7 +14,9 @@ pub enum Strategy {
     None,
     /// Batches of 25 % at once, with a surge of so many percent of the fleet, bought on demand.
     Fixed(u32),
-    /// The same within the next hours from 02:00 to 05:00.
+    /// The same, bought from whatever is cheapest, spot included.
+    FixedAny(u32),
+    /// As [`Self::Fixed`], within the next hours from 02:00 to 05:00.
     Night(u32),
     /// Batches of 25 % at once; target tracking adds what it sees to be missing.
     Reactive,
@@ -34,6 +36,7 @@ impl Strategy {
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::Presurge, Self::None];
         all.extend(SURGES.map(Self::Fixed));
+        all.push(Self::FixedAny(25));
         all.extend(SURGES.map(Self::Night));
         all.push(Self::Reactive);
         all.extend(HOURLY_MARGINS.map(|margin| Self::Hourly((margin * 100.0).round() as u32)));
@@ -48,6 +51,7 @@ impl fmt::Display for Strategy {
             Self::Presurge => f.pad("presurge"),
             Self::None => f.pad("none"),
             Self::Fixed(percent) => f.pad(&format!("fixed-{percent}")),
+            Self::FixedAny(percent) => f.pad(&format!("fixed-{percent}-any")),
             Self::Night(percent) => f.pad(&format!("night-{percent}")),
             Self::Reactive => f.pad("reactive"),
             Self::Hourly(percent) => f.pad(&format!("hourly-{percent}")),
