@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ::forecast::hygiene::HygieneError;
 use clap::{Args, ValueEnum};
 use domain::config::{DeadlineSpec, PositiveSpan};
 use jiff::Timestamp;
@@ -16,7 +17,7 @@ use super::progress::Progress;
 use super::render::plot;
 use super::{Code, Failed, clock, instant, plan_failed, runtime, write_file};
 use crate::documents;
-use crate::pipeline::Prepared;
+use crate::pipeline::{PlanError, Prepared};
 use crate::replay::{
     AFTER_DEADLINE, HISTORY_AT_LEAST, MOST_INSTANTS, Question, Recorded, Row, Strategy, replay,
     summaries,
@@ -89,7 +90,7 @@ impl Replay {
         let (first, last) = (instants[0], instants[instants.len() - 1]);
         let until = last + deadline + AFTER_DEADLINE;
         let recorded = runtime.block_on(Recorded::read(&prepared, first, until));
-        let recorded = recorded.map_err(plan_failed)?;
+        let recorded = recorded.map_err(|error| unreadable(error, first, until))?;
         history_suffices(&recorded, first, last, deadline)?;
         let work = Work { replay: self, prepared, recorded, instants };
         let (work, stop) = (Arc::new(work), Arc::new(AtomicBool::new(false)));
@@ -170,6 +171,16 @@ fn deadline(prepared: &Prepared) -> Result<Duration, Failed> {
              length of time, for instance 24h"
         ))),
     }
+}
+
+fn unreadable(error: PlanError, from: Timestamp, to: Timestamp) -> Failed {
+    let PlanError::History { dimension, source: HygieneError::Empty } = &error else {
+        return plan_failed(error);
+    };
+    Failed::data(format!(
+        "there is no sample of {dimension} from the six weeks before {from} to {to}; give --from \
+         and --to within its history"
+    ))
 }
 
 fn history_suffices(

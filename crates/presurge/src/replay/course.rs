@@ -64,6 +64,8 @@ pub struct Told {
     pub revisions: u32,
     /// Times that it held.
     pub holds: u32,
+    /// Why it held last.
+    pub last_hold: Option<String>,
     /// Instances that were taken away.
     pub lost: u32,
     /// The first plan.
@@ -76,7 +78,8 @@ pub struct Told {
 pub struct Account {
     /// Minutes in which the rollout was to blame for missing capacity.
     pub attributable_minutes: f64,
-    /// Minutes in which the whole healthy fleet could not have carried the load either.
+    /// Minutes before the deadline in which the whole healthy fleet could not have carried the
+    /// load either, and no surge did.
     pub baseline_minutes: f64,
     /// Minutes of which the load was not recorded; nothing is judged in them.
     pub unobserved_minutes: f64,
@@ -140,7 +143,8 @@ impl Course {
                 Some(load) => {
                     let seen = self.step(&load, at, next);
                     attributable += u32::from(seen.attributable);
-                    baseline += u32::from(!seen.attributable && seen.overload);
+                    baseline +=
+                        u32::from(!seen.attributable && seen.overload && at < facts.deadline);
                     headroom = if seen.headroom < headroom { seen.headroom } else { headroom };
                 }
             }

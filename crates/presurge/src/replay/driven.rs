@@ -189,7 +189,12 @@ fn told(records: &[Record], told: &Told, plan: Plan) -> Told {
         let of_kind = records.iter().filter(|record| record.kind == kind);
         u32::try_from(of_kind.count()).unwrap_or(u32::MAX)
     };
+    let hold = records.iter().rev().find_map(|record| match record.event() {
+        Ok(Event::Held { hold, detail }) => Some(format!("{hold:?}: {detail}")),
+        _ => None,
+    });
     Told {
+        last_hold: hold,
         revisions: count("PlanAdopted").saturating_sub(1),
         holds: count("Held"),
         lost: told.lost,

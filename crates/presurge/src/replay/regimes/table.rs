@@ -1,6 +1,6 @@
 //! What came of the regimes, each alone and together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 
@@ -142,31 +142,32 @@ impl<'a> Beside<'a> {
     }
 }
 
-/// Names the rollouts that lacked capacity, so that they can be looked at.
+/// Names the rollouts that lacked capacity, were late or were refused, so that they can be looked
+/// at.
 fn worst(parts: &[Part], out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let mut seen = BTreeSet::new();
+    writeln!(out, "\nrollouts by Presurge with overload, late or refused:")?;
     for part in parts {
         let own = part.rows.iter().filter(|row| row.strategy == Strategy::Presurge);
-        for row in own.filter(|row| row.breached()) {
+        for row in own.filter(|row| row.breached() || row.course.ended != Ended::Done) {
             let trace = row.block.rsplit_once(' ').map_or("", |(trace, _)| trace);
-            seen.insert(format!(
-                "{} {} {trace} {} seed {}: {} minutes, at most {} of the fleet, {} lost, {} revisions",
+            let told = &row.course.told;
+            let refused = row.course.refused.as_ref().map(ToString::to_string);
+            writeln!(
+                out,
+                "  {} {} {trace} {} seed {}: {:?}, {} minutes, headroom {:.1} % of the fleet, {} \
+                 lost, {} revisions, {}",
                 part.regime,
                 percent(part.risk),
                 row.instant,
                 row.seed,
+                row.course.ended,
                 row.account.attributable_minutes,
-                percent(-row.account.headroom_ratio),
-                row.course.told.lost,
-                row.course.told.revisions
-            ));
+                row.account.headroom_ratio * 100.0,
+                told.lost,
+                told.revisions,
+                refused.or_else(|| told.last_hold.clone()).unwrap_or_else(|| "no hold".to_owned())
+            )?;
         }
-    }
-    if !seen.is_empty() {
-        writeln!(out, "\nrollouts with attributable overload:")?;
-    }
-    for line in seen {
-        writeln!(out, "  {line}")?;
     }
     Ok(())
 }
