@@ -145,11 +145,11 @@ fn surge(facts: &Facts, share: f64, from: From) -> Option<(Option<&Offer>, u32)>
 
 /// The cheapest offer, and how many of its instances carry what is needed, per dimension, before
 /// `balance`.
-pub fn cheapest<'a>(
-    facts: &'a Facts,
+pub fn cheapest(
+    facts: &Facts,
     from: From,
     need: impl Fn(&domain::name::Dimension) -> f64,
-) -> Option<(&'a Offer, u32)> {
+) -> Option<(&Offer, u32)> {
     let seen = facts.offers.iter();
     let seen = seen.filter(|offer| from == From::Any || offer.interruption.is_never());
     let counted = seen.filter_map(|offer| {

@@ -162,11 +162,11 @@ mod tests {
     #[test]
     fn bounds_enclose_the_share_and_know_that_days_belong_together() {
         let days: Vec<String> = (0..50).map(|day| day.to_string()).collect();
-        let apart = |n: usize| (days[n / 4].as_str(), n % 10 == 0);
+        let apart = |n: usize| (days[n / 4].as_str(), n.is_multiple_of(10));
         let rows: Vec<_> = (0..200).map(apart).collect();
         let (low, high) = bounds(&rows, 1);
         assert!(low < 0.1 && 0.1 < high && high < 0.15, "{low} {high}");
-        let together = |n: usize| (days[n / 4].as_str(), n / 4 % 10 == 0);
+        let together = |n: usize| (days[n / 4].as_str(), (n / 4).is_multiple_of(10));
         let rows: Vec<_> = (0..200).map(together).collect();
         let (_, wide) = bounds(&rows, 1);
         assert!(wide > high, "{wide} {high}");

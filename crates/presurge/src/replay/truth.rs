@@ -16,9 +16,16 @@ use crate::pipeline::{Feed, PlanError, Prepared, REACH};
 
 /// Everything that was recorded, read once.
 pub struct Recorded {
-    feeds: Vec<(Arc<Vec<Sample>>, Option<Arc<Vec<Sample>>>)>,
+    feeds: Vec<Tape>,
     /// The load in the unit of the capacity, per dimension.
     pub truth: Truth,
+}
+
+/// The samples of a feed.
+struct Tape {
+    load: Arc<Vec<Sample>>,
+    /// What tells of saturation.
+    saturation: Option<Arc<Vec<Sample>>>,
 }
 
 /// The load of every step of the plan's grid.
@@ -50,7 +57,7 @@ impl Recorded {
                 None => None,
             };
             series.insert(feed.dimension.clone(), cleaned(feed, &samples)?);
-            feeds.push((Arc::new(samples), told));
+            feeds.push(Tape { load: Arc::new(samples), saturation: told });
         }
         let truth = Truth::new(&series, prepared.rollout.step)
             .ok_or(PlanError::Nothing { from: begin, until: to })?;
@@ -64,9 +71,9 @@ impl Recorded {
         let source = |samples: &Arc<Vec<Sample>>| -> Arc<dyn LoadSource> {
             Arc::new(RecordedLoad::new(clock.clone(), samples.clone()))
         };
-        for (feed, (samples, told)) in own.feeds.iter_mut().zip(&self.feeds) {
-            feed.source = source(samples);
-            if let (Some((saturation, _)), Some(told)) = (&mut feed.saturation, told) {
+        for (feed, tape) in own.feeds.iter_mut().zip(&self.feeds) {
+            feed.source = source(&tape.load);
+            if let (Some((saturation, _)), Some(told)) = (&mut feed.saturation, &tape.saturation) {
                 *saturation = source(told);
             }
         }
