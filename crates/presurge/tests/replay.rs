@@ -244,8 +244,9 @@ fn a_full_surge_never_lacks_capacity_and_the_clairvoyant_never_pays_more() {
     }
     assert!(paid > 0, "nobody bought anything: the test has lost its eyes");
     assert!(of(&document, "presurge")["meanRegret"].as_f64().unwrap() >= 0.0);
-    // Target tracking costs something, and sees too late.
+    // Target tracking costs something; its instances of before do not lengthen the rollout.
     assert!(of(&document, "reactive")["cost"].as_f64().unwrap() > 0.0);
+    near(&of(&document, "reactive")["meanDurationMinutes"], 32.0);
 }
 
 #[test]
@@ -282,6 +283,25 @@ fn wrong_use_is_told_with_the_way_out() {
     desk.changed(&[("deadline: 2h", "deadline: \"2026-03-05T00:00:00Z\"")]);
     let (_, err) = desk.ends(65, &format!("replay web.yaml {day} --every 1h"));
     assert!(err.contains("spec.deadline") && err.contains("24h"), "{err}");
+}
+
+#[test]
+fn an_interrupt_ends_it_at_once_and_nothing_is_written() {
+    let desk = Desk::new(10, wave);
+    let args = "replay web.yaml --from 2026-03-04T00:00:00Z --to 2026-03-09T00:00:00Z --every 1m \
+                --plot report.html";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_presurge"));
+    command.args(args.split_whitespace()).current_dir(desk.0.path());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(told.contains("nothing was written") && output.stdout.is_empty(), "{told}");
+    assert!(!desk.0.path().join("report.html").exists());
 }
 
 #[test]

@@ -29,7 +29,9 @@ pub fn reactive(case: &Case<'_>) -> Result<(Course, Vec<Hire>), Broken> {
     let still = case.still(Ended::Nothing);
     let with = Tracking::run(case, offer, &rolled.ledger, end);
     let without = Tracking::run(case, offer, &still.ledger, end);
-    Ok((case.course(&absences, with)?, without))
+    // What was bought before the rollout does not lengthen it.
+    let course = Course { span: rolled.span, ..case.course(&absences, with)? };
+    Ok((course, without))
 }
 
 /// An instance under way or in service.
