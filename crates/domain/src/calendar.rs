@@ -167,6 +167,11 @@ impl Weekly {
         Ok(Self { days, start, end, zone })
     }
 
+    /// The time zone of its times of day.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// Every occurrence that shares an instant with `[from, to)`, uncut, rising.
     ///
     /// Occurrences beyond the range of [`Timestamp`] are left out.

@@ -2,7 +2,7 @@
 
 /// A number in (0, 1) that belongs to these coordinates: the same ones give the same number on
 /// every machine, whatever else is drawn (SplitMix64 over the coordinates, Steele et al. 2014).
-pub(crate) fn uniform(seed: u64, coordinates: [u64; 3]) -> f64 {
+pub fn uniform(seed: u64, coordinates: [u64; 3]) -> f64 {
     let mixed = coordinates.iter().fold(mix(seed), |state, c| mix(state ^ mix(*c)));
     ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }

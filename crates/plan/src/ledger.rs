@@ -149,21 +149,23 @@ impl Ledger {
         dimensions: &[Dimension],
     ) -> Result<Self, Unknown> {
         let fleet = Fleet::new(facts, dimensions);
+        let idle = Self::idle(facts, &fleet);
+        Ok(Self { outages: outages(plan, &fleet)?, supplies: supplies(plan, &fleet)?, ..idle })
+    }
+
+    /// The ledger of a fleet of which nothing is out and to which nothing is added.
+    pub(crate) fn idle(facts: &Facts, fleet: &Fleet<'_>) -> Self {
         let healthy = facts.servers.iter().filter(|s| s.healthy).count();
-        let nothing = vec![0.0; dimensions.len()];
-        Ok(Self {
-            dimensions: dimensions.to_vec(),
+        let spare = |d: &&Dimension| facts.spare.get(*d).copied().unwrap_or(0.0);
+        Self {
+            dimensions: fleet.dimensions.iter().map(|d| (*d).clone()).collect(),
             full: fleet.full.clone(),
             healthy: u32::try_from(healthy).unwrap_or(u32::MAX),
-            spare: dimensions
-                .iter()
-                .zip(nothing)
-                .map(|(d, none)| facts.spare.get(d).copied().unwrap_or(none))
-                .collect(),
-            outages: outages(plan, &fleet)?,
-            supplies: supplies(plan, &fleet)?,
+            spare: fleet.dimensions.iter().map(spare).collect(),
+            outages: Vec::new(),
+            supplies: Vec::new(),
             warmup_from: facts.durations.warmup_from,
-        })
+        }
     }
 
     /// The ledger that a plan states in its basis.

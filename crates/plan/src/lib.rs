@@ -27,6 +27,7 @@ mod odds;
 mod peaks;
 mod problem;
 mod purchase;
+mod record;
 mod refuse;
 mod rejected;
 mod request;
@@ -43,12 +44,16 @@ use domain::plan::{Plan, Refused};
 
 pub use check::{Finding, Rule, check, check_all};
 pub use checked::BadRequest;
+pub use draw::uniform;
 pub use explain::{
     CostExplained, Difference, DimensionExplained, Explanation, FleetExplained, JointExplained,
     LineExplained, LoadExplained, Moment, OfferExplained, OrderExplained, RiskExplained, Spending,
     Taken, explain,
 };
 pub use ledger::{Entry, Ledger, Line, Outage, Supply, Unknown, share_out};
+pub use odds::upper_bound;
+pub use purchase::bill;
+pub use record::{Absence, Presence};
 pub use request::{
     Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Quota, Request,
     Schedule, Server, Survive, paths_for,

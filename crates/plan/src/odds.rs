@@ -56,7 +56,7 @@ fn beta_share(a: f64, b: f64, p: f64) -> f64 {
 
 /// The one-sided upper bound of Clopper and Pearson for a probability of which `hits` of
 /// `trials` were seen. `hits` may be a sum of probabilities.
-pub(crate) fn upper_bound(hits: f64, trials: usize, confidence: f64) -> f64 {
+pub fn upper_bound(hits: f64, trials: usize, confidence: f64) -> f64 {
     let trials = trials as f64;
     if hits >= trials {
         return 1.0;

@@ -387,7 +387,7 @@ pub(crate) fn stabilisation_seconds(facts: &Facts) -> i64 {
 }
 
 /// What instances cost that run for so many seconds each.
-pub(crate) fn bill(billing: Billing, price_per_hour: f64, count: u32, seconds: i64) -> f64 {
+pub fn bill(billing: Billing, price_per_hour: f64, count: u32, seconds: i64) -> f64 {
     f64::from(count) * price_per_hour * billed_seconds(billing, seconds) / 3600.0
 }
 

@@ -6,7 +6,10 @@ use domain::calendar::Interval;
 use domain::name::{OfferName, ServerName};
 use domain::plan::Plan;
 use fleet::*;
-use plan::{Canary, Held, Interruption, Ledger, Margin, Request, Schedule, Survive, check, plan};
+use plan::{
+    Absence, Canary, Held, Interruption, Ledger, Margin, Presence, Request, Schedule, Survive,
+    check, plan,
+};
 
 fn checked(request: &Request) -> Plan {
     let plan = plan(request).unwrap_or_else(|refused| panic!("{refused:?}"));
@@ -392,4 +395,35 @@ fn freezes_that_leave_nothing_are_said() {
     let refused = plan(&request).unwrap_err();
     assert_eq!(refused.binding, "windows");
     assert!(refused.detail.contains("2026-03-02T00:10:00Z to 2026-03-02T00:25:00Z"));
+}
+
+#[test]
+fn a_record_of_what_was_planned_has_the_ledger_of_the_plan() {
+    let request = request(facts(10), |_, _| 970.0);
+    let plan = checked(&request);
+    assert!(!plan.surge.is_empty(), "the ledger has no surge to show");
+    let planned = Ledger::of(&plan, &request.facts).unwrap();
+    let absence = |batch: &domain::plan::Batch| Absence {
+        servers: batch.servers.clone(),
+        out_at: batch.out_at,
+        warm_at: batch.back_at - minutes(2),
+        back_at: batch.back_at,
+    };
+    let absences: Vec<_> = plan.batches.iter().map(absence).collect();
+    let presences: Vec<_> = plan
+        .surge
+        .iter()
+        .map(|bought| Presence {
+            offer: bought.offer.clone(),
+            count: bought.count,
+            ready_at: bought.ready_at,
+            release_at: bought.release_at,
+        })
+        .collect();
+    let recorded = Ledger::of_record(&request.facts, &[requests()], &absences, &presences);
+    assert_eq!(recorded.unwrap(), planned);
+    let unknown =
+        Absence { servers: vec![ServerName::new("db-1").unwrap()], ..absence(&plan.batches[0]) };
+    let error = Ledger::of_record(&request.facts, &[requests()], &[unknown], &[]).unwrap_err();
+    assert!(error.to_string().contains("db-1"), "{error}");
 }

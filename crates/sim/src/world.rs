@@ -1,6 +1,7 @@
 //! Servers, load balancer, updater, provisioner and load, in virtual time.
 
 mod ports;
+mod record;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,33 +9,58 @@ use std::time::Duration;
 
 use domain::name::{Key, OfferName, ServerName, Version};
 use domain::ports::{Clock, Health, LoadSource, Provisioner, Traffic, Updater};
+use domain::spread::Spread;
 use jiff::Timestamp;
+use plan::Interruption;
 
 use crate::clock::SimClock;
+use crate::draws::{Draws, Part};
 
-/// The delays of the simulated world.
+pub use record::{Away, Facts, Hired, Warmed};
+
+/// The delays of the simulated world. What is uncertain is drawn, per server, under the seed.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// From a drain until the last request has ended.
-    pub drain: Duration,
+    pub drain: Spread,
     /// How long an update takes.
-    pub update: Duration,
+    pub update: Spread,
     /// From the end of an update until a server passes its checks.
     pub start: Duration,
-    /// From an order until its instances run.
-    pub boot: Duration,
+    /// From the first request until a server carries its full load. The world only writes it
+    /// down; what waits for it is the driver's business.
+    pub warmup: Spread,
+    /// From an order until its instances run, where `offers` does not say it.
+    pub boot: Spread,
+    /// What is known of the offers.
+    pub offers: BTreeMap<OfferName, Sold>,
     /// Servers whose update fails on its first attempt.
     pub fails_first: Vec<ServerName>,
+    /// The seed of every draw.
+    pub seed: u64,
+}
+
+/// How an offer is delivered, and how it is taken away.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sold {
+    /// From the order until an instance runs.
+    pub lead: Spread,
+    /// How often instances are taken away once they run.
+    pub interruption: Interruption,
 }
 
 impl Default for Settings {
     fn default() -> Self {
+        let seconds = |seconds| Spread::exactly(Duration::from_secs(seconds));
         Self {
-            drain: Duration::from_secs(30),
-            update: Duration::from_secs(300),
+            drain: seconds(30),
+            update: seconds(300),
             start: Duration::from_secs(10),
-            boot: Duration::from_secs(120),
+            warmup: Spread::ZERO,
+            boot: seconds(120),
+            offers: BTreeMap::new(),
             fails_first: Vec::new(),
+            seed: 0,
         }
     }
 }
@@ -43,7 +69,8 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admitted {
     Yes,
-    DrainedAt(Timestamp),
+    /// No new requests; the last one ends at this moment.
+    Drained(Timestamp),
 }
 
 #[derive(Debug, Clone)]
@@ -59,20 +86,9 @@ struct Machine {
 struct Bought {
     key: Key,
     runs_at: Timestamp,
+    /// When it is taken away.
+    ends_at: Option<Timestamp>,
     lost: bool,
-}
-
-/// What really happened, for the judgement afterwards.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// How often an update was begun, per server.
-    pub updates: BTreeMap<ServerName, u32>,
-    /// How often an instance was bought, per name.
-    pub purchases: BTreeMap<ServerName, u32>,
-    /// The most servers of the fleet that were out of service at once.
-    pub most_out: usize,
-    /// Updates of servers that still had requests.
-    pub updated_under_load: Vec<ServerName>,
 }
 
 struct Inner {
@@ -127,9 +143,12 @@ impl SimWorld {
 
     /// A surge instance ends by itself.
     pub fn lose(&self, name: &ServerName) {
-        if let Some(bought) = self.lock().surge.get_mut(name) {
-            bought.lost = true;
+        let now = self.now();
+        let mut inner = self.lock();
+        if let Some(bought) = inner.surge.get_mut(name) {
+            bought.ends_at = Some(now);
         }
+        inner.advance(now);
     }
 
     /// The load balancer is reloaded: it knows the servers of its configuration, none drained.
@@ -204,14 +223,30 @@ impl SimWorld {
         self.inner.lock().expect("no panic under the lock")
     }
 
+    /// The world as it is at the present moment.
+    fn present(&self) -> (Timestamp, MutexGuard<'_, Inner>) {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.advance(now);
+        (now, inner)
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
 }
 
 impl Inner {
-    /// Ends the updates whose time has come.
+    /// Ends the updates whose time has come, and takes away the surge whose time has come.
     fn advance(&mut self, now: Timestamp) {
+        for (name, bought) in self.surge.iter_mut().filter(|(_, bought)| !bought.lost) {
+            let Some(ends) = bought.ends_at.filter(|ends| *ends <= now) else { continue };
+            bought.lost = true;
+            self.facts.ends(name, ends);
+            if let Some(hired) = self.facts.hired(name) {
+                hired.lost = true;
+            }
+        }
         for machine in self.machines.values_mut() {
             if let Some((key, version, ends)) = machine.update.take_if(|u| u.2 <= now) {
                 if machine.failed.contains(&key) {
@@ -221,6 +256,17 @@ impl Inner {
                 machine.well_at = ends + self.settings.start;
             }
         }
+    }
+
+    fn draws(&self) -> Draws {
+        Draws::new(self.settings.seed)
+    }
+
+    /// When something that gets its first request now carries its full load.
+    fn warmed(&self, name: &ServerName, now: Timestamp) -> Warmed {
+        let nth = self.facts.updates.get(name).copied().unwrap_or(0);
+        let warmup = self.draws().length(self.settings.warmup, name, Part::Warmup, nth);
+        Warmed { warm_at: now, full_at: now + warmup }
     }
 
     fn count_out(&mut self) {

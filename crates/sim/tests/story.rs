@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Outcome};
 use domain::name::{OfferName, ServerName};
+use domain::spread::Spread;
 use rollout::driver::Ended;
 use sim::{Fuse, Settings};
 use support::{Hands, Stage, new};
@@ -152,7 +154,8 @@ fn surge_that_is_sold_out_holds_and_nothing_goes_out() {
 
 #[test]
 fn a_drain_that_does_not_end_holds() {
-    let settings = Settings { drain: Duration::from_secs(1200), ..Settings::default() };
+    let settings =
+        Settings { drain: Spread::exactly(Duration::from_secs(1200)), ..Settings::default() };
     let mut stage = Stage::new(settings);
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
     assert!(holds(&stage).contains(&HoldReason::DrainTimeout), "{:?}", holds(&stage));
@@ -168,4 +171,50 @@ fn a_second_driver_does_not_drive_beside_the_first() {
     let records = stage.records();
     let second = records.iter().filter(|r| r.kind == "DriverStarted").nth(1).unwrap();
     assert!(second.at >= started + Duration::from_secs(20), "{} {}", second.at, started);
+}
+
+#[test]
+fn the_world_writes_down_who_was_away_and_what_was_hired() {
+    let warmup = Spread::exactly(Duration::from_secs(30));
+    let mut stage = Stage::new(Settings { warmup, ..Settings::default() });
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    let facts = stage.world.facts();
+    assert_eq!((facts.away.len(), facts.hired.len()), (6, 2));
+    for away in &facts.away {
+        let back = away.back.expect("everybody came back");
+        // 30 s of drain, 300 s of update and 10 s of start, seen every 20 s; two gates 5 s apart.
+        let out = back.warm_at.duration_since(away.out_at).as_secs();
+        assert!((340..=420).contains(&out), "{out}");
+        assert_eq!(back.full_at.duration_since(back.warm_at).as_secs(), 30);
+    }
+    for hired in &facts.hired {
+        let joined = hired.joined.expect("it came into service");
+        assert!(joined.warm_at.duration_since(hired.ordered_at).as_secs() >= 120);
+        assert!(joined.full_at <= facts.away[0].out_at, "it was warm before anybody went");
+        let (left, ended) = (hired.left_at.unwrap(), hired.ended_at.unwrap());
+        assert!(facts.away.iter().all(|away| away.back.unwrap().full_at <= left));
+        assert!(left < ended && !hired.lost);
+    }
+}
+
+#[test]
+fn surge_that_the_seller_takes_away_is_bought_again() {
+    let lead = Spread::exactly(Duration::from_secs(120));
+    // Half of the instances live for less than half an hour.
+    let interruption = plan::Interruption { per_hour: 0.75, pool_per_hour: 0.0 };
+    let offers: BTreeMap<_, _> =
+        [(OfferName::new("spare").unwrap(), sim::Sold { lead, interruption })].into();
+    let mut lost = 0;
+    for seed in 0..8 {
+        let offers = BTreeMap::clone(&offers);
+        let mut stage = Stage::new(Settings { offers, seed, ..Settings::default() });
+        assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done), "seed {seed}");
+        let facts = stage.world.facts();
+        for hired in facts.hired.iter().filter(|hired| hired.lost) {
+            lost += 1;
+            assert_eq!(hired.left_at, hired.ended_at, "seed {seed}: lost and paid for");
+        }
+        assert!(stage.world.surge_running().is_empty(), "seed {seed}");
+    }
+    assert!(lost > 0, "nothing was lost: the test has lost its eyes");
 }

@@ -29,31 +29,41 @@ pub async fn keep(archive: &dyn Archive, made: &Made) -> Result<(), domain::port
     Ok(())
 }
 
+/// The question for a revision, as the pipeline knows it.
+pub fn question(ask: &Revision, seed: u64) -> Ask {
+    let held = ask.held.iter().map(|h| Held {
+        offer: h.offer.clone(),
+        count: h.count,
+        ready_at: h.ready_at,
+        ends_at: None,
+    });
+    Ask {
+        now: ask.now,
+        revision: ask.revision,
+        parent: Some(ask.parent.clone()),
+        pending: Some(ask.pending.clone()),
+        unhealthy: ask.unavailable.clone(),
+        held: held.collect(),
+        deadline: ask.deadline,
+        seed,
+        share: Share::Left(ask.risk),
+    }
+}
+
+/// What it means for a driver that there is no plan.
+pub fn not_revised(error: PlanError) -> ReviseError {
+    match error {
+        PlanError::Refused(refused) => ReviseError::Refused(refused),
+        PlanError::Port(error) => ReviseError::Failed(error.chain()),
+        other => ReviseError::Failed(chain(&other)),
+    }
+}
+
 #[async_trait]
 impl Planner for LivePlanner {
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
-        let held = ask.held.iter().map(|h| Held {
-            offer: h.offer.clone(),
-            count: h.count,
-            ready_at: h.ready_at,
-            ends_at: None,
-        });
-        let question = Ask {
-            now: ask.now,
-            revision: ask.revision,
-            parent: Some(ask.parent.clone()),
-            pending: Some(ask.pending.clone()),
-            unhealthy: ask.unavailable.clone(),
-            held: held.collect(),
-            deadline: ask.deadline,
-            seed: self.prepared.seed(self.seed),
-            share: Share::Left(ask.risk),
-        };
-        let made = self.prepared.make_plan(question).await.map_err(|error| match error {
-            PlanError::Refused(refused) => ReviseError::Refused(refused),
-            PlanError::Port(error) => ReviseError::Failed(error.chain()),
-            other => ReviseError::Failed(chain(&other)),
-        })?;
+        let question = question(ask, self.prepared.seed(self.seed));
+        let made = self.prepared.make_plan(question).await.map_err(not_revised)?;
         keep(self.archive.as_ref(), &made)
             .await
             .map_err(|error| ReviseError::Failed(error.chain()))?;

@@ -87,7 +87,8 @@ fn gates(prepared: &Prepared) -> Result<Vec<Gate>, Failed> {
     prepared.rollout.gates.iter().map(gate).collect()
 }
 
-fn watches(prepared: &Prepared, histories: &PerDimension<History>) -> Vec<LoadWatch> {
+/// How the newest load is watched.
+pub fn watches(prepared: &Prepared, histories: &PerDimension<History>) -> Vec<LoadWatch> {
     let minute = Step::from_seconds(60).expect("a minute is a step");
     let watch = |feed: &crate::pipeline::Feed| {
         let step = histories.get(&feed.dimension).map_or(minute, |h| h.series.step());

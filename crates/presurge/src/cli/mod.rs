@@ -9,10 +9,11 @@ mod doctor;
 mod exit;
 mod explain;
 mod forecast;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod progress;
-mod render;
+pub(crate) mod render;
+mod replay;
 mod rollout;
 mod schema;
 mod series;
@@ -30,6 +31,7 @@ use domain::ports::{Clock, Retry};
 use jiff::Timestamp;
 
 pub use exit::{Code, Failed};
+pub(crate) use progress::Progress;
 
 use crate::pipeline::PlanError;
 
@@ -61,6 +63,8 @@ enum Verb {
     Plan(plan::Plan),
     /// Say where each number of a plan comes from
     Explain(explain::Explain),
+    /// Say what a rollout would have come to at many past instants, beside other ways to do it
+    Replay(replay::Replay),
     /// Perform a rollout
     Apply(apply::Apply),
     /// Look at rollouts; pause, resume and abort them
@@ -93,6 +97,7 @@ impl Cli {
             Verb::Schema => schema::run(),
             Verb::Plan(verb) => verb.run(),
             Verb::Explain(verb) => verb.run(),
+            Verb::Replay(verb) => verb.run(),
             Verb::Apply(verb) => verb.run(),
             Verb::Rollout(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),

@@ -71,7 +71,7 @@ impl Shape {
 }
 
 /// `fleet/dimension=file`.
-pub(super) fn replacement(text: &str) -> Result<(String, PathBuf), String> {
+pub fn replacement(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((which, file)) if which.contains('/') && !file.is_empty() => {
             Ok((which.to_owned(), PathBuf::from(file)))

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::PlanError;
 
 /// History older than this is not asked for: six weeks show a week six times.
-const REACH: Duration = Duration::from_secs(42 * 86_400);
+pub const REACH: Duration = Duration::from_secs(42 * 86_400);
 
 /// One dimension of load of a fleet.
 #[derive(Clone)]

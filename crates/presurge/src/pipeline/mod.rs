@@ -19,9 +19,8 @@ use jiff::Timestamp;
 use crate::documents::{Documents, FleetFile, RolloutFile};
 use crate::registry::{self, BadAdapter, Here};
 
-pub use self::history::{Feed, History, read};
-pub use self::request::{Ask, Share};
-use self::request::{Outlook, request};
+pub use self::history::{Feed, History, REACH, read};
+pub use self::request::{Ask, Outlook, Share, facts, request};
 pub use self::together::{MadeTogether, Together};
 
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
@@ -89,6 +88,7 @@ pub enum PlanError {
 }
 
 /// A rollout with its fleet and its sources of load, ready to be planned.
+#[derive(Clone)]
 pub struct Prepared {
     /// The fleet.
     pub fleet: Fleet,
@@ -161,29 +161,40 @@ impl Prepared {
 
     /// Reads the load up to `ask.now`, forecasts it, and plans.
     pub async fn make_plan(&self, ask: Ask) -> Result<Made, PlanError> {
+        let histories = self.histories(ask.now).await?;
+        let own = self.clone();
+        let compute = move || own.with_calendar_files()?.compute(ask, histories);
+        let done = tokio::task::spawn_blocking(compute).await;
+        done.map_err(|e| PlanError::Defect(e.to_string()))?
+    }
+
+    /// The same with the freezes that its calendar files hold now.
+    pub fn with_calendar_files(mut self) -> Result<Self, PlanError> {
+        let files = std::mem::take(&mut self.rollout.freeze_files);
+        let freezes = ical::all(&self.rollout_here.folder, files.iter().map(|f| f.path.as_str()))?;
+        self.rollout.calendar.recurring_freezes.extend(freezes);
+        Ok(self)
+    }
+
+    /// Reads the load up to `now`.
+    pub async fn histories(&self, now: Timestamp) -> Result<PerDimension<History>, PlanError> {
         let mut histories = PerDimension::new();
         for feed in &self.feeds {
-            histories.insert(feed.dimension.clone(), history::read(feed, ask.now).await?);
+            histories.insert(feed.dimension.clone(), history::read(feed, now).await?);
+        }
+        Ok(histories)
+    }
+
+    /// Forecasts the load and plans. It waits for nothing: what it takes is time to compute.
+    pub fn compute(&self, ask: Ask, histories: PerDimension<History>) -> Result<Made, PlanError> {
+        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone())?;
+        let request = request(&self.fleet, &self.rollout, ask, outlook);
+        let plan = plan::plan(&request)?;
+        let findings = plan::check(&plan, &request.facts);
+        if let Some(finding) = findings.first() {
+            return Err(PlanError::Defect(finding.to_string()));
         }
         let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
-        let (fleet, mut rollout, config) =
-            (self.fleet.clone(), self.rollout.clone(), self.config.clone());
-        let files: Vec<String> = rollout.freeze_files.iter().map(|f| f.path.clone()).collect();
-        let folder = self.rollout_here.folder.clone();
-        let compute = move || {
-            let files = ical::all(&folder, files.iter().map(String::as_str))?;
-            rollout.calendar.recurring_freezes.extend(files);
-            let outlook = outlook(&rollout, &ask, &histories, config)?;
-            let request = request(&fleet, &rollout, ask, outlook);
-            let plan = plan::plan(&request)?;
-            let findings = plan::check(&plan, &request.facts);
-            match findings.first() {
-                Some(finding) => Err(PlanError::Defect(finding.to_string())),
-                None => Ok((plan, histories)),
-            }
-        };
-        let done = tokio::task::spawn_blocking(compute).await;
-        let (plan, histories) = done.map_err(|e| PlanError::Defect(e.to_string()))??;
         Ok(Made { plan, histories, warnings })
     }
 

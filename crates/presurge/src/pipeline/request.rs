@@ -150,7 +150,8 @@ fn schedule(rollout: &Rollout, ask: &Ask) -> Schedule {
     Schedule { start_at, batches }
 }
 
-fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
+/// The fleet, its bounds and what can be bought, at the moment of the question.
+pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
     let server = |server: &config::FleetServer| plan::Server {
         name: server.name.clone(),
         zone: server.zone.clone(),

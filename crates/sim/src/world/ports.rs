@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::name::ServerName;
 use domain::ports::{
     Admission, Backend, BackendState, Drained, Health, Instance, InstanceState, LoadSource,
     PortError, Progress, Provisioner, Retry, SurgeOrder, Target, Traffic, UpdateOrder, UpdateState,
@@ -10,8 +11,10 @@ use domain::ports::{
 };
 use domain::series::Sample;
 use jiff::Timestamp;
+use plan::Interruption;
 
-use super::{Admitted, Bought, SimWorld};
+use super::{Admitted, Bought, Hired, Inner, SimWorld, Sold};
+use crate::draws::Part;
 
 /// The distance of two samples of load.
 const SAMPLE_SECONDS: i64 = 60;
@@ -48,10 +51,9 @@ impl LoadSource for SimWorld {
 #[async_trait]
 impl Traffic for SimWorld {
     async fn observe(&self) -> Result<Vec<Backend>, PortError> {
-        let now = self.now();
-        let inner = self.lock();
+        let (now, inner) = self.present();
         let state = |admitted: Admitted, well: bool| match admitted {
-            Admitted::DrainedAt(_) => BackendState::Drained,
+            Admitted::Drained(_) => BackendState::Drained,
             Admitted::Yes if well => BackendState::InService,
             Admitted::Yes => BackendState::Down,
         };
@@ -63,7 +65,7 @@ impl Traffic for SimWorld {
             let well = inner.surge.get(name).is_some_and(|b| !b.lost && b.runs_at <= now);
             (name, state(*admitted, well))
         });
-        let backend = |(name, state): (&domain::name::ServerName, _)| Backend {
+        let backend = |(name, state): (&ServerName, _)| Backend {
             server: name.clone(),
             address: None,
             state,
@@ -73,11 +75,10 @@ impl Traffic for SimWorld {
     }
 
     async fn ensure_admission(&self, wish: &Admission) -> Result<Progress<Drained>, PortError> {
-        let now = self.now();
-        let mut inner = self.lock();
-        inner.advance(now);
-        let drain = inner.settings.drain;
+        let (now, mut inner) = self.present();
         let name = wish.target.server.clone();
+        let nth = inner.facts.updates.get(&name).copied().unwrap_or(0);
+        let drain = inner.draws().length(inner.settings.drain, &name, Part::Drain, nth);
         let of_fleet = inner.machines.contains_key(&name);
         let before = match inner.machines.get(&name) {
             Some(machine) => machine.admitted,
@@ -93,13 +94,14 @@ impl Traffic for SimWorld {
             }
             (_, None) => (None, done()),
             (Wanted::Drain | Wanted::Remove, Some(Admitted::Yes)) => {
-                (Some(Admitted::DrainedAt(now)), pending())
+                (Some(Admitted::Drained(now + drain)), pending())
             }
-            (_, Some(Admitted::DrainedAt(at))) if now < at + drain => (before, pending()),
+            (_, Some(Admitted::Drained(quiet))) if now < quiet => (before, pending()),
             (Wanted::Drain, _) => (before, done()),
             (Wanted::Remove, _) if of_fleet => (before, done()),
             (Wanted::Remove, _) => (None, done()),
         };
+        inner.note(&name, wish.wanted, &progress, now);
         match inner.machines.get_mut(&name) {
             Some(machine) => machine.admitted = after,
             None => {
@@ -114,6 +116,32 @@ impl Traffic for SimWorld {
     }
 }
 
+impl Inner {
+    /// Writes down what an answer of the load balancer means.
+    fn note(
+        &mut self,
+        name: &ServerName,
+        wanted: Wanted,
+        progress: &Progress<Drained>,
+        now: Timestamp,
+    ) {
+        let of_fleet = self.machines.contains_key(name);
+        match wanted {
+            Wanted::Admit(_) if *progress != done() => {}
+            Wanted::Admit(_) if of_fleet => {
+                let back = self.warmed(name, now);
+                self.facts.returns(name, back);
+            }
+            Wanted::Admit(_) => {
+                let joined = self.warmed(name, now);
+                self.facts.joins(name, joined);
+            }
+            Wanted::Drain | Wanted::Remove if of_fleet => self.facts.goes(name, now),
+            Wanted::Drain | Wanted::Remove => self.facts.leaves(name, now),
+        }
+    }
+}
+
 fn done() -> Progress<Drained> {
     Progress::Done(Drained { cut: 0 })
 }
@@ -125,15 +153,21 @@ fn pending<T>() -> Progress<T> {
 #[async_trait]
 impl Provisioner for SimWorld {
     async fn observe(&self) -> Result<Vec<Instance>, PortError> {
-        let now = self.now();
-        let inner = self.lock();
+        let (now, inner) = self.present();
         Ok(inner.surge.iter().map(|(name, bought)| instance(name, bought, now)).collect())
     }
 
     async fn ensure_surge(&self, order: &SurgeOrder) -> Result<Progress<Vec<Instance>>, PortError> {
-        let now = self.now();
-        let mut inner = self.lock();
-        inner.surge.retain(|name, bought| bought.key != order.key || order.names.contains(name));
+        let (now, mut inner) = self.present();
+        let gone = |(name, bought): &(&ServerName, &Bought)| {
+            bought.key == order.key && !order.names.contains(name)
+        };
+        let gone: Vec<ServerName> =
+            inner.surge.iter().filter(gone).map(|(name, _)| name.clone()).collect();
+        for name in &gone {
+            inner.surge.remove(name);
+            inner.facts.ends(name, now);
+        }
         for name in &order.names {
             if inner.surge.contains_key(name) {
                 continue;
@@ -144,9 +178,7 @@ impl Provisioner for SimWorld {
                     .checked_sub(1)
                     .ok_or_else(|| trouble("buying surge", Retry::Backoff, source))?;
             }
-            let runs_at = now + inner.settings.boot;
-            let bought = Bought { key: order.key.clone(), runs_at, lost: false };
-            inner.surge.insert(name.clone(), bought);
+            inner.buy(order, name, now);
             *inner.facts.purchases.entry(name.clone()).or_default() += 1;
         }
         let own = inner.surge.iter().filter(|(_, b)| b.key == order.key);
@@ -156,7 +188,29 @@ impl Provisioner for SimWorld {
     }
 }
 
-fn instance(name: &domain::name::ServerName, bought: &Bought, now: Timestamp) -> Instance {
+impl Inner {
+    fn buy(&mut self, order: &SurgeOrder, name: &ServerName, now: Timestamp) {
+        let (draws, unknown) = (self.draws(), Interruption::default());
+        let unknown = Sold { lead: self.settings.boot, interruption: unknown };
+        let sold = self.settings.offers.get(&order.offer).copied().unwrap_or(unknown);
+        let runs_at = now + draws.length(sold.lead, name, Part::Lead, 0);
+        let life = draws.life(sold.interruption, name, order.key.as_str());
+        let ends_at = life.map(|life| runs_at + life);
+        let bought = Bought { key: order.key.clone(), runs_at, ends_at, lost: false };
+        self.surge.insert(name.clone(), bought);
+        self.facts.hired.push(Hired {
+            name: name.clone(),
+            offer: order.offer.clone(),
+            ordered_at: now,
+            joined: None,
+            left_at: None,
+            ended_at: None,
+            lost: false,
+        });
+    }
+}
+
+fn instance(name: &ServerName, bought: &Bought, now: Timestamp) -> Instance {
     let state = match bought {
         Bought { lost: true, .. } => InstanceState::Lost,
         Bought { runs_at, .. } if *runs_at <= now => InstanceState::Running,
@@ -168,8 +222,7 @@ fn instance(name: &domain::name::ServerName, bought: &Bought, now: Timestamp) ->
 #[async_trait]
 impl Updater for SimWorld {
     async fn observe(&self, target: &Target) -> Result<UpdateState, PortError> {
-        let mut inner = self.lock();
-        inner.advance(self.now());
+        let (_, inner) = self.present();
         let source = Trouble::NoServer(target.server.to_string());
         let machine = inner
             .machines
@@ -183,11 +236,10 @@ impl Updater for SimWorld {
         &self,
         order: &UpdateOrder,
     ) -> Result<Progress<UpdateState>, PortError> {
-        let now = self.now();
-        let mut inner = self.lock();
-        inner.advance(now);
-        let (update, drain) = (inner.settings.update, inner.settings.drain);
+        let (now, mut inner) = self.present();
         let name = &order.target.server;
+        let nth = inner.facts.updates.get(name).copied().unwrap_or(0) + 1;
+        let update = inner.draws().length(inner.settings.update, name, Part::Update, nth);
         let first = !inner.facts.updates.contains_key(name);
         let fails = first && inner.settings.fails_first.contains(name);
         let source = Trouble::NoServer(name.to_string());
@@ -210,7 +262,7 @@ impl Updater for SimWorld {
             machine.failed.push(order.key.clone());
         }
         let quiet = match machine.admitted {
-            Some(Admitted::DrainedAt(at)) => at + drain <= now,
+            Some(Admitted::Drained(quiet)) => quiet <= now,
             Some(Admitted::Yes) => false,
             None => true,
         };
@@ -225,8 +277,7 @@ impl Updater for SimWorld {
 #[async_trait]
 impl Health for SimWorld {
     async fn check(&self, target: &Target) -> Result<Verdict, PortError> {
-        let now = self.now();
-        let inner = self.lock();
+        let (now, inner) = self.present();
         let well = match inner.machines.get(&target.server) {
             Some(machine) => machine.well_at <= now && machine.update.is_none(),
             None => inner.surge.get(&target.server).is_some_and(|b| !b.lost && b.runs_at <= now),

@@ -12,9 +12,11 @@ use plotters::prelude::*;
 use crate::cli::Failed;
 
 mod plan;
+mod replay;
 mod series;
 
 pub use plan::rollout;
+pub use replay::replayed;
 pub use series::{Future, Picture};
 
 /// The size of one picture, in pixels.
@@ -86,14 +88,34 @@ pub fn file(kind: Kind, head: &str, table: &[Vec<String>], pictures: &[&dyn Draw
 }
 
 fn page(head: &str, table: &[Vec<String>], pictures: &[&dyn Drawing], left: usize) -> String {
-    let mut html = format!(
+    let mut html = self::head(head);
+    html.push_str(&tabulated(table));
+    for picture in pictures {
+        html.push_str(&svg(&[*picture]));
+        html.push('\n');
+    }
+    if left > 0 {
+        let _ = writeln!(html, "<p>{left} more series are not drawn.</p>");
+    }
+    html.push_str("</html>\n");
+    html
+}
+
+/// The beginning of a page, with its heading.
+fn head(heading: &str) -> String {
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{0}</title>\n<style>\n\
          body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }}\n\
          table {{ border-collapse: collapse; }} td, th {{ padding: .2rem .6rem; text-align: right; }}\n\
          td:first-child, th:first-child {{ text-align: left; }} tr + tr {{ border-top: 1px solid #ddd; }}\n\
          svg {{ width: 100%; height: auto; }}\n</style>\n<h1>{0}</h1>\n",
-        escaped(head)
-    );
+        escaped(heading)
+    )
+}
+
+/// Rows of text, the first of which names the columns.
+fn tabulated(table: &[Vec<String>]) -> String {
+    let mut html = String::new();
     for (index, row) in table.iter().enumerate() {
         let cell = if index == 0 { "th" } else { "td" };
         html.push_str(if index == 0 { "<table>\n<tr>" } else { "<tr>" });
@@ -105,14 +127,6 @@ fn page(head: &str, table: &[Vec<String>], pictures: &[&dyn Drawing], left: usiz
     if !table.is_empty() {
         html.push_str("</table>\n");
     }
-    for picture in pictures {
-        html.push_str(&svg(&[*picture]));
-        html.push('\n');
-    }
-    if left > 0 {
-        let _ = writeln!(html, "<p>{left} more series are not drawn.</p>");
-    }
-    html.push_str("</html>\n");
     html
 }
 

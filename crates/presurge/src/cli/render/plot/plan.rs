@@ -8,9 +8,9 @@ use super::{Area, BLUE, Drawing, Drawn, INK, frame, seconds};
 use crate::cli::render::time::{number, percent};
 
 /// What the surge adds.
-const GREEN: RGBColor = RGBColor(62, 142, 65);
+pub const GREEN: RGBColor = RGBColor(62, 142, 65);
 /// What is missing, or may be.
-const RED: RGBColor = RGBColor(190, 48, 48);
+pub const RED: RGBColor = RGBColor(190, 48, 48);
 
 /// The pictures of a plan: one for each dimension of load, then the batches and the risk.
 pub fn rollout<'a>(plan: &'a Plan, units: &'a [(Dimension, String)]) -> Vec<Box<dyn Drawing + 'a>> {
@@ -87,7 +87,7 @@ impl Drawing for Capacity<'_> {
 }
 
 /// The area below a line.
-fn floored(line: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub fn floored(line: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let ends = line.last().zip(line.first()).map(|(last, first)| [(last.0, 0.0), (first.0, 0.0)]);
     line.iter().copied().chain(ends.into_iter().flatten()).collect()
 }
