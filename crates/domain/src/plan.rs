@@ -173,6 +173,20 @@ pub struct SurgePurchase {
     pub end_at: Timestamp,
     /// Price of one instance per hour.
     pub price_per_hour: f64,
+    /// What takes the place of each instance that is lost, at once. Without it a loss is planned
+    /// for when the batch that is out is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_loss: Option<Replacement>,
+}
+
+/// The answer to the loss of a surge instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Replacement {
+    /// The offer that it is bought from.
+    pub offer: OfferName,
+    /// Seconds from its order until it is expected to carry load.
+    pub ready_seconds: i64,
 }
 
 /// One interval of the timeline of one fleet.

@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::problem::Fleet;
 use crate::purchase::{Order, Quote, lead_seconds, release_seconds, stabilisation_seconds};
 use crate::rejected::rejected;
+use crate::replace::replacement;
 use crate::request::Request;
 use crate::search::{Choice, Problem};
 use crate::settings::{
@@ -84,7 +85,8 @@ fn skeleton(
     let facts = &request.facts;
     let finish = after(first_out, layout.finish);
     let stabilised = after(finish, stabilisation_seconds(facts));
-    let surge = purchases(fleet, first_out, stabilised, quote);
+    let budget_left = request.budget.map_or(f64::INFINITY, |budget| budget - quote.cost);
+    let surge = purchases(fleet, layout, first_out, stabilised, quote, budget_left);
     let batches = batches(fleet, layout, first_out);
     let start = surge.iter().map(|s| s.order_at).min().unwrap_or(first_out);
     let resolution = 1.0 / (f64::from(request.comparable_windows) + 1.0);
@@ -150,9 +152,11 @@ fn batches(fleet: &Fleet<'_>, layout: &Layout, first_out: Timestamp) -> Vec<Batc
 /// watch after the last one ends.
 fn purchases(
     fleet: &Fleet<'_>,
+    layout: &Layout,
     first_out: Timestamp,
     release_at: Timestamp,
     quote: &Quote,
+    budget_left: f64,
 ) -> Vec<SurgePurchase> {
     let facts = fleet.facts;
     let purchase = |order: &Order| {
@@ -167,6 +171,7 @@ fn purchases(
             release_at,
             end_at: after(release_at, release_seconds(facts)),
             price_per_hour: offer.price_per_hour,
+            on_loss: replacement(fleet, quote, offer, layout, budget_left),
         }
     };
     quote.orders.iter().map(purchase).collect()

@@ -30,6 +30,7 @@ mod purchase;
 mod record;
 mod refuse;
 mod rejected;
+mod replace;
 mod request;
 mod search;
 mod settings;

@@ -400,7 +400,8 @@ pub(crate) fn billed_seconds(billing: Billing, seconds: i64) -> f64 {
     if unit > 0.0 { (running / unit - 1e-9).ceil() * unit } else { running }
 }
 
-fn price(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> f64 {
+/// What so many instances cost from their order until they are given back with a layout.
+pub(crate) fn price(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> f64 {
     let after = layout.finish + stabilisation_seconds(facts) + release_seconds(facts);
     bill(offer.billing, offer.price_per_hour, count, lead_seconds(facts, offer) + after)
 }

@@ -75,6 +75,18 @@ fn spot_is_taken_where_the_joint_risk_allows_it_only() {
     // Of 400 paths at 5 %, so many may lack capacity that 99.5 % sure: 2 %, above 0.7 %.
     let plan = checked(&request);
     assert_eq!(bought(&plan), [("spot", 1)]);
+    // If it is lost, an on-demand instance takes its place, ready as soon as one can be.
+    let instead = plan.surge[0].on_loss.clone().expect("there is a sure offer");
+    let od = request.facts.offers.iter().find(|o| o.name.as_str() == "od").unwrap();
+    let ready = od.lead.p95().as_secs() + od.warmup.p95().as_secs();
+    assert_eq!((instead.offer.as_str(), instead.ready_seconds), ("od", ready as i64));
+    // Not where the budget does not reach for it, or the offer is used up.
+    let mut poor = request.clone();
+    poor.budget = Some(plan.cost.surge);
+    assert_eq!(checked(&poor).surge[0].on_loss, None);
+    let mut scarce = request.clone();
+    scarce.facts.offers[0].max = 0;
+    assert_eq!(checked(&scarce).surge[0].on_loss, None);
     assert!(plan.risk.planned > 0.0 && plan.risk.upper95 <= 0.05, "{:?}", plan.risk);
     // At 2 % none may, and neither may a spot instance be lost.
     request.risk = p(0.02);

@@ -299,7 +299,7 @@ fn held(state: &State, now: Timestamp) -> Vec<HeldSurge> {
             SurgeStage::Joined(at) => at,
             _ => now + Duration::from_secs_f64(state.created.policy.warmup_seconds),
         });
-        let ready_at = warm.max().unwrap_or(now).max(now);
+        let ready_at = warm.max().unwrap_or(order.ready_at).max(now);
         list.push(HeldSurge { offer: order.offer.clone(), count, ready_at });
     }
     list

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::event::{Created, HoldReason, Member, Outcome, Running};
 use domain::journal::Head;
 use domain::name::{Key, OfferName, RolloutId, ServerName, Version};
-use domain::plan::{Batch, Plan};
+use domain::plan::{Batch, Plan, Replacement};
 use domain::ports::Target;
 use jiff::Timestamp;
 
@@ -173,6 +173,10 @@ pub struct Order {
     pub release_at: Timestamp,
     /// When it was ordered.
     pub ordered_at: Timestamp,
+    /// When it is expected to carry load.
+    pub ready_at: Timestamp,
+    /// What takes the place of each of its instances that is lost.
+    pub on_loss: Option<Replacement>,
     /// How far it has come.
     pub stage: OrderStage,
     /// Its instances, once they run.

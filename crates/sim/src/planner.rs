@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use domain::journal::Digest;
 use domain::name::{Dimension, FleetName, OfferName, ServerName};
 use domain::plan::{
-    API_VERSION, Batch, Cost, Inputs, LoadBand, Plan, Risk, SurgePurchase, TimelineEntry,
+    API_VERSION, Batch, Cost, Inputs, LoadBand, Plan, Replacement, Risk, SurgePurchase,
+    TimelineEntry,
 };
 use jiff::Timestamp;
 use rollout::planner::{Planner, ReviseError, Revision};
@@ -30,6 +31,8 @@ pub struct Timetable {
     pub every: Duration,
     /// The offer and the number of the surge; zero buys none.
     pub surge: (OfferName, u32),
+    /// What takes the place of surge that is lost.
+    pub on_loss: Option<Replacement>,
     /// From order to service.
     pub lead: Duration,
     /// The share of a plan's risk that its first batch spends; the others share the rest evenly.
@@ -82,6 +85,7 @@ impl Timetable {
             release_at: stabilised_at,
             end_at: stabilised_at + Duration::from_secs(60),
             price_per_hour: 0.1,
+            on_loss: self.on_loss.clone(),
         };
         let band = LoadBand { mean: self.upper / 2.0, upper: self.upper };
         let entry = TimelineEntry {

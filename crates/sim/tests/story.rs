@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Outcome};
 use domain::name::{OfferName, ServerName};
+use domain::plan::Replacement;
 use domain::spread::Spread;
 use rollout::driver::Ended;
 use sim::{Fuse, Settings};
@@ -136,6 +137,40 @@ fn surge_that_is_lost_is_bought_again_before_the_next_batch() {
     let kinds = stage.kinds();
     assert!(kinds.contains(&"SurgeLost".to_owned()), "{kinds:#?}");
     assert_eq!(kinds.iter().filter(|k| *k == "SurgeOrdered").count(), 2);
+    assert_eq!(stage.world.facts().purchases.len(), 3);
+    assert!(stage.world.surge_running().is_empty());
+}
+
+#[test]
+fn surge_that_is_lost_is_replaced_at_once_where_the_plan_foresees_it() {
+    let sure = OfferName::new("sure").unwrap();
+    let instead = Replacement { offer: sure.clone(), ready_seconds: 240 };
+    let mut stage = Stage::with(Settings::default(), |t| t.on_loss = Some(instead));
+    stage.later(500, |h| {
+        assert_eq!(h.world.out().len(), 2, "a batch is out");
+        let running = h.world.surge_running();
+        h.world.lose(&running[0]);
+    });
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    let records = stage.records();
+    let lost =
+        records.iter().find(|r| matches!(r.event().unwrap(), Event::SurgeLost { .. })).unwrap();
+    let bought = records.iter().find(|r| {
+        matches!(r.event().unwrap(), Event::SurgeOrdered { offer, names, .. } if offer == sure && names.len() == 1)
+    });
+    let bought = bought.expect("another is bought from the offer of the plan");
+    assert_eq!((bought.at, bought.cause), (lost.at, Some(lost.seq)), "at once, and because of it");
+    let revisions = stage.kinds().iter().filter(|k| *k == "PlanAdopted").count();
+    assert_eq!(revisions, 1, "the plan stays in force");
+    // The next batch waits until the replacement carries load.
+    let joined = records
+        .iter()
+        .rposition(|r| matches!(r.event().unwrap(), Event::SurgeJoined { .. }))
+        .unwrap();
+    let next = records
+        .iter()
+        .position(|r| matches!(r.event().unwrap(), Event::BatchOpened { index: 2, .. }));
+    assert!(joined < next.unwrap());
     assert_eq!(stage.world.facts().purchases.len(), 3);
     assert!(stage.world.surge_running().is_empty());
 }

@@ -82,6 +82,12 @@ fn bought(plan: &Plan, facts: &Facts, purchase: &SurgePurchase, findings: &mut F
     findings.ensure(ordered, Rule::Times, || {
         format!("order, ready, release and end of {name} do not follow each other")
     });
+    if let Some(instead) = &purchase.on_loss {
+        let sure = facts.offer(&instead.offer).is_some_and(|o| o.interruption.is_never());
+        findings.ensure(sure, Rule::SurgeLimit, || {
+            format!("{name} is to be replaced by {}, which is no sure offer", instead.offer)
+        });
+    }
     let lead = lead_seconds(facts, offer);
     findings.ensure(ready - order >= lead, Rule::SurgeReady, || {
         format!("{name} is ready {} s after its order, it takes {lead} s", ready - order)

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use domain::event::{Event, Look, RiskSpent};
+use domain::name::{Key, ServerName};
 use domain::plan::{Batch, Plan};
 use jiff::Timestamp;
 
-use super::surge::order_key;
+use super::surge::{order_key, replacement_key};
 use super::{Decision, hold, over};
 use crate::observe::Seen;
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
@@ -94,11 +95,10 @@ fn watching(state: &State, now: Timestamp) -> bool {
 
 /// Why the plan cannot be performed any more, if so.
 fn outlived(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> Option<String> {
-    let lost = state
-        .orders
-        .values()
-        .flat_map(|o| &o.instances)
-        .find(|i| i.stage == SurgeStage::Lost && i.seq > state.plan_seq);
+    let replaced = |name: &ServerName| state.orders.contains_key(&replacement_key(state, name));
+    let lost = state.orders.values().flat_map(|o| &o.instances).find(|i| {
+        i.stage == SurgeStage::Lost && i.seq > state.plan_seq && !replaced(&i.running.name)
+    });
     if let Some(instance) = lost {
         return Some(format!("surge instance {} was lost", instance.running.name));
     }
@@ -114,17 +114,23 @@ fn outlived(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> Option
     late.then(|| format!("batch {} was planned for {} and is late", batch.index, batch.out_at))
 }
 
-/// Whether all surge that the plan counts on at the time of a batch carries full load.
+/// Whether all surge that the plan counts on at the time of a batch carries full load, and all that
+/// took the place of what was lost.
 fn surge_ready(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> bool {
     let needed = plan.surge.iter().enumerate().filter(|(_, purchase)| {
         purchase.count > 0
             && purchase.order_at <= batch.out_at
             && batch.out_at < purchase.release_at
     });
-    needed.map(|(index, _)| order_key(state, plan, index)).all(|key| {
+    let warm = |key: Key| {
         let order = state.orders.get(&key).filter(|o| o.stage == OrderStage::Running);
         order.is_some_and(|o| o.instances.iter().all(|i| is_warm(i.stage, now)))
-    })
+    };
+    let instances = state.orders.values().flat_map(|o| &o.instances);
+    let lost = instances.filter(|i| i.stage == SurgeStage::Lost);
+    let instead = lost.map(|i| replacement_key(state, &i.running.name));
+    needed.map(|(index, _)| order_key(state, plan, index)).all(warm)
+        && instead.filter(|key| state.orders.contains_key(key)).all(warm)
 }
 
 fn is_warm(stage: SurgeStage, now: Timestamp) -> bool {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Decision;
 use crate::observe::{GateState, Seen};
-use crate::state::{OrderStage, State, SurgeStage};
+use crate::state::{Order, OrderStage, State, SurgeStage};
 
 /// The key of purchase number `index` of a plan.
 pub(super) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
@@ -44,13 +44,53 @@ pub(super) fn order(state: &State, now: Timestamp) -> Vec<Decision> {
     list
 }
 
+/// The key of what takes the place of a lost instance.
+pub(super) fn replacement_key(state: &State, lost: &ServerName) -> Key {
+    Key::of(&[state.id.as_str(), "surge", "instead of", lost.as_str()])
+}
+
+/// Buys what the plan foresees in the place of instances that were lost.
+pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
+    if state.paused {
+        return Vec::new();
+    }
+    let wanted = |o: &&Order| {
+        matches!(o.stage, OrderStage::Ordered | OrderStage::Running) && now < o.release_at
+    };
+    let mut list = Vec::new();
+    for order in state.orders.values().filter(wanted) {
+        let Some(replacement) = &order.on_loss else { continue };
+        for lost in order.instances.iter().filter(|i| i.stage == SurgeStage::Lost) {
+            let key = replacement_key(state, &lost.running.name);
+            if state.orders.contains_key(&key) {
+                continue;
+            }
+            let names = vec![named(state, &format!("x{}", lost.seq))];
+            let event = Event::SurgeOrdered {
+                key,
+                offer: replacement.offer.clone(),
+                names,
+                version: None,
+                release_at: order.release_at,
+            };
+            let reason = format!("{} was lost; the plan foresees another", lost.running.name);
+            list.push(Decision::write(event, reason, lost.seq));
+        }
+    }
+    list
+}
+
 /// A name that no other rollout uses, made of what every load balancer accepts.
 fn name(state: &State, plan: &Plan, index: usize, number: u32) -> ServerName {
+    named(state, &format!("{}-{index}-{number}", plan.revision))
+}
+
+fn named(state: &State, own: &str) -> ServerName {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     let id: String = state.id.as_str().chars().map(allowed).take(60).collect();
     let digest = domain::journal::Digest::of_bytes(state.id.as_str().as_bytes());
     let short = &digest.short()[..4];
-    let text = format!("surge-{id}-{short}-{}-{index}-{number}", plan.revision);
+    let text = format!("surge-{id}-{short}-{own}");
     ServerName::new(text).expect("letters, digits, dots and dashes within the longest name")
 }
 

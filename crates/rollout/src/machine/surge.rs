@@ -3,7 +3,8 @@
 use domain::event::Running;
 use domain::journal::Record;
 use domain::name::{Key, OfferName, ServerName, Version};
-use jiff::Timestamp;
+use domain::plan::Replacement;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Refusal;
 use crate::state::{Order, OrderStage, Phase, State, SurgeInstance, SurgeStage};
@@ -58,7 +59,10 @@ pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Res
     if let Some(name) = wish.names.iter().find(taken) {
         return Err(format!("{name} is taken"));
     }
+    let (ready_seconds, on_loss) = foreseen(state, &wish.offer);
     let order = Order {
+        ready_at: at.at + SignedDuration::from_secs(ready_seconds),
+        on_loss,
         offer: wish.offer,
         names: wish.names,
         version: wish.version,
@@ -71,6 +75,19 @@ pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Res
     match state.orders.insert(key.clone(), order) {
         None => Ok(()),
         Some(_) => Err(format!("{key} was ordered already")),
+    }
+}
+
+/// What the plan in force says of an offer: seconds from an order until it carries load, and what
+/// takes the place of what is lost. Replacements are not replaced: their loss is planned for anew.
+fn foreseen(state: &State, offer: &OfferName) -> (i64, Option<Replacement>) {
+    let surge = state.plan.iter().flat_map(|plan| &plan.surge);
+    let bought = surge.clone().find(|purchase| purchase.offer == *offer);
+    let replaces = surge.filter_map(|p| p.on_loss.as_ref()).find(|r| r.offer == *offer);
+    match (bought, replaces) {
+        (Some(p), _) => (p.ready_at.duration_since(p.order_at).as_secs(), p.on_loss.clone()),
+        (None, Some(replacement)) => (replacement.ready_seconds, None),
+        (None, None) => (0, None),
     }
 }
 

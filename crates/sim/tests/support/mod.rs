@@ -94,6 +94,7 @@ impl Stage {
             batch: 2,
             every: Duration::from_secs(600),
             surge: (OfferName::new("spare").unwrap(), 2),
+            on_loss: None,
             lead: Duration::from_secs(240),
             first_spends: 0.2,
             stabilisation: Duration::from_secs(300),
