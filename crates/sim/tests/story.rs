@@ -10,7 +10,7 @@ use domain::name::{OfferName, ServerName};
 use domain::plan::Replacement;
 use domain::spread::Spread;
 use rollout::driver::Ended;
-use sim::{Fuse, Settings};
+use sim::{Fuse, Settings, Sold};
 use support::{Hands, Stage, new};
 
 fn name(text: &str) -> ServerName {
@@ -144,9 +144,13 @@ fn surge_that_is_lost_is_bought_again_before_the_next_batch() {
 #[test]
 fn surge_that_is_lost_is_replaced_at_once_where_the_plan_foresees_it() {
     let sure = OfferName::new("sure").unwrap();
-    let instead = Replacement { offer: sure.clone(), ready_seconds: 240 };
-    let mut stage = Stage::with(Settings::default(), |t| t.on_loss = Some(instead));
-    stage.later(500, |h| {
+    // It takes so long that the next batch has to wait for longer than a plan otherwise may.
+    let instead = Replacement { offer: sure.clone(), ready_seconds: 450 };
+    let lead = Spread::exactly(Duration::from_secs(420));
+    let offers = BTreeMap::from([(sure.clone(), Sold { lead, interruption: Default::default() })]);
+    let settings = Settings { offers, ..Settings::default() };
+    let mut stage = Stage::with(settings, |t| t.on_loss = Some(instead));
+    stage.later(600, |h| {
         assert_eq!(h.world.out().len(), 2, "a batch is out");
         let running = h.world.surge_running();
         h.world.lose(&running[0]);

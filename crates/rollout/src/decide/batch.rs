@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::event::{Event, Look, RiskSpent};
-use domain::name::{Key, ServerName};
+use domain::name::ServerName;
 use domain::plan::{Batch, Plan};
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use super::surge::{order_key, replacement_key};
 use super::{Decision, hold, over};
 use crate::observe::Seen;
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
-use crate::state::{OrderStage, State, SurgeStage};
+use crate::state::{Order, OrderStage, State, SurgeStage};
 
 /// Closes the batch that is back, or opens the next one, or asks for another plan.
 pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
@@ -110,7 +110,9 @@ fn outlived(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> Option
     }
     let length = batch.back_at.duration_since(batch.out_at).as_secs_f64();
     let grace = (length * LATE_SHARE_OF_BATCH).clamp(LATE_AT_LEAST_SECONDS, f64::MAX);
-    let late = over(batch.out_at, grace, now);
+    // A plan that foresees what replaces lost surge foresees the wait for it.
+    let due = replacements(state).fold(batch.out_at, |due, order| due.max(order.ready_at));
+    let late = over(due, grace, now);
     late.then(|| format!("batch {} was planned for {} and is late", batch.index, batch.out_at))
 }
 
@@ -122,15 +124,19 @@ fn surge_ready(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> boo
             && purchase.order_at <= batch.out_at
             && batch.out_at < purchase.release_at
     });
-    let warm = |key: Key| {
-        let order = state.orders.get(&key).filter(|o| o.stage == OrderStage::Running);
-        order.is_some_and(|o| o.instances.iter().all(|i| is_warm(i.stage, now)))
+    let warm = |order: &Order| {
+        order.stage == OrderStage::Running && order.instances.iter().all(|i| is_warm(i.stage, now))
     };
+    let bought = |index| state.orders.get(&order_key(state, plan, index));
+    needed.map(|(index, _)| bought(index)).all(|order| order.is_some_and(warm))
+        && replacements(state).all(warm)
+}
+
+/// The orders that took the place of lost instances.
+fn replacements(state: &State) -> impl Iterator<Item = &Order> {
     let instances = state.orders.values().flat_map(|o| &o.instances);
     let lost = instances.filter(|i| i.stage == SurgeStage::Lost);
-    let instead = lost.map(|i| replacement_key(state, &i.running.name));
-    needed.map(|(index, _)| order_key(state, plan, index)).all(warm)
-        && instead.filter(|key| state.orders.contains_key(key)).all(warm)
+    lost.filter_map(|i| state.orders.get(&replacement_key(state, &i.running.name)))
 }
 
 fn is_warm(stage: SurgeStage, now: Timestamp) -> bool {
