@@ -1,10 +1,12 @@
 //! The command line as its users meet it: what it prints where, and how it ends.
 
+mod folder;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use folder::Folder;
 use serde_json::Value;
 
 /// The documents of a small fleet with two weeks of hourly load in `load.csv`.
@@ -32,11 +34,18 @@ spec:
 "#;
 
 /// A folder with the documents and their load.
-struct Desk(tempfile::TempDir);
+struct Desk(Folder);
+
+impl std::ops::Deref for Desk {
+    type Target = Folder;
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
+}
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
+        let desk = Self(Folder::new());
         let mut load = String::from("unique_id,ds,y\n");
         for hour in 0..21 * 24 {
             let (day, at) = (1 + hour / 24, hour % 24);
@@ -50,37 +59,10 @@ impl Desk {
         desk
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.path().join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
     /// The configuration with a text replaced, which has to be there.
     fn changed(&self, from: &str, to: &str) {
         assert!(CONFIG.contains(from), "{from:?}");
         self.write("web.yaml", &CONFIG.replace(from, to));
-    }
-
-    fn run(&self, args: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_presurge"))
-            .args(args.split_whitespace())
-            .current_dir(self.0.path())
-            .env_remove("PRESURGE_STORE")
-            .env("HOME", self.0.path())
-            .output()
-            .unwrap()
-    }
-
-    /// Runs, checks the exit code, and returns standard output and standard error.
-    #[track_caller]
-    fn ends(&self, code: i32, args: &str) -> (String, String) {
-        let output = self.run(args);
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{args}\n{out}\n{err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
     }
 }
 
@@ -173,7 +155,7 @@ fn a_plan_is_data_with_the_keys_of_the_design() {
     assert_eq!(servers, 10);
     assert_eq!((&plan["apiVersion"], &plan["kind"]), (&"presurge/v1".into(), &"Plan".into()));
     let written: Value =
-        serde_json::from_slice(&fs::read(desk.0.path().join("plan.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(desk.path().join("plan.json")).unwrap()).unwrap();
     assert_eq!(written, plan);
     // The same question has the same answer.
     let (again, _) = desk.ends(0, &format!("plan web.yaml {NOW} -o json"));
@@ -185,7 +167,7 @@ fn a_plan_is_data_with_the_keys_of_the_design() {
 #[test]
 fn load_that_was_clipped_at_saturation_does_not_teach_the_cap() {
     let desk = Desk::new();
-    let whole = fs::read_to_string(desk.0.path().join("load.csv")).unwrap();
+    let whole = fs::read_to_string(desk.path().join("load.csv")).unwrap();
     let (mut clipped, mut rejected) = (String::new(), String::from("ds,y\n"));
     for line in whole.lines() {
         let mut fields: Vec<&str> = line.split(',').collect();
@@ -235,7 +217,7 @@ fn a_plan_is_drawn() {
     let desk = Desk::new();
     desk.ends(0, &format!("plan web.yaml {NOW} --plot p.html"));
     desk.ends(64, &format!("plan web.yaml {NOW} --plot p.pdf"));
-    let html = fs::read_to_string(desk.0.path().join("p.html")).unwrap();
+    let html = fs::read_to_string(desk.path().join("p.html")).unwrap();
     assert_eq!(html.matches("<svg").count(), 3, "load, batches, risk");
     assert!(html.contains("requests in req/s") && html.contains("<td>risk, planned</td>"));
 }
@@ -296,7 +278,7 @@ fn bad_load_is_bad_data_with_its_line() {
         let (out, error) = desk.ends(65, &format!("plan web.yaml {NOW}"));
         assert!(out.is_empty() && error.contains(said), "{text:?}\n{error}");
     }
-    fs::remove_file(desk.0.path().join("load.csv")).unwrap();
+    fs::remove_file(desk.path().join("load.csv")).unwrap();
     desk.ends(65, &format!("plan web.yaml {NOW}"));
     // Long after the end of the history there is nothing to plan from.
     let (_, error) = Desk::new().ends(65, "plan web.yaml --now 2027-01-01T00:00:00Z");
@@ -306,7 +288,7 @@ fn bad_load_is_bad_data_with_its_line() {
 #[test]
 fn load_is_replaced_from_the_command_line() {
     let desk = Desk::new();
-    fs::rename(desk.0.path().join("load.csv"), desk.0.path().join("other.csv")).unwrap();
+    fs::rename(desk.path().join("load.csv"), desk.path().join("other.csv")).unwrap();
     desk.ends(65, &format!("plan web.yaml {NOW}"));
     desk.ends(0, &format!("plan web.yaml {NOW} --load web/requests=other.csv"));
     let (_, error) = desk.ends(65, &format!("plan web.yaml {NOW} --load web/cpu=other.csv"));
@@ -318,7 +300,7 @@ fn a_forecast_has_the_columns_of_the_design() {
     let desk = Desk::new();
     let (out, _) = desk.ends(0, "forecast load.csv --horizon 48 --levels 80,95 --out f.csv");
     assert!(out.is_empty(), "{out}");
-    let text = fs::read_to_string(desk.0.path().join("f.csv")).unwrap();
+    let text = fs::read_to_string(desk.path().join("f.csv")).unwrap();
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
     assert_eq!(header, ["unique_id", "ds", "model", "mean", "lo-80", "hi-80", "lo-95", "hi-95"]);
@@ -343,11 +325,11 @@ fn a_forecast_as_parquet_is_the_forecast_as_csv() {
     let desk = Desk::new();
     desk.ends(0, "forecast load.csv --horizon 6 --levels 80,99.5 --out f.csv");
     desk.ends(0, "forecast load.csv --horizon 6 --levels 80,99.5 --out f.parquet");
-    let file = fs::File::open(desk.0.path().join("f.parquet")).unwrap();
+    let file = fs::File::open(desk.path().join("f.parquet")).unwrap();
     let reader = SerializedFileReader::new(file).unwrap();
     let columns = reader.metadata().file_metadata().schema().get_fields().to_vec();
     let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
-    let csv = fs::read_to_string(desk.0.path().join("f.csv")).unwrap();
+    let csv = fs::read_to_string(desk.path().join("f.csv")).unwrap();
     let mut lines = csv.lines();
     assert_eq!(lines.next().unwrap(), names.join(","));
     let mut rows = 0;
@@ -370,9 +352,9 @@ fn a_forecast_is_drawn_into_a_file() {
     let desk = Desk::new();
     desk.ends(0, "forecast load.csv --horizon 24 --plot f.svg");
     desk.ends(0, "forecast load.csv --horizon 24 --plot f.html");
-    let svg = fs::read_to_string(desk.0.path().join("f.svg")).unwrap();
+    let svg = fs::read_to_string(desk.path().join("f.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.matches("<polygon").count() == 2, "two bands");
-    let html = fs::read_to_string(desk.0.path().join("f.html")).unwrap();
+    let html = fs::read_to_string(desk.path().join("f.html")).unwrap();
     assert!(html.contains("<h1>Forecast of 24 steps, bands 80, 95 %</h1>"));
     assert!(!html.contains("http://") || html.matches("http://").count() == 1, "no network");
 }
@@ -408,7 +390,7 @@ fn a_backtest_is_drawn_with_its_table() {
         0,
         "backtest load.csv --horizon 12 --origins 3 --models seasonal-naive --plot b.html -o json",
     );
-    let html = fs::read_to_string(desk.0.path().join("b.html")).unwrap();
+    let html = fs::read_to_string(desk.path().join("b.html")).unwrap();
     assert!(html.contains("<td>seasonal-naive</td>") && html.contains("<th>owa</th>"), "{html}");
     assert_eq!(html.matches("<polygon").count(), 6, "two bands for each origin");
     desk.ends(64, "backtest load.csv --horizon 12 --plot b.pdf");
@@ -434,7 +416,7 @@ fn the_store_is_named_after_the_verb_and_made_for_its_owner_alone() {
     let desk = Desk::new();
     let (out, _) = desk.ends(0, "rollout list --store state/deep/presurge.db -o json");
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), serde_json::json!([]));
-    let mode = fs::metadata(desk.0.path().join("state/deep/presurge.db")).unwrap().permissions();
+    let mode = fs::metadata(desk.path().join("state/deep/presurge.db")).unwrap().permissions();
     assert_eq!(mode.mode() & 0o777, 0o600);
     let (_, error) = desk.ends(1, "audit verify kernel --store state/deep/presurge.db");
     assert!(error.contains("kernel"), "{error}");
@@ -455,7 +437,7 @@ fn the_demand_of_a_public_data_set_is_forecast() {
     let (_, error) =
         desk.ends(0, &format!("forecast {} --horizon 48 --out m4.csv", file.display()));
     assert!(error.contains("207 series, 48 steps each"), "{error}");
-    let lines = fs::read_to_string(desk.0.path().join("m4.csv")).unwrap();
+    let lines = fs::read_to_string(desk.path().join("m4.csv")).unwrap();
     assert_eq!(lines.lines().count(), 1 + 207 * 48);
     assert!(!lines.contains("NaN") && !lines.contains("inf"));
 }

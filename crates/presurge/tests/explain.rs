@@ -1,12 +1,13 @@
 //! `presurge explain` and plans over several fleets, as their users meet them. What explain says
 //! as JSON is computed again here, by means of the JSON alone.
 
+mod folder;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
 
+use folder::Folder;
 use serde_json::Value;
 
 const EU: &str = r#"apiVersion: presurge/v1
@@ -55,11 +56,18 @@ spec:
 
 const NOW: &str = "--now 2026-03-21T20:00:00Z";
 
-struct Desk(tempfile::TempDir);
+struct Desk(Folder);
+
+impl std::ops::Deref for Desk {
+    type Target = Folder;
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
+}
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
+        let desk = Self(Folder::new());
         desk.load(1.0);
         desk.write("one.yaml", &format!("{EU}{ROLLOUT}"));
         desk.write("two.yaml", &format!("{EU}{US}{}", ROLLOUT.replace("[eu]", "[eu, us]")));
@@ -79,32 +87,6 @@ impl Desk {
             }
         }
         self.write("load.csv", &load);
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.path().join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn run(&self, args: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_presurge"))
-            .args(args.split_whitespace())
-            .current_dir(self.0.path())
-            .env_remove("PRESURGE_STORE")
-            .env("HOME", self.0.path())
-            .output()
-            .unwrap()
-    }
-
-    #[track_caller]
-    fn ends(&self, code: i32, args: &str) -> (String, String) {
-        let output = self.run(args);
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{args}\n{out}\n{err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
     }
 
     fn json(&self, args: &str) -> Value {
@@ -267,7 +249,7 @@ fn load_that_has_changed_is_named_and_the_differences_are_listed() {
 fn what_is_no_plan_is_told_apart() {
     let desk = Desk::new();
     desk.ends(0, &format!("plan one.yaml {NOW} --out plan.json"));
-    let plan = fs::read_to_string(desk.0.path().join("plan.json")).unwrap();
+    let plan = fs::read_to_string(desk.path().join("plan.json")).unwrap();
     let says = |text: &str, said: &str| {
         desk.write("bad.json", text);
         let (out, error) = desk.ends(65, "explain bad.json");
@@ -297,7 +279,7 @@ fn what_is_no_plan_is_told_apart() {
 fn a_plan_of_a_former_release_is_explained_as_far_as_it_goes() {
     let desk = Desk::new();
     desk.ends(0, &format!("plan one.yaml {NOW} --out plan.json"));
-    let text = fs::read(desk.0.path().join("plan.json")).unwrap();
+    let text = fs::read(desk.path().join("plan.json")).unwrap();
     let mut plan: domain::plan::Plan = serde_json::from_slice(&text).unwrap();
     plan.basis.clear();
     plan.batches.iter_mut().for_each(|batch| batch.risk = None);
@@ -336,10 +318,10 @@ fn several_fleets_are_planned_as_one() {
     assert_eq!(desk.json(&format!("plan two.yaml {NOW} -o json")), plan);
     let (page, _) = desk.ends(0, &format!("plan two.yaml {NOW} --plot p.html"));
     assert!(page.contains("over 2 fleets: eu, us") && page.contains("fleet us to 2"), "{page}");
-    let html = fs::read_to_string(desk.0.path().join("p.html")).unwrap();
+    let html = fs::read_to_string(desk.path().join("p.html")).unwrap();
     assert_eq!(html.matches("<svg").count(), 4 + 3);
     // Load is replaced for one of them; another is refused by its name.
-    let both = fs::read_to_string(desk.0.path().join("load.csv")).unwrap();
+    let both = fs::read_to_string(desk.path().join("load.csv")).unwrap();
     let web: Vec<&str> = both.lines().filter(|line| !line.starts_with("cpu")).collect();
     desk.write("other.csv", &web.join("\n"));
     desk.ends(0, &format!("plan two.yaml {NOW} --load us/requests=other.csv"));

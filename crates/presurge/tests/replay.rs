@@ -1,10 +1,13 @@
 //! Replay as its users meet it, on made-up load of which the outcome can be counted by hand.
 
+mod folder;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use folder::Folder;
 use serde_json::Value;
 
 /// Ten servers that carry 100 each; a batch takes eight minutes.
@@ -30,14 +33,21 @@ spec:
   deadline: 2h
 "#;
 
-struct Desk(tempfile::TempDir);
+struct Desk(Folder);
+
+impl std::ops::Deref for Desk {
+    type Target = Folder;
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
+}
 
 /// The load of a five-minute sample of a day.
 type Load = fn(day: u32, minute: u32) -> f64;
 
 impl Desk {
     fn new(days: u32, load: Load) -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
+        let desk = Self(Folder::new());
         desk.write("web.yaml", CONFIG);
         desk.load(days, load);
         desk
@@ -52,36 +62,12 @@ impl Desk {
         self.write("load.csv", &text);
     }
 
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.path().join(name), text).unwrap();
-    }
-
     fn changed(&self, changes: &[(&str, &str)]) {
         let changed = changes.iter().fold(CONFIG.to_owned(), |text, (from, to)| {
             assert!(text.contains(from), "{from:?}");
             text.replace(from, to)
         });
         self.write("web.yaml", &changed);
-    }
-
-    fn run(&self, args: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_presurge"))
-            .args(args.split_whitespace())
-            .current_dir(self.0.path())
-            .env_remove("PRESURGE_STORE")
-            .env("HOME", self.0.path())
-            .output()
-            .unwrap()
-    }
-
-    #[track_caller]
-    fn ends(&self, code: i32, args: &str) -> (String, String) {
-        let output = self.run(args);
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{args}\n{out}\n{err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
     }
 
     #[track_caller]
@@ -291,7 +277,7 @@ fn an_interrupt_ends_it_at_once_and_nothing_is_written() {
     let args = "replay web.yaml --from 2026-03-04T00:00:00Z --to 2026-03-09T00:00:00Z --every 1m \
                 --plot report.html";
     let mut command = Command::new(env!("CARGO_BIN_EXE_presurge"));
-    command.args(args.split_whitespace()).current_dir(desk.0.path());
+    command.args(args.split_whitespace()).current_dir(desk.path());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_secs(2));
@@ -301,7 +287,7 @@ fn an_interrupt_ends_it_at_once_and_nothing_is_written() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{told}");
     assert!(told.contains("nothing was written") && output.stdout.is_empty(), "{told}");
-    assert!(!desk.0.path().join("report.html").exists());
+    assert!(!desk.path().join("report.html").exists());
 }
 
 #[test]
@@ -310,7 +296,7 @@ fn the_table_the_csv_and_the_page_hold_every_strategy() {
     let args = "--from 2026-03-04T12:10:00Z --to 2026-03-05T12:10:00Z --every 24h";
     let (out, _) = desk.ends(0, &format!("replay web.yaml {args} --plot report.html"));
     let (csv, _) = desk.ends(0, &format!("replay web.yaml {args} -o csv"));
-    let page = fs::read_to_string(desk.0.path().join("report.html")).unwrap();
+    let page = fs::read_to_string(desk.path().join("report.html")).unwrap();
     for strategy in
         ["presurge", "none", "fixed-50", "fixed-25-any", "night-10", "reactive", "hourly-buffer"]
     {
@@ -327,7 +313,7 @@ fn the_table_the_csv_and_the_page_hold_every_strategy() {
 fn the_regimes_run_on_any_trace_of_the_known_names() {
     let folder = tempfile::tempdir().unwrap();
     let desk = Desk::new(6, wave);
-    let load = fs::read_to_string(desk.0.path().join("load.csv")).unwrap();
+    let load = fs::read_to_string(desk.path().join("load.csv")).unwrap();
     fs::write(folder.path().join("azure_vm_cpu_5min.csv"), load).unwrap();
     let options = |folder: &Path| presurge::regimes::Options {
         folder: folder.to_path_buf(),
