@@ -49,6 +49,12 @@ impl Spread {
         Ok(Self { p50, p95 })
     }
 
+    /// The same with a certain time more.
+    #[must_use]
+    pub const fn longer(self, by: Duration) -> Self {
+        Self { p50: self.p50.saturating_add(by), p95: self.p95.saturating_add(by) }
+    }
+
     /// The median.
     pub const fn p50(self) -> Duration {
         self.p50

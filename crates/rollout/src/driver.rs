@@ -19,12 +19,12 @@ use domain::plan::{Plan, Refused};
 use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 
-use crate::decide::{Decision, decide};
+use crate::decide::{Decision, decide, due};
 use crate::gates::Gate;
 use crate::machine::FoldError;
 use crate::observe::Seen;
 use crate::planner::{HeldSurge, Planner, ReviseError, Revision};
-use crate::settings::{LEAST_RISK, MAX_ROUNDS, Pace};
+use crate::settings::{LEAST_PAUSE, LEAST_RISK, MAX_ROUNDS, Pace};
 use crate::state::{OrderStage, State, SurgeStage};
 use book::{Book, Written};
 use memory::Memory;
@@ -142,9 +142,19 @@ impl Driver {
                 return Ok(Ended::Waiting);
             }
             if !self.turn(&mut book, &mut memory).await? {
-                self.world.clock.sleep_until(now + self.pace.tick).await;
+                let until = self.next_look(book.state(), &memory, now);
+                self.world.clock.sleep_until(until).await;
             }
         }
+    }
+
+    /// When to look again: after a tick, or sooner where something falls due, so that times are
+    /// kept to the second however slow the tick is.
+    fn next_look(&self, state: &State, memory: &Memory, now: Timestamp) -> Timestamp {
+        let tick = self.pace.tick;
+        let asked = memory.next_call(&self.world.gates, now);
+        let asked = asked.map(|at| at.max(now + tick.min(LEAST_PAUSE)));
+        due(state, now).into_iter().chain(asked).fold(now + tick, Timestamp::min)
     }
 
     /// One turn: renew, read on, look, decide, act. `true` when something moved, so that the next

@@ -49,6 +49,12 @@ impl Tallies {
         last.is_none_or(|last| now >= last + gate.every)
     }
 
+    /// When each gate that has been asked is to be asked again.
+    pub fn due<'a>(&'a self, gates: &'a [Gate]) -> impl Iterator<Item = Timestamp> + 'a {
+        let asked = self.of.iter().filter_map(|((_, gate), tally)| Some((*gate, tally.last?)));
+        asked.filter_map(|(gate, last)| Some(last + gates.get(gate)?.every))
+    }
+
     /// Counts a verdict. An inconclusive one ends a row of passes and counts as no failure.
     pub fn count(&mut self, server: &ServerName, index: usize, now: Timestamp, verdict: &Verdict) {
         let tally = self.of.entry((server.clone(), index)).or_default();

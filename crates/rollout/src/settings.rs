@@ -26,6 +26,10 @@ impl Default for Pace {
     }
 }
 
+/// A call that said when to ask again is not asked sooner than this: adapters tell a fraction of
+/// a second, and every look asks everybody.
+pub const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
 /// A batch that could not open this long after its time needs a new plan, since its risk was
 /// computed for its time: a quarter of the batch's length, but at least this many seconds.
 pub const LATE_AT_LEAST_SECONDS: f64 = 60.0;

@@ -6,6 +6,9 @@ pub mod keyed;
 pub mod planner;
 pub mod world;
 
+#[cfg(test)]
+mod as_shown;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -159,14 +159,15 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         pending: ask.is_pending(&server.name),
         capacity: server.capacity.clone(),
     };
+    let proof = proof(rollout);
     Facts {
         fleet: fleet.name.clone(),
         servers: fleet.servers.iter().map(server).collect(),
-        offers: fleet.offers.iter().map(|o| offer(o, fleet)).collect(),
+        offers: fleet.offers.iter().map(|o| offer(o, fleet, proof)).collect(),
         held: ask.held.clone(),
         durations: Durations {
             drain: fleet.durations.drain,
-            work: fleet.durations.update,
+            work: fleet.durations.update.longer(proof),
             warmup: fleet.durations.warmup,
             warmup_from: fleet.durations.warmup_from,
         },
@@ -185,11 +186,18 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
     }
 }
 
+/// How long what has started is asked at least before it gets traffic: so many passes in a row of
+/// every gate, the first one at once.
+fn proof(rollout: &Rollout) -> Duration {
+    let gates = rollout.gates.iter().map(|gate| gate.every * gate.successes.saturating_sub(1));
+    gates.max().unwrap_or_default()
+}
+
 fn quota(quota: &config::Quota) -> Quota {
     Quota { name: quota.name.clone(), limit: quota.limit, used: quota.used, per: quota.per.clone() }
 }
 
-fn offer(offer: &config::Offer, fleet: &Fleet) -> Offer {
+fn offer(offer: &config::Offer, fleet: &Fleet, proof: Duration) -> Offer {
     Offer {
         name: offer.name.clone(),
         market: match offer.market {
@@ -200,7 +208,7 @@ fn offer(offer: &config::Offer, fleet: &Fleet) -> Offer {
         zone: offer.zone.clone(),
         capacity: offer.capacity.clone(),
         price_per_hour: offer.price_per_hour,
-        lead: offer.lead,
+        lead: offer.lead.longer(proof),
         warmup: fleet.durations.warmup,
         max: offer.max,
         billing: Billing { minimum: offer.billing_minimum, granularity: offer.billing_granularity },

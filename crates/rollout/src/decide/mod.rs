@@ -2,6 +2,7 @@
 //! decisions.
 
 mod batch;
+mod due;
 mod hold;
 mod server;
 mod surge;
@@ -13,6 +14,8 @@ use jiff::Timestamp;
 
 use crate::observe::Seen;
 use crate::state::{OrderStage, Phase, Stage, State};
+
+pub use due::due;
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq)]

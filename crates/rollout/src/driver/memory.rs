@@ -9,7 +9,7 @@ use domain::ports::{PortError, Retry};
 use domain::series::Sample;
 use jiff::Timestamp;
 
-use crate::gates::Tallies;
+use crate::gates::{Gate, Tallies};
 use crate::settings::{BACKOFF_FIRST_SECONDS, BACKOFF_LONGEST_SECONDS, FAILURES_TO_HOLD};
 
 /// The failures of one call in a row.
@@ -46,6 +46,12 @@ impl Memory {
     /// Whether a call may be made now.
     pub(super) fn is_due(&self, call: &str, now: Timestamp) -> bool {
         self.next.get(call).is_none_or(|at| now >= *at)
+    }
+
+    /// The first moment after `now` at which a call that waits, or a gate, is to be asked.
+    pub(super) fn next_call(&self, gates: &[Gate], now: Timestamp) -> Option<Timestamp> {
+        let calls = self.next.values().copied();
+        calls.chain(self.tallies.due(gates)).filter(|at| *at > now).min()
     }
 
     /// The call answered; it may be made again after `pause`.

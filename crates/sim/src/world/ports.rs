@@ -19,8 +19,9 @@ use crate::draws::Part;
 /// The distance of two samples of load.
 const SAMPLE_SECONDS: i64 = 60;
 
-/// How long a caller is told to wait.
-const POLL: Duration = Duration::from_secs(5);
+/// How long a caller is told to wait at most: this world knows when things end, but what is to
+/// end may change meanwhile.
+const LONGEST_POLL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
@@ -86,17 +87,15 @@ impl Traffic for SimWorld {
         };
         let (after, progress) = match (wish.wanted, before) {
             (Wanted::Admit(_), _) => {
-                let well = match inner.machines.get(&name) {
-                    Some(machine) => machine.well_at <= now && machine.update.is_none(),
-                    None => inner.surge.get(&name).is_some_and(|b| !b.lost && b.runs_at <= now),
-                };
-                (Some(Admitted::Yes), if well { done() } else { pending() })
+                let well_at = inner.well_at(&name).unwrap_or(Timestamp::MAX);
+                let progress = if well_at <= now { done() } else { pending(well_at, now) };
+                (Some(Admitted::Yes), progress)
             }
             (_, None) => (None, done()),
             (Wanted::Drain | Wanted::Remove, Some(Admitted::Yes)) => {
-                (Some(Admitted::Drained(now + drain)), pending())
+                (Some(Admitted::Drained(now + drain)), pending(now + drain, now))
             }
-            (_, Some(Admitted::Drained(quiet))) if now < quiet => (before, pending()),
+            (_, Some(Admitted::Drained(quiet))) if now < quiet => (before, pending(quiet, now)),
             (Wanted::Drain, _) => (before, done()),
             (Wanted::Remove, _) if of_fleet => (before, done()),
             (Wanted::Remove, _) => (None, done()),
@@ -117,6 +116,17 @@ impl Traffic for SimWorld {
 }
 
 impl Inner {
+    /// When a server or an instance passes its checks; `None`: never, as things are.
+    fn well_at(&self, name: &ServerName) -> Option<Timestamp> {
+        match self.machines.get(name) {
+            Some(machine) => {
+                let ends = machine.update.as_ref().map(|(_, _, ends)| *ends + self.settings.start);
+                Some(ends.unwrap_or(machine.well_at))
+            }
+            None => self.surge.get(name).filter(|b| !b.lost).map(|b| b.runs_at),
+        }
+    }
+
     /// Writes down what an answer of the load balancer means.
     fn note(
         &mut self,
@@ -146,8 +156,10 @@ fn done() -> Progress<Drained> {
     Progress::Done(Drained { cut: 0 })
 }
 
-fn pending<T>() -> Progress<T> {
-    Progress::Pending { poll_after: POLL }
+/// Not before `until`.
+fn pending<T>(until: Timestamp, now: Timestamp) -> Progress<T> {
+    let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+    Progress::Pending { poll_after: left.min(LONGEST_POLL) }
 }
 
 #[async_trait]
@@ -183,8 +195,9 @@ impl Provisioner for SimWorld {
         }
         let own = inner.surge.iter().filter(|(_, b)| b.key == order.key);
         let list: Vec<_> = own.map(|(name, bought)| instance(name, bought, now)).collect();
-        let boots = list.iter().any(|i| i.state == InstanceState::Booting);
-        Ok(if boots { pending() } else { Progress::Done(list) })
+        let boots = inner.surge.values().filter(|b| b.key == order.key && !b.lost);
+        let boots = boots.map(|b| b.runs_at).max().filter(|runs_at| *runs_at > now);
+        Ok(boots.map_or(Progress::Done(list), |runs_at| pending(runs_at, now)))
     }
 }
 
@@ -247,8 +260,8 @@ impl Updater for SimWorld {
             .machines
             .get_mut(name)
             .ok_or_else(|| trouble("updating a server", Retry::Never, source))?;
-        if machine.update.is_some() {
-            return Ok(pending());
+        if let Some((_, _, ends)) = machine.update {
+            return Ok(pending(ends, now));
         }
         if machine.failed.contains(&order.key) {
             return Err(trouble("updating a server", Retry::Never, Trouble::UpdateFailed));
@@ -270,7 +283,7 @@ impl Updater for SimWorld {
             inner.facts.updated_under_load.push(name.clone());
         }
         *inner.facts.updates.entry(name.clone()).or_default() += 1;
-        Ok(pending())
+        Ok(pending(now + update, now))
     }
 }
 
@@ -278,10 +291,7 @@ impl Updater for SimWorld {
 impl Health for SimWorld {
     async fn check(&self, target: &Target) -> Result<Verdict, PortError> {
         let (now, inner) = self.present();
-        let well = match inner.machines.get(&target.server) {
-            Some(machine) => machine.well_at <= now && machine.update.is_none(),
-            None => inner.surge.get(&target.server).is_some_and(|b| !b.lost && b.runs_at <= now),
-        };
+        let well = inner.well_at(&target.server).is_some_and(|at| at <= now);
         Ok(if well { Verdict::Pass } else { Verdict::Fail("connection refused".into()) })
     }
 }

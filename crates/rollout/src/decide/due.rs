@@ -1,0 +1,33 @@
+//! What falls due by time alone, so that a driver need not find it at its next look.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::state::{Phase, Stage, State, SurgeStage};
+
+/// The first moment after `now` at which an order, a removal, a warm-up, a watch or a release is
+/// due. Whether anything follows then is for [`decide`](super::decide()) to say.
+pub fn due(state: &State, now: Timestamp) -> Option<Timestamp> {
+    let plan = state.plan.as_ref();
+    let orders = plan.into_iter().flat_map(|plan| &plan.surge).map(|purchase| purchase.order_at);
+    let batch = state.next_batch().map(|batch| batch.out_at);
+    let watch = Duration::from_secs_f64(state.created.policy.canary_watch_seconds);
+    let watched = state.closed_at.filter(|_| state.closed_ever == 1).map(|at| at + watch);
+    let warm = state.servers.values().filter_map(|server| match server.stage {
+        Stage::Warming(until) => Some(until),
+        _ => None,
+    });
+    let instances = state.orders.values().flat_map(|order| &order.instances);
+    let joined = instances.filter_map(|instance| match instance.stage {
+        SurgeStage::Joined(warm_at) => Some(warm_at),
+        _ => None,
+    });
+    let releases = state.orders.values().map(|order| order.release_at);
+    let stable = match state.phase {
+        Phase::Stabilising { until } => Some(until),
+        _ => None,
+    };
+    let all = orders.chain(batch).chain(watched).chain(warm).chain(joined);
+    all.chain(releases).chain(stable).filter(|at| *at > now).min()
+}
