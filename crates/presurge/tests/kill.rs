@@ -29,6 +29,7 @@ fn killed_at_random_moments_it_always_ends_well() {
     let wanted: u32 =
         std::env::var("PRESURGE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(25);
     let lab = Lab::new(3, 20);
+    assert!(lab.run(&["audit", "key", &path(&lab, "key")]).status.success());
     let load = lab.write_history(24.0, 10, 1);
     let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
     let mut moments = Moments(20_261_124);
@@ -51,6 +52,8 @@ fn perform(lab: &Lab, file: &str, moments: &mut Moments, most: u32) -> u32 {
     loop {
         let mut apply = lab
             .presurge(&["apply", "--yes", "--tick", "200ms", "--lease", "1s", file])
+            .args(["--anchors", &path(lab, "anchors"), "--anchor-key", &path(lab, "key")])
+            .args(["--anchor-every", "5"])
             .stderr(
                 std::fs::File::options()
                     .create(true)
@@ -84,6 +87,13 @@ fn judge(lab: &Lab, name: &str, version: &str) {
     let updates = lab.updates(version);
     assert!(updates.iter().all(|(_, n)| *n == 1), "{name}: updated twice or never: {updates:?}");
     assert_eq!(lab.surge_processes(), [0; 0], "{name}: orphans");
-    let verified = lab.run(&["audit", "verify", name]);
+    let (anchors, key) = (path(lab, "anchors"), path(lab, "key.pub"));
+    let verified = lab.run(&["audit", "verify", name, "--anchors", &anchors, "--public-key", &key]);
+    let said = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    assert!(said.contains("the journal is whole"), "{said}");
+}
+
+fn path(lab: &Lab, name: &str) -> String {
+    lab.path(name).display().to_string()
 }

@@ -6,6 +6,8 @@
 
 mod key;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::sync::Arc;
