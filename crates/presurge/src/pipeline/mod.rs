@@ -1,5 +1,6 @@
 //! From documents to a plan: load history → forecast → sampled paths → request → plan.
 
+mod archived;
 mod history;
 mod request;
 mod together;

@@ -2,6 +2,7 @@
 
 mod export;
 mod key;
+mod replay;
 mod show;
 mod verify;
 
@@ -27,6 +28,8 @@ enum Verb {
     Verify(verify::Verify),
     /// The journal as JSON lines
     Export(export::Export),
+    /// Compute a past plan again from the archive, and compare
+    Replay(replay::Replay),
     /// Make a key that signs the heads of journals (`apply --anchors`)
     Key(key::MakeKey),
 }
@@ -38,6 +41,7 @@ impl Audit {
             Verb::Key(verb) => verb.run(),
             Verb::Show(verb) => super::runtime()?.block_on(verb.answer(store)),
             Verb::Verify(verb) => super::runtime()?.block_on(verb.answer(store)),
+            Verb::Replay(verb) => super::runtime()?.block_on(verb.answer(store)),
             Verb::Export(verb) => super::runtime()?.block_on(verb.answer(store)),
         }
     }

@@ -62,7 +62,7 @@ impl FromStr for KeptHead {
 /// A chain that does not hold.
 #[derive(Debug, thiserror::Error)]
 #[error("the journal of {0} does not verify")]
-struct Bad(String, #[source] Broken);
+pub(super) struct Bad(pub(super) String, #[source] pub(super) Broken);
 
 /// One chain as it was found: a record, or what stands where one should.
 struct Chain {
