@@ -101,7 +101,7 @@ impl Desk {
     fn anchored(&self) {
         self.ends(0, "key key");
         let last = self.records.len() as u64;
-        let tenth = |record: &&Record| record.seq % 10 == 0 || record.seq == last;
+        let tenth = |record: &&Record| record.seq.is_multiple_of(10) || record.seq == last;
         let heads: Vec<(&str, Head)> =
             self.records.iter().filter(tenth).map(|r| ("kernel#1", r.head())).collect();
         self.anchor("anchors", "key", &heads);

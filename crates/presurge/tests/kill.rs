@@ -56,6 +56,45 @@ fn killed_at_random_moments_it_always_ends_well() {
     eprintln!("{kills} kills in {} rollouts", rollout - 1);
 }
 
+#[test]
+fn a_rollout_goes_on_where_its_anchors_cannot_be_written() {
+    if !has("haproxy") {
+        return;
+    }
+    let lab = Lab::new(3, 20);
+    assert!(lab.run(&["audit", "key", &path(&lab, "key")]).status.success());
+    let load = lab.write_history(24.0, 10, 1);
+    let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
+    let apply = |version: &str, anchors: &str, key: &str| {
+        let name = format!("roll-{version}");
+        let text = configuration(&lab, &name, version, &load, "  risk: 0.01\n");
+        let file = lab.write("web.yaml", &text).display().to_string();
+        let key = path(&lab, key);
+        let args = ["apply", "--yes", "--tick", "200ms", &file, "--anchors", anchors];
+        let output = lab.presurge(&args).args(["--anchor-key", &key]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, story) = apply("2", "/dev/full", "key");
+    assert!(code == Some(0) && out.is_empty(), "{out}{story}");
+    assert_eq!(story.matches("anchors cannot be written").count(), 1, "{story}");
+    // What was missed is made up for when it is called again.
+    let (code, out, story) = apply("2", "-", "key");
+    assert!(code == Some(0) && story.contains("is done already"), "{story}");
+    lab.write("anchors", &out);
+    assert_eq!(out.lines().count(), 1, "{out}");
+    let (code, out, story) = apply("3", "-", "key");
+    assert!(code == Some(0) && out.lines().count() >= 3, "{out}{story}");
+    let anchors = std::fs::read_to_string(lab.path("anchors")).unwrap() + &out;
+    lab.write("anchors", &anchors);
+    judge(&lab, "roll-2", "3");
+    judge(&lab, "roll-3", "3");
+    // A key that cannot sign is told before anything is done.
+    let (code, _, story) = apply("4", "-", "key.pub");
+    assert!(code == Some(65) && story.contains("no Ed25519 PRIVATE KEY"), "{story}");
+    assert!(!lab.run(&["audit", "verify", "roll-4"]).status.success());
+}
+
 /// Applies until it is done, killing up to `most` times on the way. Returns the number of kills.
 fn perform(lab: &Lab, file: &str, moments: &mut Moments, most: u32) -> u32 {
     let mut kills = 0;

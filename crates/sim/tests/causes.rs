@@ -79,7 +79,8 @@ fn same_thing(record: &Record, cause: &Record, place: &str) {
     }
 }
 
-type Script = fn(&Stage);
+/// Its name, its world, and what happens in it.
+type Story = (&'static str, fn() -> Settings, fn(&Stage));
 
 fn slow_drain() -> Settings {
     Settings { drain: Spread::exactly(Duration::from_secs(1200)), ..Settings::default() }
@@ -97,7 +98,7 @@ fn ask_when_open(hands: &Hands, event: Event) {
 }
 
 /// Rollouts in trouble, each with what happens.
-const STORIES: &[(&str, fn() -> Settings, Script)] = &[
+const STORIES: &[Story] = &[
     ("undisturbed", Settings::default, |_| {}),
     ("paused", Settings::default, |stage| {
         stage.later(400, |h| ask_when_open(h, Event::PauseRequested {}));

@@ -1,5 +1,7 @@
 //! Keys and writers on real files, on a full device, and on a pipe that nobody reads.
 
+#![allow(clippy::disallowed_methods, reason = "these tests wait for a thread in real time")]
+
 use std::fs;
 use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
