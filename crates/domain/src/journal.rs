@@ -1,5 +1,9 @@
 //! The journal: numbered, hash-chained records; state is their fold and nothing else.
 
+mod anchor;
+mod cloudevent;
+mod line;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,6 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::event::Event;
 use crate::name::RolloutId;
+
+pub use anchor::{Anchor, BadSignature, KnownHead, Signature, Statement, prove};
+pub use cloudevent::{CloudEvent, NoEvent};
+pub use line::{BadLine, read_line, verify_lines};
 
 /// A SHA-256 digest, written `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -214,15 +222,21 @@ pub struct Broken {
 /// Checks a whole chain: numbers without gaps, one rollout, each hash right, each record
 /// pointing at the one before. Returns its head.
 ///
-/// A cut tail and a chain that was computed anew cannot be seen from the chain alone.
+/// A cut tail and a chain that was computed anew cannot be seen from the chain alone: see [`prove`].
 pub fn verify<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<Head, Broken> {
     let mut head = Head::empty();
     let mut rollout = None;
     for record in records {
         let seq = head.seq + 1;
         let broken = |what: String| Err(Broken { seq, what });
-        if record.seq != seq {
+        if record.seq > seq {
             return broken(format!("is missing: the next record says {}", record.seq));
+        }
+        if record.seq < seq {
+            return broken(format!(
+                "is not in its place, where there is one that says {}: inserted or out of order",
+                record.seq
+            ));
         }
         if *rollout.get_or_insert(&record.rollout) != &record.rollout {
             return broken(format!("belongs to another rollout, {}", record.rollout));

@@ -1,5 +1,6 @@
 //! The parts of the program `presurge`; `main.rs` starts them.
 
+mod anchors;
 mod apply;
 mod causes;
 mod cli;

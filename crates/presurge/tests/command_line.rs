@@ -423,6 +423,17 @@ fn the_store_is_named_after_the_verb_and_made_for_its_owner_alone() {
 }
 
 #[test]
+fn a_seed_that_digests_do_not_tell_apart_is_refused() {
+    let desk = Desk::new();
+    let (_, error) = desk.ends(64, "plan web.yaml --seed 9007199254740992");
+    assert!(error.contains("--seed"), "{error}");
+    let now = "plan web.yaml --now 2026-03-20T00:00:00Z -o json --seed";
+    let (out, _) = desk.ends(0, &format!("{now} 9007199254740991"));
+    let plan: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(plan["seed"], 9_007_199_254_740_991_u64);
+}
+
+#[test]
 fn the_demand_of_a_public_data_set_is_forecast() {
     let data = std::env::var_os("PRESURGE_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),

@@ -3,9 +3,13 @@
 
 mod lab;
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use domain::event::Event;
+use domain::journal::Record;
+use domain::plan::Plan;
 use lab::{Lab, configuration, has};
 
 /// A small stream of numbers from a seed (SplitMix64, Steele, Lea and Flood 2014).
@@ -29,6 +33,7 @@ fn killed_at_random_moments_it_always_ends_well() {
     let wanted: u32 =
         std::env::var("PRESURGE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(25);
     let lab = Lab::new(3, 20);
+    assert!(lab.run(&["audit", "key", &path(&lab, "key")]).status.success());
     let load = lab.write_history(24.0, 10, 1);
     let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
     let mut moments = Moments(20_261_124);
@@ -41,8 +46,53 @@ fn killed_at_random_moments_it_always_ends_well() {
         let file = lab.write("web.yaml", &text);
         kills += perform(&lab, file.to_str().unwrap(), &mut moments, wanted - kills);
         judge(&lab, &name, &version);
+        replay(&lab, &name, &file);
     }
+    let (name, file) = (format!("roll-{rollout}"), path(&lab, "web.yaml"));
+    let said = forge(&lab, &name, &file, |plan| plan.risk.planned += 0.001);
+    assert!(said.contains("is not the one that was made"), "{said}");
+    let said = forge(&lab, &name, &file, |plan| plan.digest = plan.computed_digest());
+    assert!(said.contains("/risk/planned: ") && said.contains("comes out"), "{said}");
     eprintln!("{kills} kills in {} rollouts", rollout - 1);
+}
+
+#[test]
+fn a_rollout_goes_on_where_its_anchors_cannot_be_written() {
+    if !has("haproxy") {
+        return;
+    }
+    let lab = Lab::new(3, 20);
+    assert!(lab.run(&["audit", "key", &path(&lab, "key")]).status.success());
+    let load = lab.write_history(24.0, 10, 1);
+    let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
+    let apply = |version: &str, anchors: &str, key: &str| {
+        let name = format!("roll-{version}");
+        let text = configuration(&lab, &name, version, &load, "  risk: 0.01\n");
+        let file = lab.write("web.yaml", &text).display().to_string();
+        let key = path(&lab, key);
+        let args = ["apply", "--yes", "--tick", "200ms", &file, "--anchors", anchors];
+        let output = lab.presurge(&args).args(["--anchor-key", &key]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, story) = apply("2", "/dev/full", "key");
+    assert!(code == Some(0) && out.is_empty(), "{out}{story}");
+    assert_eq!(story.matches("anchors cannot be written").count(), 1, "{story}");
+    // What was missed is made up for when it is called again.
+    let (code, out, story) = apply("2", "-", "key");
+    assert!(code == Some(0) && story.contains("is done already"), "{story}");
+    lab.write("anchors", &out);
+    assert_eq!(out.lines().count(), 1, "{out}");
+    let (code, out, story) = apply("3", "-", "key");
+    assert!(code == Some(0) && out.lines().count() >= 3, "{out}{story}");
+    let anchors = std::fs::read_to_string(lab.path("anchors")).unwrap() + &out;
+    lab.write("anchors", &anchors);
+    judge(&lab, "roll-2", "3");
+    judge(&lab, "roll-3", "3");
+    // A key that cannot sign is told before anything is done.
+    let (code, _, story) = apply("4", "-", "key.pub");
+    assert!(code == Some(65) && story.contains("no Ed25519 PRIVATE KEY"), "{story}");
+    assert!(!lab.run(&["audit", "verify", "roll-4"]).status.success());
 }
 
 /// Applies until it is done, killing up to `most` times on the way. Returns the number of kills.
@@ -51,6 +101,8 @@ fn perform(lab: &Lab, file: &str, moments: &mut Moments, most: u32) -> u32 {
     loop {
         let mut apply = lab
             .presurge(&["apply", "--yes", "--tick", "200ms", "--lease", "1s", file])
+            .args(["--anchors", &path(lab, "anchors"), "--anchor-key", &path(lab, "key")])
+            .args(["--anchor-every", "5"])
             .stderr(
                 std::fs::File::options()
                     .create(true)
@@ -84,6 +136,66 @@ fn judge(lab: &Lab, name: &str, version: &str) {
     let updates = lab.updates(version);
     assert!(updates.iter().all(|(_, n)| *n == 1), "{name}: updated twice or never: {updates:?}");
     assert_eq!(lab.surge_processes(), [0; 0], "{name}: orphans");
-    let verified = lab.run(&["audit", "verify", name]);
+    let (anchors, key) = (path(lab, "anchors"), path(lab, "key.pub"));
+    let verified = lab.run(&["audit", "verify", name, "--anchors", &anchors, "--public-key", &key]);
+    let said = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    assert!(said.contains("the journal is whole"), "{said}");
+}
+
+/// The first plan comes out again from the archive, and not from another configuration.
+fn replay(lab: &Lab, name: &str, file: &Path) {
+    let file = file.to_str().unwrap();
+    let again = |seq: &str, config: &str| {
+        let output = lab.run(&["audit", "replay", name, seq, "--config", config]);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    // The load that has come since then, and a file that is gone, are nothing to the archive.
+    std::fs::rename(lab.path("load.csv"), lab.path("load.away")).unwrap();
+    let (code, said) = again("2", file);
+    std::fs::rename(lab.path("load.away"), lab.path("load.csv")).unwrap();
+    assert!(code == Some(0) && said.contains("the same plan, to the last digit"), "{said}");
+    let (code, said) = again("3", file);
+    assert!(code == Some(64) && said.contains("record 3 adopts no plan; these do: 2"), "{said}");
+    let other = std::fs::read_to_string(file).unwrap().replace("risk: 0.01", "risk: 0.02");
+    let other = lab.write("other.yaml", &other);
+    let (code, said) = again("2", other.to_str().unwrap());
+    assert!(code == Some(65) && said.contains("not the one that the plan was made from"), "{said}");
+}
+
+/// Somebody who holds the store changes the first plan, and computes the whole
+/// chain anew. In itself it is whole; the anchors and the archive know better.
+fn forge(lab: &Lab, name: &str, file: &str, change: fn(&mut Plan)) -> String {
+    let store = rusqlite::Connection::open(lab.path("presurge.db")).unwrap();
+    store.execute_batch("DROP TRIGGER IF EXISTS record_unchanged").unwrap();
+    let id = format!("{name}#1");
+    let of = "rollout = (SELECT id FROM rollout WHERE name = ?1)";
+    let sql = format!("SELECT line FROM record WHERE {of} ORDER BY seq");
+    let mut query = store.prepare(&sql).unwrap();
+    let lines = query.query_map([&id], |row| row.get::<_, String>(0)).unwrap();
+    let mut records: Vec<Record> =
+        lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    let Event::PlanAdopted { mut plan } = records[1].event().unwrap() else { panic!("no plan") };
+    change(&mut plan);
+    records[1].payload = Event::PlanAdopted { plan }.to_parts().1;
+    for here in 1..records.len() {
+        records[here].previous = records[here - 1].hash.clone();
+        records[here].hash = records[here].computed_hash();
+        let line = serde_json::to_string(&records[here]).unwrap();
+        let sql = format!("UPDATE record SET line = ?2 WHERE {of} AND seq = ?3");
+        store.execute(&sql, rusqlite::params![id, line, here + 1]).unwrap();
+    }
+    assert!(lab.run(&["audit", "verify", name]).status.success(), "it is whole in itself");
+    let (anchors, key) = (path(lab, "anchors"), path(lab, "key.pub"));
+    let against = lab.run(&["audit", "verify", name, "--anchors", &anchors, "--public-key", &key]);
+    let said = String::from_utf8_lossy(&against.stderr).into_owned();
+    assert!(against.status.code() == Some(65) && said.contains("computed anew"), "{said}");
+    let output = lab.run(&["audit", "replay", name, "2", "--config", file]);
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn path(lab: &Lab, name: &str) -> String {
+    lab.path(name).display().to_string()
 }

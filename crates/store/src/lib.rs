@@ -8,6 +8,7 @@ mod archive;
 mod error;
 mod file;
 mod journal;
+mod lines;
 mod schema;
 mod sqlite;
 #[cfg(test)]

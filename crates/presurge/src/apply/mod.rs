@@ -81,7 +81,7 @@ impl Applier {
             planner: Arc::new(planner),
             audience: self.audience.clone(),
             owner: owner(),
-            build: format!("{} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH),
+            build: build(),
             pace: self.pace,
             patience: self.patience,
         };
@@ -108,6 +108,11 @@ impl Applier {
             }
         }
     }
+}
+
+/// Version and processor architecture of this build.
+pub fn build() -> String {
+    format!("{} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH)
 }
 
 /// This process, unlike every other one.

@@ -1,5 +1,6 @@
 //! `presurge apply`: shows the plan, asks, does it; goes on with what is open.
 
+mod anchoring;
 mod together;
 
 use std::io::{IsTerminal, Write};
@@ -16,6 +17,7 @@ use rollout::settings::Pace;
 
 use super::store::StoreArgs;
 use super::{Code, Failed, render};
+use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
 use crate::apply::keyed::{self, Found};
 use crate::apply::{Applier, still_good, world};
@@ -44,7 +46,7 @@ pub struct Apply {
     #[arg(long, value_name = "SPAN", default_value = "2h")]
     patience: Span,
     /// The seed of the sampled paths
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::seeds())]
     seed: u64,
     /// From one look at the world to the next
     #[arg(long, hide = true, default_value = "1s")]
@@ -52,6 +54,8 @@ pub struct Apply {
     /// How long the lease on the rollout lasts
     #[arg(long, hide = true, default_value = "6s")]
     lease: Span,
+    #[command(flatten)]
+    anchoring: anchoring::Anchoring,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -69,10 +73,15 @@ enum Mode {
 
 impl Apply {
     pub fn run(self) -> Result<Code, Failed> {
-        super::runtime()?.block_on(self.perform())
+        let anchors = Arc::new(self.anchoring.start()?);
+        let ended = super::runtime()?.block_on(self.perform(&anchors));
+        if let Some(text) = anchors.close() {
+            eprintln!("warning: {text}");
+        }
+        ended
     }
 
-    async fn perform(self) -> Result<Code, Failed> {
+    async fn perform(self, anchors: &Arc<Writer>) -> Result<Code, Failed> {
         if self.mode == Mode::Observe {
             let text = "--mode observe is not supported yet; use advise or act";
             return Err(Failed::usage(text));
@@ -84,7 +93,7 @@ impl Apply {
         let name = self.rollout.as_deref().or(given.as_ref().map(|plan| plan.rollout.as_str()));
         let mut all = Together::new(&documents, name, &clock, &[])?;
         if all.parts.len() > 1 {
-            return self.perform_together(all, given, &clock).await;
+            return self.perform_together(all, given, &clock, anchors).await;
         }
         let prepared = all.parts.remove(0);
         let state = self.store.state(&prepared.fleet.name)?;
@@ -94,7 +103,7 @@ impl Apply {
             prepared: prepared.clone(),
             journal: store.clone() as Arc<dyn Journal>,
             archive: store as Arc<dyn Archive>,
-            audience: Arc::new(Storyteller::new()),
+            audience: Arc::new(Watched::new(Arc::new(Storyteller::new()), anchors.clone())),
             pace: self.pace(),
             patience: Some(self.patience.duration()),
             seed: self.seed,
@@ -102,6 +111,7 @@ impl Apply {
         let name = prepared.rollout.name.as_str();
         match keyed::find(applier.journal.as_ref(), name, &prepared.config).await? {
             Found::Done(id) => {
+                anchoring::sign_end(applier.journal.as_ref(), &id, anchors).await?;
                 eprintln!("{id} is done already with this configuration; nothing to do");
                 Ok(Code::Done)
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use domain::plan::{API_VERSION, Plan};
+use domain::plan::{API_VERSION, Plan, Refused};
 use domain::ports::Clock;
 use serde::Serialize;
 use serde_json::Value;
@@ -65,6 +65,19 @@ pub struct Recomputed {
     pub differences: Vec<Changed>,
     /// How many differences there are in all.
     pub count: usize,
+}
+
+impl Recomputed {
+    /// There is no plan now.
+    pub fn refused(refused: &Refused) -> Self {
+        Self {
+            same: false,
+            other_loads: Vec::new(),
+            refused: Some(refused.to_string()),
+            differences: Vec::new(),
+            count: 1,
+        }
+    }
 }
 
 /// A value that came out otherwise.
@@ -132,13 +145,7 @@ impl Explain {
                 series::warn(&made.warnings());
                 Ok(compared(stated, &made.plan))
             }
-            Err(PlanError::Refused(refused)) => Ok(Recomputed {
-                same: false,
-                other_loads: Vec::new(),
-                refused: Some(refused.to_string()),
-                differences: Vec::new(),
-                count: 1,
-            }),
+            Err(PlanError::Refused(refused)) => Ok(Recomputed::refused(&refused)),
             Err(error) => Err(super::plan_failed(error)),
         }
     }
@@ -193,7 +200,8 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn compared(stated: &Plan, again: &Plan) -> Recomputed {
+/// What came out of computing a plan again, beside what was stated.
+pub(super) fn compared(stated: &Plan, again: &Plan) -> Recomputed {
     let other =
         stated.inputs.load.iter().filter(|(which, d)| again.inputs.load.get(*which) != Some(d));
     let other_loads = other.map(|(which, _)| which.clone()).collect();

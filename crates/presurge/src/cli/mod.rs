@@ -115,6 +115,11 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
+/// The seeds that a digest tells apart.
+fn seeds() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(..crate::pipeline::SEEDS)
+}
+
 /// The wall clock, or one that begins at a chosen moment.
 fn clock(now: Option<Timestamp>) -> Result<Arc<dyn Clock>, Failed> {
     Ok(match now {

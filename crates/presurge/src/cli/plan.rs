@@ -32,7 +32,7 @@ pub struct Plan {
     #[arg(long, value_name = "FLEET/DIMENSION=FILE", value_parser = replacement)]
     load: Vec<(String, PathBuf)>,
     /// The seed of the sampled paths
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::seeds())]
     seed: u64,
     /// How to print the plan
     #[arg(short, long, value_enum, default_value_t)]

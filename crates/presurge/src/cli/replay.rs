@@ -53,7 +53,7 @@ pub struct Replay {
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     strategies: Vec<Strategy>,
     /// The seed of every draw
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::seeds())]
     seed: u64,
     /// How many instants at once; as many as there are processors unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

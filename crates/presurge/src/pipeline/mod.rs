@@ -1,5 +1,6 @@
 //! From documents to a plan: load history → forecast → sampled paths → request → plan.
 
+mod archived;
 mod history;
 mod request;
 mod together;
@@ -34,6 +35,10 @@ const DRAWS: [u64; 2] = [0, 0x9E37_79B9_7F4A_7C15];
 
 /// The seeds of the fleets of one rollout differ by multiples of this odd number.
 const FLEET_SALT: u64 = 0xD1B5_4A32_D192_ED03;
+
+/// A seed is below 2⁵³: digests are taken over canonical JSON (RFC 8785), whose numbers are doubles,
+/// and do not tell larger integers apart.
+pub const SEEDS: u64 = 1 << 53;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -206,7 +211,7 @@ impl Prepared {
 
     /// The seed of this fleet: those of one rollout are independent of each other.
     pub fn seed(&self, seed: u64) -> u64 {
-        seed ^ self.place.wrapping_mul(FLEET_SALT)
+        (seed ^ self.place.wrapping_mul(FLEET_SALT)) % SEEDS
     }
 }
 

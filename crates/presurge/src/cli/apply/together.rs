@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use rollout::state::Phase;
 use store::Sqlite;
 
-use super::{Apply, Mode, agreed};
+use super::{Apply, Mode, agreed, anchoring};
+use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
 use crate::apply::keyed::{self, Found};
 use crate::apply::{Applier, still_good, world};
@@ -45,11 +46,16 @@ impl Apply {
         all: Together,
         given: Option<Plan>,
         clock: &Arc<dyn Clock>,
+        anchors: &Arc<Writer>,
     ) -> Result<Code, Failed> {
         let store = Arc::new(self.store.open()?);
         let mut parts = Vec::with_capacity(all.parts.len());
         for prepared in all.parts {
-            parts.push(self.found(prepared, store.as_ref()).await?);
+            let part = self.found(prepared, store.as_ref()).await?;
+            if let Found::Done(id) = &part.found {
+                anchoring::sign_end(store.as_ref(), id, anchors).await?;
+            }
+            parts.push(part);
         }
         if let Some(code) = refused_or_done(&parts)? {
             return Ok(code);
@@ -79,7 +85,7 @@ impl Apply {
         for part in &mut driven {
             part.prepared.rollout.budget = slack.map(|slack| part.cost + slack);
         }
-        self.drive_together(driven, &store).await
+        self.drive_together(driven, &store, anchors).await
     }
 
     /// What there is of a fleet in the store.
@@ -154,15 +160,17 @@ impl Apply {
         &self,
         driven: Vec<Driven>,
         store: &Arc<Sqlite>,
+        anchors: &Arc<Writer>,
     ) -> Result<Code, Failed> {
         let mut ready = Vec::with_capacity(driven.len());
         for part in driven {
             let fleet = part.prepared.fleet.name.clone();
+            let teller = Arc::new(Storyteller::of(fleet.as_str()));
             let applier = Applier {
                 prepared: Arc::new(part.prepared),
                 journal: store.clone() as Arc<dyn Journal>,
                 archive: store.clone() as Arc<dyn Archive>,
-                audience: Arc::new(Storyteller::of(fleet.as_str())),
+                audience: Arc::new(Watched::new(teller, anchors.clone())),
                 pace: self.pace(),
                 patience: Some(self.patience.duration()),
                 seed: self.seed,

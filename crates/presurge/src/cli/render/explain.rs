@@ -62,7 +62,8 @@ fn differences(out: &mut impl Write, explained: &Explanation) -> io::Result<()> 
     Ok(())
 }
 
-fn again(out: &mut impl Write, recomputed: &Recomputed) -> io::Result<()> {
+/// Prints what came of computing a plan again.
+pub fn again(out: &mut impl Write, recomputed: &Recomputed) -> io::Result<()> {
     if recomputed.same {
         return writeln!(
             out,

@@ -1,0 +1,34 @@
+//! A journal as it lies in the file, for those who do not trust it.
+
+use domain::name::RolloutId;
+use domain::ports::PortError;
+use rusqlite::params;
+
+use crate::error::StoreError;
+use crate::sqlite::Sqlite;
+
+impl Sqlite {
+    /// The records of a rollout as they are stored, each with the number that it is stored under,
+    /// in the order of these numbers. Nothing is checked; an unknown rollout has none.
+    pub async fn lines(&self, rollout: &RolloutId) -> Result<Vec<(u64, String)>, PortError> {
+        let rollout = rollout.clone();
+        let lines = self.run(move |session| {
+            session.read(|transaction| {
+                let sql = "SELECT record.seq, record.line FROM record \
+                           JOIN rollout ON rollout.id = record.rollout \
+                           WHERE rollout.name = ?1 ORDER BY record.seq";
+                let mut query = transaction.prepare(sql)?;
+                query
+                    .query_map(params![rollout.as_str()], |row| {
+                        // A number below zero was written by somebody else; it is no place.
+                        let number = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
+                        // What is no text is no record either: its reader will say so.
+                        let line = row.get_ref(1)?.as_bytes().unwrap_or_default();
+                        Ok((number, String::from_utf8_lossy(line).into_owned()))
+                    })?
+                    .collect()
+            })
+        });
+        lines.await.map_err(|error: StoreError| error.port("cannot read the journal"))
+    }
+}
