@@ -28,7 +28,7 @@ const FOLLOWS: &[(&str, &[&str])] = &[
     ("Warmed", &["Restored"]),
     ("BatchClosed", &["BatchOpened"]),
     ("ServerRetried", &["ServerFailed"]),
-    ("SurgeOrdered", &["PlanAdopted"]),
+    ("SurgeOrdered", &["PlanAdopted", "SurgeLost"]),
     ("SurgeRunning", &["SurgeOrdered"]),
     ("SurgeJoining", &["SurgeRunning"]),
     ("SurgeJoined", &["SurgeJoining"]),
