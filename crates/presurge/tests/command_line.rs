@@ -452,3 +452,58 @@ fn the_demand_of_a_public_data_set_is_forecast() {
     assert_eq!(lines.lines().count(), 1 + 207 * 48);
     assert!(!lines.contains("NaN") && !lines.contains("inf"));
 }
+
+/// A calendar with one event, from a moment on for so many hours.
+fn calendar(from: jiff::Timestamp, hours: i64) -> String {
+    let at = |t: jiff::Timestamp| t.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let to = from + jiff::SignedDuration::from_hours(hours);
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART:{}\r\nDTEND:{}\r\n\
+         END:VEVENT\r\nEND:VCALENDAR\r\n",
+        at(from),
+        at(to)
+    )
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a given plan is held against the present moment")]
+fn a_given_plan_is_performed_only_while_what_it_was_made_from_stands() {
+    let desk = Desk::new();
+    let now = jiff::Timestamp::now();
+    let far = now + jiff::SignedDuration::from_hours(24 * 300);
+    let mut load = String::from("unique_id,ds,y\n");
+    for hour in (0..14 * 24_i64).rev() {
+        let wave = (hour as f64 / 24.0 * std::f64::consts::TAU).sin();
+        let at = jiff::Timestamp::from_second((now.as_second() / 3_600 - hour) * 3_600).unwrap();
+        writeln!(load, "web,{at},{}", 400.0 - 200.0 * wave + (hour * 7919 % 31) as f64).unwrap();
+    }
+    desk.write("load.csv", &load);
+    desk.write("quiet.ics", &calendar(far, 1));
+    let world = "  traffic: { haproxy: { socket: no.sock, backend: web } }\n  update: { exec: \
+                 { command: [./update, \"{server}\", \"{version}\"], idempotent: true } }\n  surge:\n    \
+                 provisioner: { process: { command: [./server, \"{port}\"], ports: 20100-20120 } }\n";
+    let config = CONFIG.replace("  surge:\n", world);
+    let config = format!("{config}  freezes: [ {{ ical: quiet.ics }} ]\n");
+    desk.write("web.yaml", &config);
+    desk.ends(0, "plan web.yaml --out plan.json");
+    let apply = "apply plan.json --config web.yaml --mode advise --store s.db";
+    desk.ends(0, apply);
+    // A freeze that was not there when it was made.
+    desk.write("quiet.ics", &calendar(now, 24));
+    let (_, said) = desk.ends(3, apply);
+    assert!(said.contains("does not keep its bounds any more"), "{said}");
+    desk.write("quiet.ics", &calendar(far, 1));
+    // Another price, another server.
+    for (from, to) in [("price: 0.2", "price: 0.3"), ("count: 10", "count: 11")] {
+        desk.write("web.yaml", &config.replace(from, to));
+        let (_, said) = desk.ends(3, apply);
+        assert!(said.contains("the configuration has changed"), "{said}");
+    }
+    desk.write("web.yaml", &config);
+    desk.ends(0, apply);
+    // A plan that was touched.
+    let plan = fs::read_to_string(desk.path().join("plan.json")).unwrap();
+    desk.write("plan.json", &plan.replacen("\"revision\": 1", "\"revision\": 2", 1));
+    let (_, said) = desk.ends(3, apply);
+    assert!(said.contains("changed after it was made"), "{said}");
+}

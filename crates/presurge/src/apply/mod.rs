@@ -2,6 +2,7 @@
 
 pub mod audience;
 pub mod control;
+pub mod given;
 pub mod keyed;
 pub mod planner;
 pub mod world;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use domain::event::{Event, Outcome};
 use domain::journal::{Actor, Entry, Head};
 use domain::name::RolloutId;
-use domain::plan::Plan;
 use domain::ports::{Append, Archive, Authority, Journal};
 use jiff::Timestamp;
 use rollout::driver::{Audience, Driver, Ended, World};
@@ -121,26 +121,4 @@ fn owner() -> String {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
     format!("{}/{}/{}", host.trim(), std::process::id(), started.unwrap_or("0"))
-}
-
-/// Whether a plan may be performed now: its inputs have not moved.
-pub fn still_good(plan: &Plan, prepared: &Prepared, now: Timestamp) -> Result<(), String> {
-    let again = "make a new one with `presurge plan`";
-    if plan.computed_digest() != plan.digest {
-        return Err("the plan was changed after it was made: its digest does not match".into());
-    }
-    if plan.rollout != prepared.rollout.name.as_str() {
-        let (is, wanted) = (&plan.rollout, &prepared.rollout.name);
-        return Err(format!("the plan is for rollout {is}, the configuration for {wanted}"));
-    }
-    if plan.inputs.config != prepared.config {
-        return Err(format!(
-            "the configuration has changed since the plan was made (fleet, membership, offers or \
-             rollout); {again}"
-        ));
-    }
-    if now > plan.valid_until {
-        return Err(format!("the plan was valid until {}; {again}", plan.valid_until));
-    }
-    Ok(())
 }

@@ -25,7 +25,7 @@ const SURGE_PATIENCE: f64 = 3.0;
 
 /// So many newest samples in a row above the band make a hold: one alone is noise at any level
 /// of the band that is not certainty.
-const BAND_BREACHES: u32 = 2;
+pub const BAND_BREACHES: u32 = 2;
 
 /// A field of the fleet that `apply` cannot do without.
 #[derive(Debug, thiserror::Error)]

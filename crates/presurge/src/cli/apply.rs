@@ -13,16 +13,18 @@ use domain::config::Span;
 use domain::name::RolloutId;
 use domain::plan::{PerDimension, Plan, Refused};
 use domain::ports::{Archive, Clock, Journal};
+use jiff::Timestamp;
 use rollout::settings::Pace;
 
 use super::store::StoreArgs;
 use super::{Code, Failed, render};
 use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
+use crate::apply::given::{self, NotPerformed};
 use crate::apply::keyed::{self, Found};
-use crate::apply::{Applier, still_good, world};
+use crate::apply::{Applier, world};
 use crate::documents;
-use crate::pipeline::{History, PlanError, Together};
+use crate::pipeline::{History, Made, PlanError, Prepared, Together};
 
 /// Performs a rollout: shows the plan, asks, does it, and goes on with one that is open.
 #[derive(Debug, Args)]
@@ -172,6 +174,14 @@ impl Apply {
         applier.drive(id, world::world(&applier.prepared, &histories, buys)?).await
     }
 
+    async fn new_plan(&self, prepared: &Prepared, now: Timestamp) -> Result<Made, Failed> {
+        let ask = prepared.first(now, self.seed).map_err(super::plan_failed)?;
+        prepared.make_plan(ask).await.map_err(|error| match error {
+            PlanError::Refused(refused) => refusal(refused),
+            error => super::plan_failed(error),
+        })
+    }
+
     async fn begin(
         &self,
         applier: &Applier,
@@ -180,16 +190,10 @@ impl Apply {
     ) -> Result<Code, Failed> {
         let prepared = &applier.prepared;
         let now = prepared.fleet_here.clock.now();
-        let ask = prepared.first(now, self.seed).map_err(super::plan_failed)?;
-        let mut made = match prepared.make_plan(ask).await {
-            Ok(made) => made,
-            Err(PlanError::Refused(refused)) => return Err(refusal(refused)),
-            Err(error) => return Err(super::plan_failed(error)),
+        let made = match given {
+            Some(plan) => given::taken(plan, prepared, now).await.map_err(not_performed)?,
+            None => self.new_plan(prepared, now).await?,
         };
-        if let Some(plan) = given {
-            still_good(&plan, prepared, now).map_err(|why| Failed::new(Code::Refused, why))?;
-            made.plan = plan;
-        }
         for warning in &made.warnings {
             eprintln!("warning: {warning}");
         }
@@ -206,6 +210,13 @@ impl Apply {
         }
         applier.create(id, &made, prepared.fleet_here.clock.now()).await?;
         applier.drive(id, world).await
+    }
+}
+
+fn not_performed(why: NotPerformed) -> Failed {
+    match why {
+        NotPerformed::Moved(why) => Failed::new(Code::Refused, why),
+        NotPerformed::Unknown(error) => super::plan_failed(error),
     }
 }
 

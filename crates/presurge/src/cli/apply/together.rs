@@ -16,8 +16,9 @@ use store::Sqlite;
 use super::{Apply, Mode, agreed, anchoring};
 use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
+use crate::apply::given::still_good;
 use crate::apply::keyed::{self, Found};
-use crate::apply::{Applier, still_good, world};
+use crate::apply::{Applier, world};
 use crate::cli::{Code, Failed, plan_failed, render};
 use crate::pipeline::{Made, MadeTogether, Prepared, Together};
 
