@@ -150,7 +150,7 @@ fn surge_that_is_lost_is_replaced_at_once_where_the_plan_foresees_it() {
     let offers = BTreeMap::from([(sure.clone(), Sold { lead, interruption: Default::default() })]);
     let settings = Settings { offers, ..Settings::default() };
     let mut stage = Stage::with(settings, |t| t.on_loss = Some(instead));
-    stage.later(600, |h| {
+    stage.later(540, |h| {
         assert_eq!(h.world.out().len(), 2, "a batch is out");
         let running = h.world.surge_running();
         h.world.lose(&running[0]);
