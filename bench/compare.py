@@ -250,13 +250,19 @@ def score(windows, said, bench):
 # ---- tables ---------------------------------------------------------------------------------
 
 
+def times(against, s, which):
+    """How often faster; nothing where either was not timed."""
+    faster = against["fit"] / s[which] if s[which] else math.nan
+    return "" if math.isnan(faster) else f"{faster:.0f}×"
+
+
 def line(name, s, first, against=None):
     cells = [name, s["count"], f"{s[first]:.3f}", f"{s['smape']:.2f}", f"{s['mase']:.3f}"]
     cells += [f"{p:.4f}" for p in s["pinball"]] + [f"{100 * c:.1f}" for c in s["coverage"]]
     cells += ["" if math.isnan(s["fit"]) else f"{s['fit']:.1f}", f"{s['all']:.1f}"]
     if against:
         cells += [f"{s[first] / against[first]:.3f}", f"{s['pinball'][2] / against['pinball'][2]:.3f}",
-                  f"{against['fit'] / s['fit']:.0f}×", f"{against['fit'] / s['all']:.0f}×"]
+                  times(against, s, "fit"), times(against, s, "all")]
     else:
         cells += [""] * 4
     return "| " + " | ".join(str(c) for c in cells) + " |"
@@ -355,7 +361,9 @@ def write(path, text):
     begin, end = "<!-- compare: begin -->", "<!-- compare: end -->"
     before, _, rest = (path.read_text() if path.exists() else "").partition(begin)
     _, _, after = rest.partition(end)
-    command = "bench/compare.py " + " ".join(a for a in sys.argv[1:] if not a.startswith("/"))
+    places = {"--data": "DIR", "--venv": "DIR", "--out": "FILE"}
+    told = [places.get(before, word) for before, word in zip([""] + sys.argv[1:], sys.argv[1:])]
+    command = "bench/compare.py " + " ".join(told)
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if "model name" in l),
                platform.processor()) if Path("/proc/cpuinfo").exists() else platform.processor()
     said = (f"Made by `{command.strip()}` with statsforecast 2.1.1, {datetime.now():%B %Y},"
