@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::error::StoreError;
 
@@ -14,6 +14,9 @@ pub(crate) const APPLICATION: i64 = 0x5053_5247;
 
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// How long to wait between attempts where SQLite itself does not wait.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// A record is stored as its line of JSON, exactly as it is exported, so that there is nothing
 /// beside it that could say otherwise. The triggers stop slips, not attackers; against those
@@ -45,14 +48,17 @@ pub(crate) fn prepare(connection: &mut Connection, file: &str) -> Result<(), Sto
     let failed = |source| StoreError::of(file, source);
     connection.busy_timeout(BUSY).map_err(failed)?;
     let read_only = connection.is_readonly("main").map_err(failed)?;
-    let version = known_version(connection, file)?;
+    // In one snapshot: another process may be making the tables at this moment.
+    let snapshot = connection.unchecked_transaction().map_err(failed)?;
+    let version = known_version(&snapshot, file)?;
+    snapshot.finish().map_err(failed)?;
     if read_only {
         return match version {
             0 => Err(StoreError::ReadOnly { file: file.to_owned() }),
             _ => Ok(()),
         };
     }
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    write_ahead(connection, file)?;
     // FULL: what a call has reported as written survives a loss of power.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
@@ -60,6 +66,27 @@ pub(crate) fn prepare(connection: &mut Connection, file: &str) -> Result<(), Sto
         create(connection, file)?;
     }
     Ok(())
+}
+
+/// Turns the write-ahead log on. The change of a new file needs it alone, and SQLite does not wait
+/// for its busy time-out there but fails at once when another process opens the same new file, so
+/// the waiting is done here.
+fn write_ahead(connection: &Connection, file: &str) -> Result<(), StoreError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && waited < BUSY => {
+                std::thread::sleep(BUSY_PAUSE);
+                waited += BUSY_PAUSE;
+            }
+            done => return done.map_err(|source| StoreError::of(file, source)),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let busy = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];
+    error.sqlite_error_code().is_some_and(|code| busy.contains(&code))
 }
 
 /// The version of the file: 0 when it is empty. Refuses what this build must not touch.

@@ -121,6 +121,25 @@ async fn two_processes_write_one_chain() {
     check(&file, &heads).await;
 }
 
+#[tokio::test]
+async fn a_new_file_that_many_open_at_once_serves_them_all() {
+    let folder = TempDir::new().unwrap();
+    for round in 0..40 {
+        let file = folder.path().join(format!("{round}.db"));
+        let start = std::sync::Barrier::new(6);
+        std::thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                Sqlite::open(&file).map(drop)
+            };
+            let openers: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            for opener in openers {
+                opener.join().unwrap().expect("whoever comes first makes the tables");
+            }
+        });
+    }
+}
+
 /// Every head that was reported is in the chain, once, and the chain holds.
 async fn check(file: &Path, heads: &[(u64, String)]) {
     let records = Sqlite::open(file).unwrap().read(&id(), 0).await.unwrap();
