@@ -261,7 +261,11 @@ impl Driver {
                     ReviseError::Failed(text) => text.clone(),
                 };
                 self.audience.troubled(&format!("{why}; no other plan: {detail}"));
-                let holds = state.hold.as_ref().is_some_and(|h| h.reason == HoldReason::NoPlan);
+                // Load that comes back into its band ends a hold by itself; what this plan lacked
+                // is then asked for again.
+                let holds = state.hold.as_ref().is_some_and(|h| {
+                    matches!(h.reason, HoldReason::NoPlan | HoldReason::LoadLeftBand)
+                });
                 let event = Event::Held { hold: HoldReason::NoPlan, detail };
                 (!holds).then(|| entry(Actor::decider(), why, event))
             }

@@ -25,6 +25,8 @@ pub struct Timetable {
     pub dimension: Dimension,
     /// The upper edge of the band, the same at all times.
     pub upper: f64,
+    /// The same in revisions, which know more load.
+    pub revised_upper: f64,
     /// Servers per batch.
     pub batch: usize,
     /// From the start of one batch to the start of the next.
@@ -87,7 +89,8 @@ impl Timetable {
             price_per_hour: 0.1,
             on_loss: self.on_loss.clone(),
         };
-        let band = LoadBand { mean: self.upper / 2.0, upper: self.upper };
+        let upper = if revision == 1 { self.upper } else { self.revised_upper };
+        let band = LoadBand { mean: upper / 2.0, upper };
         let entry = TimelineEntry {
             fleet: self.fleet.clone(),
             from: now - Duration::from_secs(3600),

@@ -101,8 +101,23 @@ fn load_above_the_band_holds_and_load_back_in_it_goes_on() {
         h.world.set_load(|_| 100.0);
     });
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
-    assert_eq!(holds(&stage), [HoldReason::LoadLeftBand]);
+    // Another plan is asked for once a minute; none fits what comes.
+    let minutes = (2400 - 300) / 60;
+    assert!((2..=minutes).contains(&holds(&stage).len()), "{:?}", holds(&stage));
+    assert!(holds(&stage).iter().all(|hold| *hold == HoldReason::LoadLeftBand));
     assert!(stage.kinds().contains(&"HoldEnded".to_owned()));
+}
+
+#[test]
+fn load_above_the_band_is_planned_for_again_and_the_rollout_goes_on() {
+    let mut stage = Stage::with(Settings::default(), |t| t.revised_upper = 600.0);
+    stage.later(300, |h| h.world.set_load(|_| 500.0));
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert_eq!(holds(&stage), [HoldReason::LoadLeftBand]);
+    let revised = stage.kinds().iter().rposition(|kind| kind == "PlanAdopted").unwrap();
+    let next = stage.kinds().iter().rposition(|kind| kind == "BatchOpened").unwrap();
+    assert!(position(&stage, "Held") < revised && revised < next, "{:#?}", stage.kinds());
+    assert_eq!(stage.world.facts().most_out, 2);
 }
 
 #[test]

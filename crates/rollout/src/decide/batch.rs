@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::event::{Event, Look, RiskSpent};
+use domain::event::{Event, HoldReason, Look, RiskSpent};
 use domain::name::ServerName;
 use domain::plan::{Batch, Plan};
 use jiff::Timestamp;
@@ -25,20 +25,26 @@ pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> 
         return vec![Decision::write(event, "every server of it is back", open.seq)];
     }
     let refused_lately = seen.refused_at.is_some_and(|at| !over(at, REVISE_AGAIN_SECONDS, now));
-    if state.hold.as_ref().is_some_and(|h| h.reason == domain::event::HoldReason::NoPlan) {
-        let why = "the plan in force cannot be performed".to_owned();
-        return if refused_lately || state.paused {
-            Vec::new()
-        } else {
-            vec![Decision::Revise { why }]
-        };
-    }
-    if state.hold.is_some() || state.paused {
-        return Vec::new();
+    let revise = |why: String| match refused_lately || state.paused {
+        true => Vec::new(),
+        false => vec![Decision::Revise { why }],
+    };
+    match &state.hold {
+        Some(hold) if hold.reason == HoldReason::NoPlan => {
+            return revise("the plan in force cannot be performed".into());
+        }
+        // The forecast was wrong, and its plan with it; another may fit what comes now.
+        Some(hold) if hold.reason == HoldReason::LoadLeftBand && !state.pending().is_empty() => {
+            let tried = !over(plan.created_at, REVISE_AGAIN_SECONDS, now);
+            return if tried { Vec::new() } else { revise(hold.detail.clone()) };
+        }
+        Some(_) => return Vec::new(),
+        None if state.paused => return Vec::new(),
+        None => {}
     }
     let Some(batch) = state.next_batch() else { return after_the_last(state, now) };
     if let Some(why) = outlived(state, plan, batch, now) {
-        return if refused_lately { Vec::new() } else { vec![Decision::Revise { why }] };
+        return revise(why);
     }
     if now < batch.out_at || watching(state, now) || !surge_ready(state, plan, batch, now) {
         return Vec::new();

@@ -81,9 +81,9 @@ pub(super) fn adopt(state: &mut State, at: &Record, plan: Plan) -> Result<(), Re
     state.plan = Some(plan);
     state.plan_seq = at.seq;
     state.closed = 0;
-    if state.hold.as_ref().is_some_and(|h| h.reason == HoldReason::NoPlan) {
-        state.hold = None;
-    }
+    let answered =
+        |hold: &Hold| matches!(hold.reason, HoldReason::NoPlan | HoldReason::LoadLeftBand);
+    state.hold.take_if(|hold| answered(hold));
     Ok(())
 }
 

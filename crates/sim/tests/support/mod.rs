@@ -91,6 +91,7 @@ impl Stage {
             fleet: FleetName::new("web").unwrap(),
             dimension: Dimension::new("requests").unwrap(),
             upper: 200.0,
+            revised_upper: 200.0,
             batch: 2,
             every: Duration::from_secs(600),
             surge: (OfferName::new("spare").unwrap(), 2),
