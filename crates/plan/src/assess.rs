@@ -27,6 +27,9 @@ pub(crate) struct Assessment {
 }
 
 impl Assessment {
+    /// The target of a plan that nothing bounds.
+    pub(crate) const ALL: f64 = 1.0;
+
     /// A number of paths as a share of all.
     pub(crate) fn share(&self, paths: usize) -> f64 {
         paths as f64 / self.paths as f64

@@ -25,7 +25,7 @@ use crate::settings::{
 use crate::timeline::{Bands, entries, exposure};
 
 /// Draws of the reported risk are others than those of the choice.
-const FRESH_SEED: u64 = 0x5f72_6573_685f_7365;
+pub(crate) const FRESH_SEED: u64 = 0x5f72_6573_685f_7365;
 
 /// The plan of a choice, with its risk on the fresh paths, sealed.
 pub(crate) fn compose(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Plan {

@@ -35,6 +35,7 @@ mod request;
 mod search;
 mod settings;
 mod shares;
+mod standing;
 mod timeline;
 mod zones;
 
@@ -60,6 +61,7 @@ pub use request::{
     Schedule, Server, Survive, paths_for,
 };
 pub use shares::{paths_for_each, plan_together};
+pub use standing::{Standing, standing};
 
 use layout::{Layout, sizes, spread_order};
 use problem::Fleet;

@@ -71,12 +71,19 @@ impl Account {
         batch.risk.unwrap_or_else(|| plan.risk.target / plan.batches.len() as f64)
     }
 
-    /// What the journal says of a batch that is about to be opened.
+    /// What the journal says of a batch that is about to be opened: it spends what the plan puts on
+    /// it, or more where it was `weighed` again since.
     ///
     /// # Errors
     /// More is asked for than is left.
-    pub fn quote(&self, plan: &Plan, batch: &Batch) -> Result<RiskSpent, Overdrawn> {
-        let (asked, left) = (Self::price(plan, batch), self.left());
+    pub fn quote(
+        &self,
+        plan: &Plan,
+        batch: &Batch,
+        weighed: Option<f64>,
+    ) -> Result<RiskSpent, Overdrawn> {
+        let (planned, left) = (Self::price(plan, batch), self.left());
+        let asked = weighed.filter(|weighed| *weighed > planned).unwrap_or(planned);
         if asked > left + self.rounding() {
             return Err(Overdrawn { asked, left });
         }
@@ -102,7 +109,7 @@ impl Account {
     /// Takes a batch into the account, as the journal states it.
     ///
     /// # Errors
-    /// The journal states another amount than the plan, or more than is left.
+    /// The journal states less than the plan, or more than is left.
     pub(crate) fn take(
         &mut self,
         plan: &Plan,
@@ -116,7 +123,8 @@ impl Account {
             self.entries.push(entry(if price < left { price } else { left }));
             return Ok(());
         };
-        let due = self.quote(plan, batch).map_err(|overdrawn| overdrawn.to_string())?;
+        let due = self.quote(plan, batch, Some(stated.spent));
+        let due = due.map_err(|overdrawn| overdrawn.to_string())?;
         let near = |a: f64, b: f64| (a - b).abs() <= self.rounding();
         if !near(due.spent, stated.spent) || !near(due.left, stated.left) {
             return Err(format!(

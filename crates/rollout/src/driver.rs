@@ -13,16 +13,16 @@ use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Outcome};
 use domain::forecast::Probability;
-use domain::journal::{Actor, Entry, Record};
+use domain::journal::{Actor, Digest, Entry, Record};
 use domain::name::{Dimension, RolloutId};
-use domain::plan::{Plan, Refused};
+use domain::plan::{Batch, Plan, Refused};
 use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 
 use crate::decide::{Decision, decide, due};
 use crate::gates::Gate;
 use crate::machine::FoldError;
-use crate::observe::Seen;
+use crate::observe::{Seen, Unweighed, Verdict};
 use crate::planner::{HeldSurge, Planner, ReviseError, Revision};
 use crate::settings::{LEAST_PAUSE, LEAST_RISK, MAX_ROUNDS, Pace};
 use crate::state::{OrderStage, State, SurgeStage};
@@ -203,15 +203,17 @@ impl Driver {
                         actor: Actor::decider(),
                         cause: Some(cause),
                         reason,
-                        inputs: None,
+                        inputs: made_from(&event, &seen),
                         event,
                     }),
+                    Decision::Weigh => self.weigh(book.state(), memory).await,
                     Decision::Revise { why } => {
                         entries.extend(self.revise(book.state(), memory, why).await);
                     }
                 }
             }
             seen.refused_at = memory.refused_at;
+            seen.verdict = memory.verdict.clone();
             let written = book.write(entries).await?;
             if written != Written::Done {
                 return Ok(written);
@@ -221,27 +223,46 @@ impl Driver {
         Ok(Written::Done)
     }
 
+    /// Asks what the batches that are left risk by what is known now.
+    async fn weigh(&self, state: &State, memory: &mut Memory) {
+        let (Some(plan), Some(next)) = (&state.plan, state.next_batch()) else { return };
+        let now = self.world.clock.now();
+        let rest: Vec<Batch> =
+            plan.batches.iter().filter(|batch| batch.index >= next.index).cloned().collect();
+        let answer = match left(state) {
+            Ok(risk) => {
+                let ask = Revision {
+                    pending: rest.iter().flat_map(|batch| batch.servers.clone()).collect(),
+                    deadline: rest.last().map_or(now, |last| last.back_at).max(now),
+                    ..question(state, plan, now, risk)
+                };
+                self.planner.weigh(&rest, &ask).await.map_err(|error| match error {
+                    ReviseError::Refused(refused) => Unweighed::Refused(refused.to_string()),
+                    ReviseError::Failed(text) => Unweighed::Unknown(text),
+                })
+            }
+            Err(refused) => Err(Unweighed::Refused(refused.to_string())),
+        };
+        if let Err(Unweighed::Unknown(text)) = &answer {
+            self.audience.troubled(&format!("the plan cannot be weighed again: {text}"));
+        }
+        let (plan_seq, batch) = (state.plan_seq, next.index);
+        memory.verdict = Some(Verdict { plan_seq, batch, at: now, answer });
+    }
+
     /// Asks for another plan; a refusal is a hold.
     async fn revise(&self, state: &State, memory: &mut Memory, why: String) -> Option<Entry> {
         let plan = state.plan.as_ref()?;
         let now = self.world.clock.now();
         let risk = left(state);
-        let question = |risk| Revision {
-            now,
-            parent: plan.digest.clone(),
-            revision: plan.revision + 1,
-            pending: state.pending(),
-            unavailable: state.failed().iter().map(|s| s.member.name.clone()).collect(),
-            held: held(state, now),
-            deadline: state.created.deadline,
-            risk,
-            why: why.clone(),
-        };
         let cause = Some(state.head.seq);
         let entry =
             |actor, reason, event| Entry { at: now, actor, cause, reason, inputs: None, event };
         let answer = match risk {
-            Ok(risk) => self.planner.revise(&question(risk)).await,
+            Ok(risk) => {
+                let ask = Revision { why: why.clone(), ..question(state, plan, now, risk) };
+                self.planner.revise(&ask).await
+            }
             Err(refused) => Err(ReviseError::Refused(refused)),
         };
         let affords = |plan: Plan| match state.account.affords(&plan) {
@@ -279,6 +300,28 @@ impl Driver {
         let long = |patience| since.is_none_or(|since| now >= since + patience);
         waits && settled && self.patience.is_some_and(long)
     }
+}
+
+/// What the planner is asked about what is left of a rollout.
+fn question(state: &State, plan: &Plan, now: Timestamp, risk: Probability) -> Revision {
+    Revision {
+        now,
+        parent: plan.digest.clone(),
+        revision: plan.revision + 1,
+        pending: state.pending(),
+        unavailable: state.failed().iter().map(|s| s.member.name.clone()).collect(),
+        held: held(state, now),
+        deadline: state.created.deadline,
+        risk,
+        why: String::new(),
+    }
+}
+
+/// What an event was decided from, where that is kept.
+fn made_from(event: &Event, seen: &Seen) -> Option<Digest> {
+    let Event::BatchOpened { look, .. } = event else { return None };
+    look.foreseen?;
+    seen.verdict.as_ref()?.answer.as_ref().ok()?.inputs.clone()
 }
 
 /// What a revision may still use of the risk, or that it is too little to plan with.

@@ -8,6 +8,8 @@ use domain::ports::{Backend, Instance};
 use domain::series::Sample;
 use jiff::Timestamp;
 
+use crate::planner::Weighed;
+
 /// What the health gates say of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GateState {
@@ -36,4 +38,28 @@ pub struct Seen {
     pub failing: Option<String>,
     /// When a revision was last refused.
     pub refused_at: Option<Timestamp>,
+    /// What the batches that are left risk by what is known now.
+    pub verdict: Option<Verdict>,
+}
+
+/// What came of weighing what is left of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The number of the event that adopted the plan.
+    pub plan_seq: u64,
+    /// The next batch.
+    pub batch: u32,
+    /// When.
+    pub at: Timestamp,
+    /// What it risks, or why that cannot be told.
+    pub answer: Result<Weighed, Unweighed>,
+}
+
+/// Why it cannot be told what is left of a plan risks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unweighed {
+    /// It may not be performed any more as it stands.
+    Refused(String),
+    /// There is no forecast at the moment.
+    Unknown(String),
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::forecast::Probability;
 use domain::journal::Digest;
 use domain::name::{OfferName, ServerName};
-use domain::plan::{Plan, Refused};
+use domain::plan::{Batch, Plan, Refused};
 use jiff::Timestamp;
 
 /// Surge that runs already and goes on running.
@@ -41,6 +41,18 @@ pub struct Revision {
     pub why: String,
 }
 
+/// What is left of a plan, weighed again. The amounts are probabilities of attributable overload,
+/// as one-sided 95 % upper bounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighed {
+    /// In any of the batches.
+    pub rest: f64,
+    /// The part of the next batch.
+    pub next: f64,
+    /// What it was computed from, if that is kept.
+    pub inputs: Option<Digest>,
+}
+
 /// Why there is no revision.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviseError {
@@ -57,4 +69,8 @@ pub enum ReviseError {
 pub trait Planner: Send + Sync {
     /// A plan for what is left to do.
     async fn revise(&self, revision: &Revision) -> Result<Plan, ReviseError>;
+
+    /// What the batches that are left of the plan in force risk by what is known now, when they
+    /// follow each other from `revision.now` on with the surge that is held.
+    async fn weigh(&self, rest: &[Batch], revision: &Revision) -> Result<Weighed, ReviseError>;
 }

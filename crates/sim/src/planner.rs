@@ -12,7 +12,7 @@ use domain::plan::{
     TimelineEntry,
 };
 use jiff::Timestamp;
-use rollout::planner::{Planner, ReviseError, Revision};
+use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Timetable {
     pub upper: f64,
     /// The same in revisions, which know more load.
     pub revised_upper: f64,
+    /// What a batch risks when it is weighed before it opens.
+    pub batch_risk: f64,
     /// Servers per batch.
     pub batch: usize,
     /// From the start of one batch to the start of the next.
@@ -149,5 +151,10 @@ impl Planner for Timetable {
         let buy = self.surge.1.saturating_sub(held);
         let after = (ask.revision, Some(ask.parent.clone()));
         Ok(self.plan(ask.now, &ask.pending, buy, after, ask.risk.get()))
+    }
+
+    async fn weigh(&self, rest: &[Batch], _: &Revision) -> Result<Weighed, ReviseError> {
+        let next = self.batch_risk;
+        Ok(Weighed { rest: next * rest.len() as f64, next, inputs: None })
     }
 }

@@ -164,3 +164,17 @@ fn journals_without_an_account_spend_an_equal_part_with_each_batch() {
     assert_eq!(each.len(), 3);
     assert!(each.iter().all(|risk| (risk - STATED / 3.0).abs() < 1e-15), "{each:?}");
 }
+
+#[test]
+fn a_batch_that_has_become_riskier_spends_what_it_risks_now() {
+    let mut stage = Stage::with(Settings::default(), |t| {
+        (t.first_spends, t.batch_risk) = (0.1, 0.002);
+    });
+    assert_eq!(stage.drive(&Fuse::never()), Some(Ended::Finished(Outcome::Done)));
+    let spent: Vec<f64> = spent(&stage).iter().map(|entry| entry.spent).collect();
+    // Planned at 0.1, 0.45 and 0.45 of 0.01. The first has become riskier than that, so that too
+    // little is left for the last one as it was planned: it is planned again.
+    let expected = [0.002, 0.0045, 0.0035];
+    assert_eq!((spent.len(), plans(&stage).len()), (3, 2));
+    assert!(spent.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{spent:?}");
+}

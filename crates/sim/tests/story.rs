@@ -272,3 +272,24 @@ fn surge_that_the_seller_takes_away_is_bought_again() {
     }
     assert!(lost > 0, "nothing was lost: the test has lost its eyes");
 }
+
+#[test]
+fn what_is_left_is_weighed_before_each_batch_and_planned_again_where_it_risks_too_much() {
+    let mut stage = Stage::with(Settings::default(), |t| t.batch_risk = 0.004);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    let events: Vec<_> = stage.records().into_iter().map(|r| (r.event().unwrap(), r)).collect();
+    let foreseen: Vec<_> = events
+        .iter()
+        .filter_map(|(event, _)| match event {
+            Event::BatchOpened { look, .. } => Some(look.foreseen),
+            _ => None,
+        })
+        .collect();
+    // Three batches at 0.004 each are more than 0.01; the revision is too young to be weighed.
+    assert_eq!(foreseen.len(), 3);
+    assert_eq!(foreseen[0], None);
+    let revised = events.iter().filter(|(event, _)| matches!(event, Event::PlanAdopted { .. }));
+    let (_, why) = revised.last().unwrap();
+    assert!(why.reason.starts_with("what is left risks 1.20e-2"), "{}", why.reason);
+    assert!(holds(&stage).is_empty(), "{:?}", holds(&stage));
+}

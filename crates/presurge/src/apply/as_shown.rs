@@ -10,31 +10,39 @@ use async_trait::async_trait;
 use domain::event::{Event, Outcome};
 use domain::journal::{Actor, Entry, Head};
 use domain::name::{RolloutId, ServerName, Version};
-use domain::plan::Plan;
+use domain::plan::{Batch, Plan};
 use domain::ports::{Append, Authority, Clock, Journal};
 use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::bill;
 use rollout::driver::{Driver, Ended, Nobody, World};
 use rollout::gates::Gate;
-use rollout::planner::{Planner, ReviseError, Revision};
+use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 use rollout::settings::Pace;
 use sim::{MemoryJournal, Settings, SimClock, SimWorld, Sold};
 
+use super::planner::{not_revised, question, schedule, weighed};
 use super::world::{created, watches};
 use crate::documents;
 use crate::pipeline::{Made, Prepared, facts};
 use crate::replay::Recorded;
 
-/// Nobody should need another plan.
-#[derive(Default)]
-struct NoMore(Mutex<Vec<String>>);
+/// Nobody should need another plan; the one that was shown is weighed as in production.
+struct NoMore {
+    prepared: Prepared,
+    asked: Mutex<Vec<String>>,
+}
 
 #[async_trait]
 impl Planner for NoMore {
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
-        self.0.lock().unwrap().push(ask.why.clone());
+        self.asked.lock().unwrap().push(ask.why.clone());
         Err(ReviseError::Failed("nothing else was shown".into()))
+    }
+
+    async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
+        let stands = self.prepared.stands(question(ask, 1), schedule(rest)).await;
+        Ok(weighed(&stands.map_err(not_revised)?.standing, None))
     }
 }
 
@@ -171,7 +179,7 @@ async fn perform(case: &Case) -> Performed {
     let journal = Arc::new(MemoryJournal::new());
     let id = RolloutId::new("kernel#1").unwrap();
     create(&journal, &id, &prepared, &made, deadline, clock.now()).await;
-    let planner = Arc::new(NoMore::default());
+    let planner = Arc::new(NoMore { prepared: prepared.clone(), asked: Mutex::default() });
     let driver = driver(case, &prepared, &made, &world, journal.clone(), planner.clone());
     let ended = driver.run(&id).await.unwrap();
     let records = journal.read(&id, 0).await.unwrap();
@@ -180,7 +188,7 @@ async fn perform(case: &Case) -> Performed {
         .filter(|record| ["Held", "CommandFailed", "SurgeLost"].contains(&record.kind.as_str()))
         .map(|record| format!("{} {:?}", record.at, record.event()))
         .collect();
-    let asked = planner.0.lock().unwrap().clone();
+    let asked = planner.asked.lock().unwrap().clone();
     assert_eq!((told, asked), (vec![], vec![]), "{}: not as foreseen", case.name);
     assert_eq!(ended, Ended::Finished(Outcome::Done), "{}", case.name);
     Performed { plan: made.plan, prepared, world, ended_at: clock.now() }

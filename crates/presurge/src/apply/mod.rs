@@ -45,7 +45,7 @@ pub struct Applier {
 impl Applier {
     /// Writes down that the rollout exists, with its plan.
     pub async fn create(&self, id: &RolloutId, made: &Made, now: Timestamp) -> Result<(), Failed> {
-        planner::keep(self.archive.as_ref(), made).await?;
+        planner::keep(self.archive.as_ref(), &made.histories).await?;
         let deadline = self.prepared.rollout.deadline.from(now);
         let created = world::created(&self.prepared, &made.histories, &made.plan, deadline);
         let actor = Actor::operator(&control::login());

@@ -12,7 +12,7 @@ use domain::event::{Created, FORMAT, Member, OnTimeout, Policy};
 use domain::forecast::{Paths, Probability};
 use domain::journal::{Digest, digest_of};
 use domain::name::{Dimension, FleetName, OfferName, ServerName, Version};
-use domain::plan::{Inputs, PerDimension, Plan, Refused};
+use domain::plan::{Batch, Inputs, PerDimension, Plan, Refused};
 use domain::ports::Target;
 use domain::series::{Series, Step};
 use domain::spread::Spread;
@@ -22,7 +22,7 @@ use plan::{
     Billing, Canary, Durations, Facts, Held, Interruption, Market, Offer, Request, Schedule,
     Server, Survive,
 };
-use rollout::planner::{Planner, ReviseError, Revision};
+use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 
 use super::fleet::Fleet;
 use super::load::Measured;
@@ -32,6 +32,7 @@ use super::settings::{
     PLAN_STEP_SECONDS, PLANNED_DRAIN, PLANNED_LEAD, PLANNED_UPDATE, PRICE, RISK, RUN,
     SERVER_CAPACITY, STABILISATION,
 };
+use crate::apply::planner::{schedule, weighed};
 
 /// The name of the rollout.
 pub const ROLLOUT: &str = "security-fix";
@@ -120,6 +121,11 @@ impl Outlook {
     }
 
     fn plan(&self, question: &Question) -> Result<Plan, OutlookError> {
+        Ok(plan::plan(&self.asked(question)?)?)
+    }
+
+    /// The question with the load as it is known now.
+    fn asked(&self, question: &Question) -> Result<Request, OutlookError> {
         let mut forecaster = self.forecaster();
         let complete = self.load.complete(question.now);
         for sample in
@@ -140,7 +146,7 @@ impl Outlook {
             until: forecaster.end(),
         };
         drop(forecaster);
-        Ok(plan::plan(&self.request(question, inputs, choosing, fresh))?)
+        Ok(self.request(question, inputs, choosing, fresh))
     }
 
     fn request(
@@ -256,9 +262,8 @@ impl Question {
 /// Revises on the live load.
 pub struct Reviser(pub Arc<Outlook>);
 
-#[async_trait]
-impl Planner for Reviser {
-    async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+impl Question {
+    fn of(ask: &Revision) -> Self {
         let held = |h: &rollout::planner::HeldSurge| Held {
             offer: h.offer.clone(),
             count: h.count,
@@ -266,7 +271,7 @@ impl Planner for Reviser {
             ends_at: None,
         };
         let begun = ask.pending.len() < Fleet::names().len();
-        let question = Question {
+        Self {
             now: ask.now,
             revision: ask.revision,
             parent: Some(ask.parent.clone()),
@@ -275,15 +280,41 @@ impl Planner for Reviser {
             unavailable: ask.unavailable.clone(),
             held: ask.held.iter().map(held).collect(),
             risk: ask.risk,
-        };
+        }
+    }
+}
+
+impl Reviser {
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Outlook) -> Result<T, OutlookError> + Send + 'static,
+    ) -> Result<T, ReviseError> {
         let outlook = Arc::clone(&self.0);
-        let made = tokio::task::spawn_blocking(move || outlook.plan(&question)).await;
-        match made {
-            Ok(Ok(plan)) => Ok(plan),
+        match tokio::task::spawn_blocking(move || work(&outlook)).await {
+            Ok(Ok(done)) => Ok(done),
             Ok(Err(OutlookError::Refused(refused))) => Err(ReviseError::Refused(refused)),
             Ok(Err(error)) => Err(ReviseError::Failed(error.to_string())),
             Err(error) => Err(ReviseError::Failed(error.to_string())),
         }
+    }
+}
+
+#[async_trait]
+impl Planner for Reviser {
+    async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        let question = Question::of(ask);
+        self.compute(move |outlook| outlook.plan(&question)).await
+    }
+
+    async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
+        let (question, batches) = (Question::of(ask), schedule(rest));
+        let schedule = Schedule { start_at: None, batches: Some(batches) };
+        let weigh = move |outlook: &Outlook| {
+            let request = Request { schedule, ..outlook.asked(&question)? };
+            Ok(plan::standing(&request)?)
+        };
+        let standing = self.compute(weigh).await?;
+        Ok(weighed(&standing, None))
     }
 }
 

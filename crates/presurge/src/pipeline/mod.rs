@@ -12,7 +12,7 @@ use std::time::Duration;
 use adapters::calendar::ical;
 use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
-use domain::name::{Dimension, FleetName};
+use domain::name::{Dimension, FleetName, ServerName};
 use domain::plan::{Inputs, PerDimension, Plan, Refused};
 use domain::ports::{Clock, PortError};
 use jiff::Timestamp;
@@ -29,6 +29,9 @@ const NEXT_PEAK: Duration = Duration::from_secs(24 * 3600);
 
 /// … but by no more steps of the plan than a day of minutes has: paths cost memory by the step.
 const NEXT_PEAK_STEPS: u32 = 24 * 60;
+
+/// A schedule is judged on load until this long after its planned end: batches may run late.
+const RUN_LATE: Duration = Duration::from_secs(3600);
 
 /// The seeds of the two sets of paths: to choose on, and to report on.
 const DRAWS: [u64; 2] = [0, 0x9E37_79B9_7F4A_7C15];
@@ -121,6 +124,14 @@ pub struct Made {
     pub warnings: Vec<String>,
 }
 
+/// What the batches that are left risk, and what that was computed from.
+pub struct Stands {
+    /// The risk.
+    pub standing: plan::Standing,
+    /// The cleaned histories.
+    pub histories: PerDimension<History>,
+}
+
 impl Prepared {
     /// Prepares a rollout of some documents. `loads` replaces sources: (`fleet/dimension`, file).
     pub fn new(
@@ -190,9 +201,35 @@ impl Prepared {
         Ok(histories)
     }
 
+    /// What the batches that are left risk by the load up to `ask.now`; they follow each other from
+    /// then on, with the surge that is held.
+    pub async fn stands(&self, ask: Ask, rest: Vec<Vec<ServerName>>) -> Result<Stands, PlanError> {
+        let histories = self.histories(ask.now).await?;
+        let own = self.clone();
+        let compute = move || own.weigh(ask, rest, histories);
+        let done = tokio::task::spawn_blocking(compute).await;
+        done.map_err(|e| PlanError::Defect(e.to_string()))?
+    }
+
+    /// The same with the load at hand.
+    pub fn weigh(
+        &self,
+        ask: Ask,
+        rest: Vec<Vec<ServerName>>,
+        histories: PerDimension<History>,
+    ) -> Result<Stands, PlanError> {
+        let until = ask.deadline + RUN_LATE;
+        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), until)?;
+        let request = request(&self.fleet, &self.rollout, ask, outlook);
+        let schedule = plan::Schedule { start_at: None, batches: Some(rest) };
+        let standing = plan::standing(&plan::Request { schedule, ..request })?;
+        Ok(Stands { standing, histories })
+    }
+
     /// Forecasts the load and plans. It waits for nothing: what it takes is time to compute.
     pub fn compute(&self, ask: Ask, histories: PerDimension<History>) -> Result<Made, PlanError> {
-        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone())?;
+        let until = next_peak(&self.rollout, &ask);
+        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), until)?;
         let request = request(&self.fleet, &self.rollout, ask, outlook);
         let plan = plan::plan(&request)?;
         let findings = plan::check(&plan, &request.facts);
@@ -215,14 +252,20 @@ impl Prepared {
     }
 }
 
+/// Until when a plan looks at the load: the next peak after it is there by then.
+fn next_peak(rollout: &Rollout, ask: &Ask) -> Timestamp {
+    let beyond = NEXT_PEAK.min(rollout.step.duration() * NEXT_PEAK_STEPS);
+    ask.deadline + rollout.stabilisation + beyond
+}
+
+/// The load from `ask.now` until `until`, sampled.
 fn outlook(
     rollout: &Rollout,
     ask: &Ask,
     histories: &PerDimension<History>,
     config: Digest,
+    until: Timestamp,
 ) -> Result<Outlook, PlanError> {
-    let beyond = NEXT_PEAK.min(rollout.step.duration() * NEXT_PEAK_STEPS);
-    let until = ask.deadline + rollout.stabilisation + beyond;
     let count = ask.share.paths(rollout.risk);
     let grid = (rollout.step, ask.now, until);
     let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];

@@ -161,7 +161,8 @@ impl Question {
     /// Forecasts, and asks the planner's question.
     fn request(self) -> Result<(Request, PerDimension<History>), PlanError> {
         let Self { part: (fleet, rollout), config, ask, histories } = self;
-        let outlook = super::outlook(&rollout, &ask, &histories, config)?;
+        let until = super::next_peak(&rollout, &ask);
+        let outlook = super::outlook(&rollout, &ask, &histories, config, until)?;
         Ok((super::request::request(&fleet, &rollout, ask, outlook), histories))
     }
 }

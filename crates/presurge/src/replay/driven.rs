@@ -6,20 +6,20 @@ use async_trait::async_trait;
 use domain::event::{Event, Outcome};
 use domain::journal::{Actor, Entry, Head, Record};
 use domain::name::{RolloutId, ServerName, Version};
-use domain::plan::{Plan, Refused};
+use domain::plan::{Batch, Plan, Refused};
 use domain::ports::{Append, Authority, Clock, Journal};
 use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::{Absence, Facts};
 use rollout::driver::{Driver, Ended as Stopped, Nobody, World};
-use rollout::planner::{Planner, ReviseError, Revision};
+use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 use rollout::settings::Pace;
 use sim::{MemoryJournal, Settings, SimClock, SimWorld, Sold, run_until_stuck};
 
 use super::course::{Course, Ended, Hire, Told};
 use super::settings::{LONGEST_TICK, LOOKS_PER_STEP, MOST_REVISIONS, PATIENCE};
 use super::{Broken, Case};
-use crate::apply::planner::{not_revised, question};
+use crate::apply::planner::{not_revised, question, schedule, weighed};
 use crate::apply::world::{created, watches};
 use crate::pipeline::{Made, PlanError, Prepared};
 
@@ -256,6 +256,12 @@ impl Planner for Replanner {
                 Err(error)
             }
         }
+    }
+
+    async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
+        let histories = self.prepared.histories(ask.now).await.map_err(not_revised)?;
+        let made = self.prepared.weigh(question(ask, self.seed), schedule(rest), histories);
+        Ok(weighed(&made.map_err(not_revised)?.standing, None))
     }
 }
 

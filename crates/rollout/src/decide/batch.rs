@@ -9,7 +9,8 @@ use jiff::Timestamp;
 
 use super::surge::{order_key, replacement_key};
 use super::{Decision, hold, over};
-use crate::observe::Seen;
+use crate::observe::{Seen, Unweighed, Verdict};
+use crate::planner::Weighed;
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
 use crate::state::{Order, OrderStage, State, SurgeStage};
 
@@ -49,19 +50,80 @@ pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> 
     if now < batch.out_at || watching(state, now) || !surge_ready(state, plan, batch, now) {
         return Vec::new();
     }
-    match (look(state, seen, now), state.account.quote(plan, batch)) {
-        (Some(look), Ok(risk)) => open(state, batch, look, risk),
-        _ => Vec::new(),
+    let Some(look) = look(state, seen, now) else { return Vec::new() };
+    let weighed = match again(state, seen, plan, batch, now) {
+        Again::Young => None,
+        Again::Ask => return vec![Decision::Weigh],
+        Again::Known(Ok(weighed)) if weighed.rest > state.account.left() => {
+            return revise(format!(
+                "what is left risks {:.2e} by the load that is known now, and {:.2e} is left",
+                weighed.rest,
+                state.account.left()
+            ));
+        }
+        Again::Known(Err(Unweighed::Refused(why))) => return revise(why.clone()),
+        Again::Known(answer) => Some(answer),
+    };
+    let risk = weighed.and_then(|answer| answer.as_ref().ok()).map(|weighed| weighed.next);
+    match state.account.quote(plan, batch, risk) {
+        Ok(risk) => open(state, batch, look, risk, weighed),
+        Err(overdrawn) => revise(overdrawn.to_string()),
     }
 }
 
-fn open(state: &State, batch: &Batch, look: Look, risk: RiskSpent) -> Vec<Decision> {
+/// Whether what is left of a plan was weighed again.
+enum Again<'a> {
+    /// The plan is as good as new.
+    Young,
+    /// It has to be.
+    Ask,
+    /// It was.
+    Known(&'a Result<Weighed, Unweighed>),
+}
+
+/// A plan that is older than its batches may be late is weighed again before each of them.
+fn again<'a>(
+    state: &State,
+    seen: &'a Seen,
+    plan: &Plan,
+    batch: &Batch,
+    now: Timestamp,
+) -> Again<'a> {
+    if !over(plan.created_at, grace(batch), now) {
+        return Again::Young;
+    }
+    let fits = |verdict: &&Verdict| {
+        (verdict.plan_seq, verdict.batch) == (state.plan_seq, batch.index)
+            && !over(verdict.at, REVISE_AGAIN_SECONDS, now)
+    };
+    match seen.verdict.as_ref().filter(fits) {
+        Some(verdict) => Again::Known(&verdict.answer),
+        None => Again::Ask,
+    }
+}
+
+fn open(
+    state: &State,
+    batch: &Batch,
+    look: Look,
+    risk: RiskSpent,
+    weighed: Option<&Result<Weighed, Unweighed>>,
+) -> Vec<Decision> {
+    let foreseen = match weighed {
+        None => String::new(),
+        Some(Ok(weighed)) => format!(", what is left risks {:.2e} by now", weighed.rest),
+        Some(Err(Unweighed::Refused(why) | Unweighed::Unknown(why))) => {
+            format!(", the forecast in force stands since there is no newer one ({why})")
+        }
+    };
     let reason = format!(
-        "its time has come, the one before is back, surge is ready, load is in its band ({}), and \
-         {:.2e} of the risk is left after it",
+        "its time has come, the one before is back, surge is ready, load is in its band ({})\
+         {foreseen}, and {:.2e} of the risk is left after it",
         numbers(&look),
         risk.left
     );
+    let rest = weighed.and_then(|answer| answer.as_ref().ok()).map(|weighed| weighed.rest);
+    let look = Look { foreseen: rest, ..look };
     let event = Event::BatchOpened { index: batch.index, look, risk: Some(risk) };
     let mut list = vec![Decision::write(event, reason, state.plan_seq)];
     let opened = state.head.seq + 1;
@@ -111,15 +173,19 @@ fn outlived(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> Option
     if state.open.is_none() && state.closed == 0 && now > plan.valid_until {
         return Some(format!("the plan was valid until {}", plan.valid_until));
     }
-    if let Err(overdrawn) = state.account.quote(plan, batch) {
+    if let Err(overdrawn) = state.account.quote(plan, batch, None) {
         return Some(overdrawn.to_string());
     }
-    let length = batch.back_at.duration_since(batch.out_at).as_secs_f64();
-    let grace = (length * LATE_SHARE_OF_BATCH).clamp(LATE_AT_LEAST_SECONDS, f64::MAX);
     // A plan that foresees what replaces lost surge foresees the wait for it.
     let due = replacements(state).fold(batch.out_at, |due, order| due.max(order.ready_at));
-    let late = over(due, grace, now);
+    let late = over(due, grace(batch), now);
     late.then(|| format!("batch {} was planned for {} and is late", batch.index, batch.out_at))
+}
+
+/// How long after its time a batch may open, and how old the plan of one may be, in seconds.
+fn grace(batch: &Batch) -> f64 {
+    let length = batch.back_at.duration_since(batch.out_at).as_secs_f64();
+    (length * LATE_SHARE_OF_BATCH).clamp(LATE_AT_LEAST_SECONDS, f64::MAX)
 }
 
 /// Whether all surge that the plan counts on at the time of a batch carries full load, and all that
@@ -169,5 +235,6 @@ fn look(state: &State, seen: &Seen, now: Timestamp) -> Option<Look> {
         upper,
         in_service: u32::try_from(state.in_service()).unwrap_or(u32::MAX),
         surge: u32::try_from(state.surge_in_service()).unwrap_or(u32::MAX),
+        foreseen: None,
     })
 }

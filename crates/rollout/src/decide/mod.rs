@@ -29,6 +29,8 @@ pub enum Decision {
         /// The number of the event that it follows from.
         cause: u64,
     },
+    /// Ask the planner what is left of the plan in force risks by now.
+    Weigh,
     /// Ask the planner for a revision.
     Revise {
         /// Why the plan in force does not hold any more.

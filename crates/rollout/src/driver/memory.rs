@@ -10,6 +10,7 @@ use domain::series::Sample;
 use jiff::Timestamp;
 
 use crate::gates::{Gate, Tallies};
+use crate::observe::Verdict;
 use crate::settings::{BACKOFF_FIRST_SECONDS, BACKOFF_LONGEST_SECONDS, FAILURES_TO_HOLD};
 
 /// The failures of one call in a row.
@@ -40,6 +41,8 @@ pub(super) struct Memory {
     pub(super) load_at: Option<Timestamp>,
     /// When a revision was last refused.
     pub(super) refused_at: Option<Timestamp>,
+    /// What the batches that are left risk.
+    pub(super) verdict: Option<Verdict>,
 }
 
 impl Memory {

@@ -79,6 +79,7 @@ impl Driver {
             down_since: memory.down_since.clone(),
             failing: memory.failing(),
             refused_at: memory.refused_at,
+            verdict: memory.verdict.clone(),
         }
     }
 

@@ -92,6 +92,7 @@ impl Stage {
             dimension: Dimension::new("requests").unwrap(),
             upper: 200.0,
             revised_upper: 200.0,
+            batch_risk: 0.0,
             batch: 2,
             every: Duration::from_secs(600),
             surge: (OfferName::new("spare").unwrap(), 2),
