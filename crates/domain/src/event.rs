@@ -52,6 +52,10 @@ pub struct Policy {
     pub warmup_seconds: f64,
     /// Surge may take this long from its order until it is in service.
     pub surge_timeout_seconds: f64,
+    /// A server that comes back gets its traffic in so many equal steps over its warm-up; 1: all
+    /// of it at once, as in former releases.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub warmup_steps: u32,
     /// Watch this long after the canary batch and before the next one.
     pub canary_watch_seconds: f64,
     /// Watch this long after the last batch, before the surge is released.
@@ -60,6 +64,15 @@ pub struct Policy {
     pub band_breaches: u32,
     /// Newest samples older than this hold new removals.
     pub stale_after_seconds: f64,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(steps: &u32) -> bool {
+    *steps == 1
 }
 
 /// The first event of a journal: what was asked for, frozen.
@@ -259,6 +272,11 @@ pub enum Event {
         /// Which.
         server: ServerName,
     },
+    /// Decision: a drain took too long; the connections that are left are cut.
+    DrainForced {
+        /// Which server or surge instance.
+        server: ServerName,
+    },
     /// Outcome: a server has no more requests.
     Drained {
         /// Which.
@@ -298,6 +316,13 @@ pub enum Event {
         server: ServerName,
         /// It carries full load from then on.
         warm_at: Timestamp,
+    },
+    /// Decision: a server or surge instance that warms up gets more of its traffic.
+    WeightRaised {
+        /// Which.
+        server: ServerName,
+        /// The share of its full weight, in percent.
+        percent: u8,
     },
     /// Decision: a server counts as back.
     Warmed {

@@ -71,9 +71,12 @@ fn admission_key(state: &State, server: &ServerName, seq: u64) -> Key {
 fn surge_admission(state: &State, seen: &Seen, instance: &SurgeInstance) -> Option<Command> {
     let name = &instance.running.name;
     let wanted = match instance.stage {
-        SurgeStage::Joining => Wanted::Admit(100),
-        SurgeStage::Joined(_) if is_forgotten(seen, name) => Wanted::Admit(100),
+        SurgeStage::Joining => Wanted::Admit(instance.percent),
+        SurgeStage::Joined(_) if is_otherwise(seen, name, instance.percent) => {
+            Wanted::Admit(instance.percent)
+        }
         SurgeStage::Draining => Wanted::Drain,
+        SurgeStage::Cutting => Wanted::Cut,
         SurgeStage::Drained => Wanted::Remove,
         _ => return None,
     };
@@ -86,7 +89,11 @@ fn server_command(state: &State, seen: &Seen, server: &Server) -> Vec<Command> {
     let mut list = Vec::new();
     let wanted = match server.stage {
         Stage::Draining => Some(Wanted::Drain),
-        Stage::Restoring => Some(Wanted::Admit(100)),
+        Stage::Cutting => Some(Wanted::Cut),
+        Stage::Restoring => Some(Wanted::Admit(server.percent)),
+        Stage::Warming(_) if is_otherwise(seen, name, server.percent) => {
+            Some(Wanted::Admit(server.percent))
+        }
         _ => lost_its_drain(seen, server).then_some(Wanted::Drain),
     };
     if let Some(wanted) = wanted {
@@ -102,9 +109,11 @@ fn server_command(state: &State, seen: &Seen, server: &Server) -> Vec<Command> {
     list
 }
 
-/// A load balancer that was reloaded forgets the servers that were added at run time.
-fn is_forgotten(seen: &Seen, name: &ServerName) -> bool {
-    seen.traffic.as_ref().is_some_and(|t| !t.contains_key(name))
+/// Whether the load balancer does not know a server that shall get traffic, as one that was reloaded
+/// forgets those that were added at run time, or gives it another weight.
+fn is_otherwise(seen: &Seen, name: &ServerName, percent: u8) -> bool {
+    let Some(traffic) = &seen.traffic else { return false };
+    traffic.get(name).is_none_or(|backend| backend.weight.is_some_and(|w| w != percent))
 }
 
 /// A load balancer that was reloaded forgets its drains; they are made so again.

@@ -82,6 +82,12 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
 
         Event::BatchOpened { index, risk, .. }        => fleet::open(state, at, index, risk),
         Event::DrainStarted { server }                => fleet::drain(state, at, &server),
+        Event::DrainForced { server } if state.servers.contains_key(&server)
+                                                      => fleet::force(state, at, &server),
+        Event::DrainForced { server }                 => surge::force(state, at, &server),
+        Event::WeightRaised { server, percent } if state.servers.contains_key(&server)
+                                                      => fleet::raise(state, at, &server, percent),
+        Event::WeightRaised { server, percent }       => surge::raise(state, at, &server, percent),
         Event::Drained { server, .. }                 => fleet::drained(state, at, &server),
         Event::UpdateStarted { server, attempt }      => fleet::update(state, at, &server, attempt),
         Event::Updated { server, .. }                 => fleet::updated(state, at, &server),

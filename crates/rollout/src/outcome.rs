@@ -122,7 +122,7 @@ fn admission_done(
     let cut = drained.cut;
     let (event, cause, reason) = if let Some(known) = state.servers.get(name) {
         let (event, reason) = match (admission.wanted, &known.stage) {
-            (Wanted::Drain, Stage::Draining) => {
+            (Wanted::Drain, Stage::Draining) | (Wanted::Cut, Stage::Cutting) => {
                 (Event::Drained { server, cut }, "no request is under way")
             }
             (Wanted::Admit(_), Stage::Restoring) => {
@@ -136,7 +136,7 @@ fn admission_done(
             (Wanted::Admit(_), SurgeStage::Joining) => {
                 (Event::SurgeJoined { server, warm_at }, "it receives requests")
             }
-            (Wanted::Drain, SurgeStage::Draining) => {
+            (Wanted::Drain, SurgeStage::Draining) | (Wanted::Cut, SurgeStage::Cutting) => {
                 (Event::SurgeDrained { server, cut }, "no request is under way")
             }
             (Wanted::Remove, SurgeStage::Drained) => {

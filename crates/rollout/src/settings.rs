@@ -37,6 +37,9 @@ pub const LATE_AT_LEAST_SECONDS: f64 = 60.0;
 /// See [`LATE_AT_LEAST_SECONDS`].
 pub const LATE_SHARE_OF_BATCH: f64 = 0.25;
 
+/// The whole weight of a server, in percent.
+pub const FULL: u8 = 100;
+
 /// A server that somebody else took out blocks new batches at once; after this many seconds the
 /// rollout says so as a hold.
 pub const FOREIGN_OUTAGE_SECONDS: f64 = 30.0;

@@ -1,6 +1,7 @@
 //! Where a rollout stands: rollout phase × server stage.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::event::{Created, HoldReason, Member, Outcome, Running};
 use domain::journal::Head;
@@ -10,6 +11,7 @@ use domain::ports::Target;
 use jiff::Timestamp;
 
 use crate::account::Account;
+use crate::settings::FULL;
 
 /// The phase of the whole rollout. What a batch does is told by the stages of its servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub enum Stage {
     Waiting,
     /// No new requests; those under way end.
     Draining,
+    /// The drain took too long; what is left is cut.
+    Cutting,
     /// No requests at all.
     Drained,
     /// The updater works on it.
@@ -86,6 +90,10 @@ pub struct Server {
     pub attempts: u32,
     /// Whether it runs the target.
     pub updated: bool,
+    /// How often it was put back since its drain took too long.
+    pub skipped: u32,
+    /// The share of its full weight that it shall have when it gets traffic, in percent.
+    pub percent: u8,
     /// The number of the event that brought it here.
     pub seq: u64,
 }
@@ -119,6 +127,8 @@ pub enum SurgeStage {
     Joined(Timestamp),
     /// No new requests; those under way end.
     Draining,
+    /// The drain took too long; what is left is cut.
+    Cutting,
     /// No requests at all.
     Drained,
     /// The load balancer has forgotten it.
@@ -136,6 +146,8 @@ pub struct SurgeInstance {
     pub stage: SurgeStage,
     /// Since when.
     pub since: Timestamp,
+    /// The share of its full weight that it shall have when it gets traffic, in percent.
+    pub percent: u8,
     /// The number of the event that brought it here.
     pub seq: u64,
 }
@@ -253,6 +265,28 @@ impl State {
     /// Servers that failed and stay out.
     pub fn failed(&self) -> Vec<&Server> {
         self.servers.values().filter(|s| matches!(s.stage, Stage::Failed(_))).collect()
+    }
+
+    /// The share of its weight that a server gets first when it comes into service, in percent.
+    pub fn first_percent(&self) -> u8 {
+        self.percent_after(0)
+    }
+
+    /// The share that follows `percent` while it warms up: equal steps up to the full weight.
+    pub fn percent_after(&self, percent: u8) -> u8 {
+        let steps = self.created.policy.warmup_steps.clamp(1, u32::from(FULL));
+        let done = u32::from(percent) * steps / u32::from(FULL);
+        let next = ((done + 1) * u32::from(FULL)).div_ceil(steps).clamp(1, u32::from(FULL));
+        u8::try_from(next).unwrap_or(FULL)
+    }
+
+    /// When a server or instance that has been in service since `from` and is warm at `warm_at`
+    /// gets more than `percent` of its weight; `None` when it has all of it.
+    pub fn raised_at(&self, percent: u8, from: Timestamp, warm_at: Timestamp) -> Option<Timestamp> {
+        let share = f64::from(percent) / f64::from(FULL);
+        let whole = warm_at.duration_since(from).as_secs_f64();
+        let after = Duration::try_from_secs_f64(whole * share).unwrap_or_default();
+        (percent < FULL).then(|| from + after)
     }
 
     /// The next batch of the plan in force that has not been opened.

@@ -27,6 +27,8 @@ pub struct Timetable {
     pub upper: f64,
     /// The same in revisions, which know more load.
     pub revised_upper: f64,
+    /// What a plan may spend of the risk, at most what is left.
+    pub target: f64,
     /// What a batch risks when it is weighed before it opens.
     pub batch_risk: f64,
     /// Servers per batch.
@@ -150,7 +152,9 @@ impl Planner for Timetable {
         let held: u32 = ask.held.iter().map(|h| h.count).sum();
         let buy = self.surge.1.saturating_sub(held);
         let after = (ask.revision, Some(ask.parent.clone()));
-        Ok(self.plan(ask.now, &ask.pending, buy, after, ask.risk.get()))
+        let left = ask.risk.get();
+        let target = if left < self.target { left } else { self.target };
+        Ok(self.plan(ask.now, &ask.pending, buy, after, target))
     }
 
     async fn weigh(&self, rest: &[Batch], _: &Revision) -> Result<Weighed, ReviseError> {

@@ -96,6 +96,8 @@ struct Inner {
     machines: BTreeMap<ServerName, Machine>,
     surge: BTreeMap<ServerName, Bought>,
     surge_admitted: BTreeMap<ServerName, Admitted>,
+    /// Weights in percent; 100 where there is none.
+    weights: BTreeMap<ServerName, u8>,
     load: Box<dyn Fn(Timestamp) -> f64 + Send>,
     stock: BTreeMap<OfferName, u32>,
     facts: Facts,
@@ -129,6 +131,7 @@ impl SimWorld {
             machines: servers.iter().map(|s| (s.clone(), machine.clone())).collect(),
             surge: BTreeMap::new(),
             surge_admitted: BTreeMap::new(),
+            weights: BTreeMap::new(),
             load: Box::new(load),
             stock: BTreeMap::new(),
             facts: Facts::default(),

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::event::{Event, HoldReason, Outcome};
+use domain::event::{Event, HoldReason, OnTimeout, Outcome};
 use domain::name::{OfferName, ServerName};
 use domain::plan::Replacement;
 use domain::spread::Spread;
@@ -292,4 +292,92 @@ fn what_is_left_is_weighed_before_each_batch_and_planned_again_where_it_risks_to
     let (_, why) = revised.last().unwrap();
     assert!(why.reason.starts_with("what is left risks 1.20e-2"), "{}", why.reason);
     assert!(holds(&stage).is_empty(), "{:?}", holds(&stage));
+}
+
+/// The journal's events of one server, by their kind, with what was cut or what weight it got.
+fn story_of(stage: &Hands, server: &str) -> Vec<String> {
+    let told = |event| match event {
+        Event::DrainStarted { server } => Some((server, "drains".into())),
+        Event::DrainForced { server } => Some((server, "is cut".into())),
+        Event::Drained { server, cut } | Event::SurgeDrained { server, cut } => {
+            Some((server, format!("drained, {cut} cut")))
+        }
+        Event::UpdateStarted { server, .. } => Some((server, "updates".into())),
+        Event::RestoreStarted { server } => Some((server, "comes back".into())),
+        Event::WeightRaised { server, percent } => Some((server, format!("{percent} %"))),
+        Event::Warmed { server } => Some((server, "is warm".into())),
+        _ => None,
+    };
+    let events = stage.records().into_iter().filter_map(|r| told(r.event().unwrap()));
+    events.filter(|(name, _)| name.as_str() == server).map(|(_, text): (_, String)| text).collect()
+}
+
+fn slow_drains() -> Settings {
+    Settings { drain: Spread::exactly(Duration::from_secs(1200)), ..Settings::default() }
+}
+
+#[test]
+fn a_drain_that_does_not_end_is_forced_where_the_policy_says_so() {
+    let mut stage = Stage::under(slow_drains(), |_, policy| {
+        (policy.drain_timeout_seconds, policy.drain_on_timeout) = (90.0, OnTimeout::Force);
+    });
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert!(!holds(&stage).contains(&HoldReason::DrainTimeout), "{:?}", holds(&stage));
+    let story = story_of(&stage, "web-1");
+    assert_eq!(story[..4], ["drains", "is cut", "drained, 1 cut", "updates"], "{story:?}");
+    // To the second, whatever the tick is.
+    let at = |wanted: &str| {
+        let mut all = stage.records().into_iter();
+        all.find(|r| r.kind == wanted).map(|record| record.at).unwrap()
+    };
+    assert_eq!(at("DrainForced").duration_since(at("DrainStarted")).as_secs(), 90);
+    assert!(stage.world.facts().updated_under_load.is_empty());
+    let surge = stage.world.facts().hired[0].name.to_string();
+    assert_eq!(story_of(&stage, &surge).last().unwrap(), "drained, 1 cut", "surge as well");
+}
+
+#[test]
+fn a_drain_that_does_not_end_is_skipped_once_and_then_holds() {
+    let mut stage = Stage::under(slow_drains(), |timetable, policy| {
+        (policy.drain_timeout_seconds, policy.drain_on_timeout) = (90.0, OnTimeout::Skip);
+        // What was skipped has spent its risk; the second turn needs some as well.
+        timetable.target = 0.004;
+    });
+    // The connections end by themselves after 20 minutes: the hold is over then.
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    let story = story_of(&stage, "web-1");
+    let expected =
+        ["drains", "comes back", "is warm", "drains", "drained, 0 cut", "updates", "comes back"];
+    assert_eq!(story[..7], expected, "{story:?}");
+    assert!(holds(&stage).contains(&HoldReason::DrainTimeout), "{:?}", holds(&stage));
+    assert!(stage.world.not_back(&new()).is_empty());
+    assert!(stage.world.facts().updates.values().all(|times| *times == 1));
+}
+
+#[test]
+fn what_comes_back_gets_its_traffic_step_by_step() {
+    let mut stage = Stage::under(Settings::default(), |_, policy| {
+        (policy.warmup_seconds, policy.warmup_steps) = (120.0, 4);
+    });
+    let mut seen = Vec::new();
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    for record in stage.records() {
+        match record.event().unwrap() {
+            Event::Restored { server, .. } if server.as_str() == "web-1" => {
+                seen.push((record.at, 25));
+            }
+            Event::WeightRaised { server, percent } if server.as_str() == "web-1" => {
+                seen.push((record.at, percent));
+            }
+            Event::Warmed { server } if server.as_str() == "web-1" => seen.push((record.at, 0)),
+            _ => {}
+        }
+    }
+    let after: Vec<_> = seen
+        .iter()
+        .map(|(at, percent)| (at.duration_since(seen[0].0).as_secs(), *percent))
+        .collect();
+    assert_eq!(after, [(0, 25), (30, 50), (60, 75), (90, 100), (120, 0)]);
+    let surge = stage.world.facts().hired[0].name.to_string();
+    assert_eq!(story_of(&stage, &surge)[..3], ["50 %", "75 %", "100 %"], "surge as well");
 }

@@ -159,6 +159,12 @@ impl Traffic for Embedded {
                 self.members.admit(name, address, weight)
             }
             Wanted::Drain => self.members.drain(name),
+            Wanted::Cut => {
+                return Ok(match self.members.cut(name) {
+                    Some(cut) => Progress::Done(Drained { cut }),
+                    None => Progress::Pending { poll_after: POLL },
+                });
+            }
             Wanted::Remove => self.members.remove(name),
         };
         Ok(if so {

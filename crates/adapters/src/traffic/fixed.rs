@@ -27,6 +27,7 @@ impl Traffic for FixedTraffic {
             address: target.address.clone(),
             state: BackendState::InService,
             in_flight: None,
+            weight: None,
         };
         Ok(self.servers.iter().map(in_service).collect())
     }
@@ -42,11 +43,12 @@ impl Traffic for FixedTraffic {
         let known = self.servers.iter().any(|target| target.server == *server);
         let verb = match admission.wanted {
             Wanted::Admit(100) if known => return Ok(Progress::Done(Drained::default())),
-            Wanted::Drain | Wanted::Remove if !known => {
+            Wanted::Drain | Wanted::Cut | Wanted::Remove if !known => {
                 return Ok(Progress::Done(Drained::default()));
             }
             Wanted::Admit(_) => "admit",
             Wanted::Drain => "drain",
+            Wanted::Cut => "cut the connections of",
             Wanted::Remove => "remove",
         };
         Err(PortError::new(

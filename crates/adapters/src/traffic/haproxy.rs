@@ -6,11 +6,13 @@
 //! or do not reload during a rollout), and checks of a server in maintenance, which HAProxy does
 //! not make (servers are drained instead, which keeps them).
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use domain::config::PositiveSpan;
-use domain::name::ServerName;
+use domain::name::{Key, ServerName};
 use domain::ports::{
     Admission, Backend, Drained, PortError, Progress, Retry, Target, Traffic, Wanted,
 };
@@ -72,6 +74,8 @@ pub struct Haproxy {
     runtime: Runtime,
     backend: String,
     add_options: String,
+    /// Connections that were cut, until the server has none left.
+    cuts: Mutex<BTreeMap<Key, u64>>,
 }
 
 impl Haproxy {
@@ -96,7 +100,8 @@ impl Haproxy {
         if config.add_options.contains(|c: char| c.is_control() || c == ';' || c == '\\') {
             return Err(wrong("addOptions has a character that would begin another command"));
         }
-        Ok(Self { runtime, backend: config.backend, add_options: config.add_options })
+        let (backend, add_options) = (config.backend, config.add_options);
+        Ok(Self { runtime, backend, add_options, cuts: Mutex::default() })
     }
 
     fn failed(&self, operation: impl Into<String>, failure: Failure) -> PortError {
@@ -212,6 +217,24 @@ impl Haproxy {
         Ok(Progress::Pending { poll_after: DRAIN_POLL })
     }
 
+    async fn cut(&self, key: &Key, name: &ServerName) -> Result<Progress<Drained>, PortError> {
+        let waits = self.drain(name).await?;
+        if let Progress::Done(_) = waits {
+            return Ok(Progress::Done(Drained { cut: self.cuts().remove(key).unwrap_or(0) }));
+        }
+        if let Some(server) = self.read().await?.find(name).filter(|server| server.is_out()) {
+            // Ended connections leave soon after; they are not counted again until they have.
+            let known = self.cuts().entry(key.clone()).or_default().max(server.in_flight());
+            self.order(&format!("shutdown sessions server {}/{name}", self.backend)).await?;
+            self.cuts().insert(key.clone(), known);
+        }
+        Ok(waits)
+    }
+
+    fn cuts(&self) -> MutexGuard<'_, BTreeMap<Key, u64>> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn remove(&self, name: &ServerName) -> Result<Progress<Drained>, PortError> {
         let table = self.read().await?;
         let Some(server) = table.find(name) else {
@@ -247,6 +270,7 @@ impl Traffic for Haproxy {
             address: server.address.clone(),
             state: server.state(),
             in_flight: Some(server.in_flight()),
+            weight: server.percent(),
         });
         Ok(seen.collect())
     }
@@ -263,6 +287,7 @@ impl Traffic for Haproxy {
         match admission.wanted {
             Wanted::Admit(percent) => self.admit(target, percent).await,
             Wanted::Drain => self.drain(&target.server).await,
+            Wanted::Cut => self.cut(&admission.key, &target.server).await,
             Wanted::Remove => self.remove(&target.server).await,
         }
     }

@@ -74,6 +74,7 @@ pub async fn run<W: World>(make: impl AsyncFn() -> W) {
     members_are_in_service(&make().await).await;
     a_drain_waits_for_what_is_under_way(&make().await).await;
     a_drain_can_be_taken_back(&make().await).await;
+    a_cut_ends_what_is_under_way(&make().await).await;
     repeating_changes_nothing(&make().await).await;
     what_is_not_known_is_drained_and_removed(&make().await).await;
     a_newcomer_needs_an_address(&make().await).await;
@@ -134,6 +135,23 @@ async fn a_drain_can_be_taken_back<W: World>(world: &W) {
     held.finish().await.expect("going back does not cut what is under way");
 }
 
+async fn a_cut_ends_what_is_under_way<W: World>(world: &W) {
+    let member = &world.members()[0];
+    let held = world.hold(&member.server).await.expect("a request reaches a member in service");
+    let answer = ensure(world, &wish(member, "drain", Wanted::Drain)).await;
+    assert!(matches!(answer, Progress::Pending { .. }), "a request is under way: {answer:?}");
+    let drained = done(world, &wish(member, "cut", Wanted::Cut)).await;
+    assert_eq!(drained.cut, 1, "the connections that were cut are counted");
+    assert!(matches!(find(&observe(world).await, &member.server).in_flight, None | Some(0)));
+    held.finish().await.expect_err("the client of a request that was cut is told");
+    assert_serves(world, &member.server, false).await;
+    let idle = done(world, &wish(&world.members()[1], "idle", Wanted::Cut)).await;
+    assert_eq!(idle.cut, 0, "nothing was under way");
+    done(world, &wish(member, "back", Wanted::Admit(100))).await;
+    done(world, &wish(&world.members()[1], "back", Wanted::Admit(100))).await;
+    assert_serves(world, &member.server, true).await;
+}
+
 async fn repeating_changes_nothing<W: World>(world: &W) {
     let member = &world.members()[0];
     for round in 0..2 {
@@ -153,7 +171,7 @@ async fn repeating_changes_nothing<W: World>(world: &W) {
 async fn what_is_not_known_is_drained_and_removed<W: World>(world: &W) {
     let known = observe(world).await.len();
     for target in [world.spare(), Target { address: None, ..world.spare() }] {
-        for wanted in [Wanted::Drain, Wanted::Remove] {
+        for wanted in [Wanted::Drain, Wanted::Cut, Wanted::Remove] {
             let answer = ensure(world, &wish(&target, "gone", wanted)).await;
             assert!(matches!(answer, Progress::Done(_)), "{wanted:?} of {target:?}: {answer:?}");
         }
@@ -249,6 +267,8 @@ async fn weights_share_the_load<W: World>(world: &W) {
     let member = &world.members()[0];
     let count = world.members().len();
     done(world, &wish(member, "ramp", Wanted::Admit(20))).await;
+    let told = find(&observe(world).await, &member.server).weight;
+    assert!(told.is_none_or(|percent| (15..=25).contains(&percent)), "{told:?} instead of 20");
     let share = served(world, &member.server, REQUESTS).await;
     // Its fair share is 20 parts of 20 + 100 for each of the others.
     let fair = REQUESTS * 20 / (20 + 100 * (count - 1));
@@ -258,6 +278,8 @@ async fn weights_share_the_load<W: World>(world: &W) {
     assert_eq!(find(&observe(world).await, &member.server).state, BackendState::InService);
     assert!(served(world, &member.server, REQUESTS).await > 0, "1 percent is not nothing");
     done(world, &wish(member, "full", Wanted::Admit(100))).await;
+    let told = find(&observe(world).await, &member.server).weight;
+    assert!(matches!(told, None | Some(100)), "{told:?} at full weight");
     let share = served(world, &member.server, REQUESTS).await;
     assert!(share * count * 2 >= REQUESTS, "full weight again: {share} of {REQUESTS}");
 }

@@ -10,6 +10,8 @@ pub enum Wanted {
     Admit(u8),
     /// Send it no new requests, let those under way end.
     Drain,
+    /// Send it no new requests, and end the connections on which some are under way.
+    Cut,
     /// Forget it. Only for surge: servers of the fleet are drained, never removed.
     Remove,
 }
@@ -47,6 +49,8 @@ pub struct Backend {
     pub state: BackendState,
     /// Requests under way, where the load balancer counts them.
     pub in_flight: Option<u64>,
+    /// Its share of its full weight in percent, where the load balancer tells it.
+    pub weight: Option<u8>,
 }
 
 /// How a drain ended, and of what was asked in general.
@@ -67,6 +71,8 @@ pub trait Traffic: Send + Sync {
     /// - `Admit`: `Done` when the server gets new requests (its health check at the load balancer
     ///   passes); a server that is not known is added, which needs its address.
     /// - `Drain`: `Done` when no request is under way. Not known at all: `Done`.
+    /// - `Cut`: as `Drain`, and what is under way is ended first; `Done` tells how many connections
+    ///   this adapter has cut under the key.
     /// - `Remove`: `Done` when it is not known any more, also when it never was. Not yet, because
     ///   requests are under way: `Pending`.
     async fn ensure_admission(&self, admission: &Admission)

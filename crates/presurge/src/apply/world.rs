@@ -20,6 +20,12 @@ const UPDATE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// A server without a gate has this long to be taken back by the load balancer.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// What warms up for at least so long gets its traffic in [`WARMUP_STEPS`] equal steps.
+const STEPPED_WARMUP: Duration = Duration::from_secs(20);
+
+/// A quarter of its weight at a time.
+const WARMUP_STEPS: u32 = 4;
+
 /// Surge may take this many times its lead, and the time of its gates, before the rollout holds.
 const SURGE_PATIENCE: f64 = 3.0;
 
@@ -143,6 +149,7 @@ pub fn created(
             update_timeout_seconds: UPDATE_TIMEOUT.as_secs_f64(),
             verify_timeout_seconds: verify.as_secs_f64(),
             warmup_seconds: warmup.quantile_seconds(rollout.plan_at.get()),
+            warmup_steps: if warmup.p95() < STEPPED_WARMUP { 1 } else { WARMUP_STEPS },
             surge_timeout_seconds: lead.as_secs_f64() * SURGE_PATIENCE
                 + verify.as_secs_f64()
                 + warmup.p95().as_secs_f64(),

@@ -14,13 +14,20 @@ pub fn due(state: &State, now: Timestamp) -> Option<Timestamp> {
     let batch = state.next_batch().map(|batch| batch.out_at);
     let watch = Duration::from_secs_f64(state.created.policy.canary_watch_seconds);
     let watched = state.closed_at.filter(|_| state.closed_ever == 1).map(|at| at + watch);
+    let limit = Duration::from_secs_f64(state.created.policy.drain_timeout_seconds);
     let warm = state.servers.values().filter_map(|server| match server.stage {
-        Stage::Warming(until) => Some(until),
+        Stage::Warming(until) => {
+            Some(state.raised_at(server.percent, server.since, until).unwrap_or(until))
+        }
+        Stage::Draining => Some(server.since + limit),
         _ => None,
     });
     let instances = state.orders.values().flat_map(|order| &order.instances);
     let joined = instances.filter_map(|instance| match instance.stage {
-        SurgeStage::Joined(warm_at) => Some(warm_at),
+        SurgeStage::Joined(warm_at) => {
+            Some(state.raised_at(instance.percent, instance.since, warm_at).unwrap_or(warm_at))
+        }
+        SurgeStage::Draining => Some(instance.since + limit),
         _ => None,
     });
     let releases = state.orders.values().map(|order| order.release_at);

@@ -1,6 +1,6 @@
 //! Holding: what keeps more servers from going out, and when it is over.
 
-use domain::event::{Event, HoldReason};
+use domain::event::{Event, HoldReason, OnTimeout};
 use domain::plan::PerDimension;
 use jiff::Timestamp;
 
@@ -57,11 +57,20 @@ fn failed(state: &State) -> Option<(HoldReason, String)> {
 }
 
 fn slow_drain(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {
-    let limit = state.created.policy.drain_timeout_seconds;
-    let slow = |s: &&crate::state::Server| s.stage == Stage::Draining && over(s.since, limit, now);
+    let policy = &state.created.policy;
+    let waits = |s: &crate::state::Server| match policy.drain_on_timeout {
+        OnTimeout::Hold => true,
+        OnTimeout::Force => false,
+        OnTimeout::Skip => s.skipped > 0,
+    };
+    let slow = |s: &&crate::state::Server| {
+        let stays = s.stage == Stage::Cutting || s.stage == Stage::Draining && waits(s);
+        stays && over(s.since, policy.drain_timeout_seconds, now)
+    };
     let server = state.servers.values().find(slow)?;
-    let name = &server.member.name;
-    Some((HoldReason::DrainTimeout, format!("{name} still has requests after {limit} s")))
+    let (name, after) = (&server.member.name, now.duration_since(server.since).as_secs());
+    let cut = if server.stage == Stage::Cutting { ", although they are cut" } else { "" };
+    Some((HoldReason::DrainTimeout, format!("{name} still has requests after {after} s{cut}")))
 }
 
 fn slow_surge(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {

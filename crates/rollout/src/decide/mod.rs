@@ -52,6 +52,7 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     let mut list = Vec::new();
     list.extend(state.servers.values().filter_map(|s| server::next(state, seen, s, now)));
     list.extend(surge::join(state, seen));
+    list.extend(surge::mind(state, now));
     match state.phase {
         Phase::New | Phase::Finished(_) => {}
         Phase::Planned | Phase::Provisioning | Phase::Rolling => {

@@ -1,6 +1,6 @@
 //! The next step of one server.
 
-use domain::event::Event;
+use domain::event::{Event, OnTimeout};
 use jiff::Timestamp;
 
 use super::{Decision, over};
@@ -12,11 +12,14 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
     let server = it.member.name.clone();
     let aborting = state.phase == Phase::Aborting;
     let decision = match &it.stage {
-        Stage::Draining | Stage::Drained if aborting => Decision::write(
+        Stage::Draining | Stage::Cutting | Stage::Drained if aborting => Decision::write(
             Event::RestoreStarted { server },
             "the rollout is being aborted and this server has not been touched",
             it.seq,
         ),
+        Stage::Draining if over(it.since, policy.drain_timeout_seconds, now) => {
+            return drained_too_long(state, it);
+        }
         Stage::Drained => {
             let attempt = it.attempts + 1;
             let reason = format!("it is drained; attempt {attempt} at {}", state.created.target);
@@ -36,7 +39,13 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
                 policy.verify_timeout_seconds
             ),
         ),
-        Stage::Warming(until) if now >= *until => {
+        Stage::Warming(until)
+            if state.raised_at(it.percent, it.since, *until).is_some_and(|at| now >= at) =>
+        {
+            let percent = state.percent_after(it.percent);
+            Decision::write(Event::WeightRaised { server, percent }, "it warms up", it.seq)
+        }
+        Stage::Warming(until) if now >= *until && has_its_weight(seen, it) => {
             Decision::write(Event::Warmed { server }, "its warm-up is over", it.seq)
         }
         Stage::Failed(_) if state.retry && !aborting => {
@@ -45,6 +54,33 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
         _ => return None,
     };
     Some(decision)
+}
+
+/// What the policy says of a drain that took too long; holding is for the rollout as a whole.
+fn drained_too_long(state: &State, it: &Server) -> Option<Decision> {
+    let (server, policy) = (it.member.name.clone(), &state.created.policy);
+    let seconds = policy.drain_timeout_seconds;
+    match policy.drain_on_timeout {
+        OnTimeout::Force => Some(Decision::write(
+            Event::DrainForced { server },
+            format!("it still has requests after {seconds} s; they are cut"),
+            it.seq,
+        )),
+        OnTimeout::Skip if it.skipped == 0 => Some(Decision::write(
+            Event::RestoreStarted { server },
+            format!(
+                "it still has requests after {seconds} s; it is put back, and left for the end"
+            ),
+            it.seq,
+        )),
+        OnTimeout::Skip | OnTimeout::Hold => None,
+    }
+}
+
+/// Whether the load balancer gives a server the weight that it shall have.
+pub(crate) fn has_its_weight(seen: &Seen, it: &Server) -> bool {
+    let backend = seen.traffic.as_ref().and_then(|all| all.get(&it.member.name));
+    backend.is_some_and(|b| b.weight.is_none_or(|weight| weight == it.percent))
 }
 
 fn verify(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> Option<Decision> {

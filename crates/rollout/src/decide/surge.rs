@@ -1,13 +1,13 @@
 //! Buying surge when its time has come, and sending traffic to it once it is well.
 
-use domain::event::Event;
+use domain::event::{Event, OnTimeout};
 use domain::name::{Key, ServerName};
 use domain::plan::Plan;
 use jiff::Timestamp;
 
-use super::Decision;
+use super::{Decision, over};
 use crate::observe::{GateState, Seen};
-use crate::state::{Order, OrderStage, State, SurgeStage};
+use crate::state::{Order, OrderStage, State, SurgeInstance, SurgeStage};
 
 /// The key of purchase number `index` of a plan.
 pub(super) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
@@ -92,6 +92,32 @@ fn named(state: &State, own: &str) -> ServerName {
     let short = &digest.short()[..4];
     let text = format!("surge-{id}-{short}-{own}");
     ServerName::new(text).expect("letters, digits, dots and dashes within the longest name")
+}
+
+/// Raises the weight of what warms up, and cuts what drains for too long where that is allowed.
+pub(super) fn mind(state: &State, now: Timestamp) -> Vec<Decision> {
+    let policy = &state.created.policy;
+    let seconds = policy.drain_timeout_seconds;
+    let instances = state.orders.values().flat_map(|order| &order.instances);
+    let next = |i: &SurgeInstance| {
+        let server = i.running.name.clone();
+        match i.stage {
+            SurgeStage::Joined(warm_at)
+                if state.raised_at(i.percent, i.since, warm_at).is_some_and(|at| now >= at) =>
+            {
+                let percent = state.percent_after(i.percent);
+                Some(Decision::write(Event::WeightRaised { server, percent }, "it warms up", i.seq))
+            }
+            SurgeStage::Draining
+                if policy.drain_on_timeout == OnTimeout::Force && over(i.since, seconds, now) =>
+            {
+                let why = format!("it still has requests after {seconds} s; they are cut");
+                Some(Decision::write(Event::DrainForced { server }, why, i.seq))
+            }
+            _ => None,
+        }
+    };
+    instances.filter_map(next).collect()
 }
 
 /// Sends traffic to instances whose gates have passed, while they are wanted.

@@ -63,7 +63,7 @@ pub(super) fn drain(state: &mut State, at: &Record, name: &ServerName) -> Result
 }
 
 pub(super) fn drained(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
-    step(state, at, name, |s| *s == Stage::Draining, Stage::Drained)
+    step(state, at, name, |s| matches!(s, Stage::Draining | Stage::Cutting), Stage::Drained)
 }
 
 pub(super) fn update(
@@ -91,10 +91,42 @@ pub(super) fn verified(state: &mut State, at: &Record, name: &ServerName) -> Res
     step(state, at, name, |s| *s == Stage::Verifying, Stage::Verified)
 }
 
-/// A verified server comes back; on the way back, one that has not been touched does as well.
+/// A verified server comes back; on the way back, or when its drain took too long, one that has not
+/// been touched does as well.
 pub(super) fn restore(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
-    let from = |s: &Stage| matches!(s, Stage::Verified | Stage::Draining | Stage::Drained);
-    step(state, at, name, from, Stage::Restoring)
+    use Stage::{Cutting, Drained, Draining, Verified};
+    let skips = server(state, name)?.stage == Draining && state.phase != Phase::Aborting;
+    let from = |s: &Stage| matches!(s, Verified | Draining | Cutting | Drained);
+    step(state, at, name, from, Stage::Restoring)?;
+    let percent = state.first_percent();
+    let server = server(state, name)?;
+    server.skipped += u32::from(skips);
+    server.percent = percent;
+    Ok(())
+}
+
+/// More of its traffic for whatever warms up. The stage stays, and since when.
+pub(super) fn raise(
+    state: &mut State,
+    at: &Record,
+    name: &ServerName,
+    percent: u8,
+) -> Result<(), Refusal> {
+    let present = server(state, name)?.percent;
+    let next = state.percent_after(present);
+    let server = server(state, name)?;
+    if !matches!(server.stage, Stage::Warming(_)) {
+        return Err(format!("{name} is {:?}", server.stage));
+    }
+    if percent != next {
+        return Err(format!("the next weight of {name} is {next} percent"));
+    }
+    (server.percent, server.seq) = (percent, at.seq);
+    Ok(())
+}
+
+pub(super) fn force(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
+    step(state, at, name, |s| *s == Stage::Draining, Stage::Cutting)
 }
 
 pub(super) fn restored(

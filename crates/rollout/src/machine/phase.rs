@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::Refusal;
 use crate::account::Account;
+use crate::settings::FULL;
 use crate::state::{Hold, OrderStage, Phase, Server, Stage, State};
 
 pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
@@ -30,6 +31,8 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
             since: at.at,
             attempts: 0,
             updated: false,
+            skipped: 0,
+            percent: FULL,
             seq: at.seq,
         };
         if servers.insert(member.name.clone(), server).is_some() {

@@ -97,6 +97,7 @@ pub(super) fn running(
     key: &Key,
     instances: Vec<Running>,
 ) -> Result<(), Refusal> {
+    let percent = state.first_percent();
     let order = find(state, key)?;
     if order.stage != OrderStage::Ordered {
         return Err(format!("{key} is {:?}", order.stage));
@@ -108,8 +109,13 @@ pub(super) fn running(
     if names != wanted {
         return Err(format!("{key} asked for {} other instances", wanted.len()));
     }
-    let fresh =
-        |running| SurgeInstance { running, stage: SurgeStage::Running, since: at.at, seq: at.seq };
+    let fresh = |running| SurgeInstance {
+        running,
+        stage: SurgeStage::Running,
+        since: at.at,
+        percent,
+        seq: at.seq,
+    };
     order.instances = instances.into_iter().map(fresh).collect();
     (order.stage, order.seq) = (OrderStage::Running, at.seq);
     Ok(())
@@ -151,7 +157,32 @@ pub(super) fn releasing(state: &mut State, at: &Record, key: &Key) -> Result<(),
 }
 
 pub(super) fn drained(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
-    step(state, at, name, |s| s == SurgeStage::Draining, SurgeStage::Drained)
+    let from = |s| matches!(s, SurgeStage::Draining | SurgeStage::Cutting);
+    step(state, at, name, from, SurgeStage::Drained)
+}
+
+pub(super) fn force(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
+    step(state, at, name, |s| s == SurgeStage::Draining, SurgeStage::Cutting)
+}
+
+/// More of its traffic for an instance that warms up.
+pub(super) fn raise(
+    state: &mut State,
+    at: &Record,
+    name: &ServerName,
+    percent: u8,
+) -> Result<(), Refusal> {
+    let present = instance(state, name)?.percent;
+    let next = state.percent_after(present);
+    let instance = instance(state, name)?;
+    if !matches!(instance.stage, SurgeStage::Joined(_)) {
+        return Err(format!("{name} is {:?}", instance.stage));
+    }
+    if percent != next {
+        return Err(format!("the next weight of {name} is {next} percent"));
+    }
+    (instance.percent, instance.seq) = (percent, at.seq);
+    Ok(())
 }
 
 pub(super) fn left(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {

@@ -71,6 +71,7 @@ impl Traffic for SimWorld {
             address: None,
             state,
             in_flight: None,
+            weight: Some(inner.weights.get(name).copied().unwrap_or(100)),
         };
         Ok(fleet.chain(surge).map(backend).collect())
     }
@@ -95,12 +96,17 @@ impl Traffic for SimWorld {
             (Wanted::Drain | Wanted::Remove, Some(Admitted::Yes)) => {
                 (Some(Admitted::Drained(now + drain)), pending(now + drain, now))
             }
+            (Wanted::Cut, Some(Admitted::Yes)) => cut(now),
+            (Wanted::Cut, Some(Admitted::Drained(quiet))) if now < quiet => cut(now),
             (_, Some(Admitted::Drained(quiet))) if now < quiet => (before, pending(quiet, now)),
-            (Wanted::Drain, _) => (before, done()),
+            (Wanted::Drain | Wanted::Cut, _) => (before, done()),
             (Wanted::Remove, _) if of_fleet => (before, done()),
             (Wanted::Remove, _) => (None, done()),
         };
         inner.note(&name, wish.wanted, &progress, now);
+        if let Wanted::Admit(percent) = wish.wanted {
+            inner.weights.insert(name.clone(), percent);
+        }
         match inner.machines.get_mut(&name) {
             Some(machine) => machine.admitted = after,
             None => {
@@ -146,10 +152,15 @@ impl Inner {
                 let joined = self.warmed(name, now);
                 self.facts.joins(name, joined);
             }
-            Wanted::Drain | Wanted::Remove if of_fleet => self.facts.goes(name, now),
-            Wanted::Drain | Wanted::Remove => self.facts.leaves(name, now),
+            Wanted::Drain | Wanted::Cut | Wanted::Remove if of_fleet => self.facts.goes(name, now),
+            Wanted::Drain | Wanted::Cut | Wanted::Remove => self.facts.leaves(name, now),
         }
     }
+}
+
+/// The one connection that is left ends at once.
+fn cut(now: Timestamp) -> (Option<Admitted>, Progress<Drained>) {
+    (Some(Admitted::Drained(now)), Progress::Done(Drained { cut: 1 }))
 }
 
 fn done() -> Progress<Drained> {

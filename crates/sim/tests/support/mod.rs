@@ -75,6 +75,23 @@ impl Audience for Script {
     }
 }
 
+/// The waits and bounds of a rollout.
+fn policy() -> Policy {
+    Policy {
+        drain_timeout_seconds: 600.0,
+        drain_on_timeout: OnTimeout::Hold,
+        update_timeout_seconds: 900.0,
+        verify_timeout_seconds: 300.0,
+        warmup_seconds: 30.0,
+        warmup_steps: 1,
+        surge_timeout_seconds: 900.0,
+        canary_watch_seconds: 60.0,
+        stabilisation_seconds: 300.0,
+        band_breaches: 3,
+        stale_after_seconds: 300.0,
+    }
+}
+
 impl Stage {
     /// Six servers in batches of two with two surge instances, created and planned.
     pub fn new(settings: Settings) -> Self {
@@ -83,6 +100,11 @@ impl Stage {
 
     /// The same with another timetable.
     pub fn with(settings: Settings, change: impl FnOnce(&mut Timetable)) -> Self {
+        Self::under(settings, |timetable, _| change(timetable))
+    }
+
+    /// The same under other waits and bounds.
+    pub fn under(settings: Settings, change: impl FnOnce(&mut Timetable, &mut Policy)) -> Self {
         let clock = SimClock::at("2026-03-01T02:00:00Z".parse().unwrap());
         let names: Vec<_> = (1..=6).map(|n| ServerName::new(format!("web-{n}")).unwrap()).collect();
         let world = SimWorld::new(clock.clone(), settings, &names, &old(), |_| 100.0);
@@ -92,6 +114,7 @@ impl Stage {
             dimension: Dimension::new("requests").unwrap(),
             upper: 200.0,
             revised_upper: 200.0,
+            target: 0.01,
             batch_risk: 0.0,
             batch: 2,
             every: Duration::from_secs(600),
@@ -101,17 +124,18 @@ impl Stage {
             first_spends: 0.2,
             stabilisation: Duration::from_secs(300),
         };
-        change(&mut timetable);
+        let mut policy = policy();
+        change(&mut timetable, &mut policy);
         let journal = Arc::new(MemoryJournal::new());
         let id = RolloutId::new("kernel#1").unwrap();
         let hands = Hands { world, clock, journal, id };
         let script = Script { hands: hands.clone(), acts: Mutex::default() };
         let stage = Self { hands, timetable, drivers: 0, script: Arc::new(script) };
-        stage.create(&names);
+        stage.create(&names, policy);
         stage
     }
 
-    fn create(&self, names: &[ServerName]) {
+    fn create(&self, names: &[ServerName], policy: Policy) {
         let now = self.clock.now();
         let member = |name: &ServerName| Member { name: name.clone(), zone: None, address: None };
         let created = Created {
@@ -123,20 +147,10 @@ impl Stage {
             servers: names.iter().map(member).collect(),
             deadline: now + Duration::from_secs(86_400),
             risk: 0.01,
-            policy: Policy {
-                drain_timeout_seconds: 600.0,
-                drain_on_timeout: OnTimeout::Hold,
-                update_timeout_seconds: 900.0,
-                verify_timeout_seconds: 300.0,
-                warmup_seconds: 30.0,
-                surge_timeout_seconds: 900.0,
-                canary_watch_seconds: 60.0,
-                stabilisation_seconds: 300.0,
-                band_breaches: 3,
-                stale_after_seconds: 300.0,
-            },
+            policy,
         };
-        let plan = self.timetable.plan(now, names, self.timetable.surge.1, (1, None), 0.01);
+        let (buy, target) = (self.timetable.surge.1, self.timetable.target);
+        let plan = self.timetable.plan(now, names, buy, (1, None), target);
         let first = Event::RolloutCreated(Box::new(created));
         self.append(vec![first, Event::PlanAdopted { plan: Box::new(plan) }]);
     }

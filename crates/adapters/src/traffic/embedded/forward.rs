@@ -2,15 +2,17 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use domain::ports::Clock as _;
 use futures_util::future::join_all;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
@@ -46,7 +48,9 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
 /// So many idle connections to each server are kept.
 const IDLE: usize = 64;
 
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// What a proxy has counted since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -118,7 +122,7 @@ impl Forwarder {
         let place = self.in_flight.fetch_add(1, Ordering::SeqCst);
         let _leaves = Leaves(&self.in_flight);
         let pass = if place < self.most { self.members.pick() } else { None };
-        let Some(pass) = pass else {
+        let Some(mut pass) = pass else {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return says(StatusCode::SERVICE_UNAVAILABLE, "no server is in service");
         };
@@ -126,7 +130,15 @@ impl Forwarder {
             Ok(request) => request,
             Err(_) => return says(StatusCode::BAD_REQUEST, "this is no request for a proxy"),
         };
-        match tokio::time::timeout(self.timeout, self.client.request(request)).await {
+        let answer = tokio::time::timeout(self.timeout, self.client.request(request));
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = &mut pass.cut => {
+                self.broken.fetch_add(1, Ordering::Relaxed);
+                return says(StatusCode::BAD_GATEWAY, "the server was taken out");
+            }
+        };
+        match answer {
             Ok(Ok(response)) => returned(response, pass),
             Ok(Err(error)) => {
                 if error.is_connect() {
@@ -184,11 +196,41 @@ fn readdressed(
 fn returned(response: Response<Incoming>, pass: Pass) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
-    let body = body.map_frame(move |frame| {
-        let _under_way = &pass;
-        frame
-    });
-    Response::from_parts(parts, body.boxed_unsync())
+    Response::from_parts(parts, Passed { body, pass }.boxed_unsync())
+}
+
+/// The body of an answer, which ends with an error when its server's connections are cut.
+struct Passed {
+    body: Incoming,
+    pass: Pass,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the server was taken out")]
+struct WasCut;
+
+impl hyper::body::Body for Passed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self { body, pass } = self.get_mut();
+        if pass.cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(WasCut.into())));
+        }
+        Pin::new(body).poll_frame(context).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 fn strip(headers: &mut HeaderMap) {

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::name::ServerName;
 use domain::ports::{Backend, BackendState};
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
 /// One server.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Member {
     address: SocketAddr,
     /// Percent of its full share; 0 is drained.
@@ -17,6 +19,8 @@ struct Member {
     /// Whether its last health check passed; `None` before the first.
     well: Option<bool>,
     in_flight: Arc<AtomicU64>,
+    /// Ends what is under way; its value counts what was cut since the server was admitted.
+    cut: watch::Sender<u64>,
     /// The sum of 1/weight over the requests it was given: who is behind goes first.
     served: f64,
 }
@@ -32,10 +36,11 @@ impl Member {
 }
 
 /// A request that is under way at a server; it counts until it is dropped.
-#[derive(Debug)]
 pub(super) struct Pass {
     pub(super) server: ServerName,
     pub(super) address: SocketAddr,
+    /// Ready when the request shall end at once.
+    pub(super) cut: BoxFuture<'static, ()>,
     in_flight: Arc<AtomicU64>,
 }
 
@@ -72,6 +77,7 @@ impl Members {
             address: Some(member.address.to_string()),
             state: state(member),
             in_flight: Some(member.in_flight()),
+            weight: Some(member.weight),
         };
         self.lock().iter().map(backend).collect()
     }
@@ -90,6 +96,7 @@ impl Members {
                 if member.weight == 0 {
                     // Its last check was of the server before the drain.
                     member.well = None;
+                    member.cut = watch::Sender::default();
                 }
                 if member.weight != weight {
                     // What it was given at another weight is no measure of what it is due now.
@@ -100,8 +107,8 @@ impl Members {
             }
             None => {
                 let Some(address) = address else { return false };
-                let (well, in_flight) = (None, Arc::default());
-                let member = Member { address, weight, well, in_flight, served: behind };
+                let (well, in_flight, cut) = (None, Arc::default(), watch::Sender::default());
+                let member = Member { address, weight, well, in_flight, cut, served: behind };
                 members.insert(name.clone(), member);
                 false
             }
@@ -117,6 +124,19 @@ impl Members {
                 member.in_flight() == 0
             }
         }
+    }
+
+    /// Gives a server no new requests and ends those under way. How many were ended, once none is
+    /// under way any more.
+    pub(super) fn cut(&self, name: &ServerName) -> Option<u64> {
+        let mut members = self.lock();
+        let Some(member) = members.get_mut(name) else { return Some(0) };
+        member.weight = 0;
+        let under_way = member.in_flight();
+        if under_way > 0 && *member.cut.borrow() == 0 {
+            member.cut.send_replace(under_way);
+        }
+        (under_way == 0).then(|| *member.cut.borrow())
     }
 
     /// Forgets a server once no request is under way. Whether it is gone.
@@ -148,7 +168,9 @@ impl Members {
         member.served += 1.0 / f64::from(member.weight);
         member.in_flight.fetch_add(1, Ordering::SeqCst);
         let (server, address) = (name.clone(), member.address);
-        Some(Pass { server, address, in_flight: member.in_flight.clone() })
+        let mut cut = member.cut.subscribe();
+        let cut = Box::pin(async move { drop(cut.changed().await) });
+        Some(Pass { server, address, cut, in_flight: member.in_flight.clone() })
     }
 
     /// Everybody whose health is asked.

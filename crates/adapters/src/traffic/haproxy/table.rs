@@ -61,6 +61,12 @@ impl Server {
         self.sessions.saturating_add(self.queued)
     }
 
+    /// Its share of the weight of its configuration line, in percent.
+    pub(super) fn percent(&self) -> Option<u8> {
+        let share = (100 * u64::from(self.user_weight)).checked_div(u64::from(self.full_weight))?;
+        u8::try_from(share).ok()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight() == 0
     }
