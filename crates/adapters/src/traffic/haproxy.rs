@@ -224,9 +224,11 @@ impl Haproxy {
         }
         if let Some(server) = self.read().await?.find(name).filter(|server| server.is_out()) {
             // Ended connections leave soon after; they are not counted again until they have.
-            let known = self.cuts().entry(key.clone()).or_default().max(server.in_flight());
+            let under_way = server.in_flight();
             self.order(&format!("shutdown sessions server {}/{name}", self.backend)).await?;
-            self.cuts().insert(key.clone(), known);
+            let mut cuts = self.cuts();
+            let known = cuts.entry(key.clone()).or_default();
+            *known = under_way.max(*known);
         }
         Ok(waits)
     }
