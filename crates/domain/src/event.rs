@@ -56,6 +56,9 @@ pub struct Policy {
     /// of it at once, as in former releases.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub warmup_steps: u32,
+    /// Whether batches may go on without metrics, down the rungs of [`Rung`]; former releases held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degrade: bool,
     /// Watch this long after the canary batch and before the next one.
     pub canary_watch_seconds: f64,
     /// Watch this long after the last batch, before the surge is released.
@@ -117,6 +120,14 @@ pub struct Look {
     /// absent while the plan is too young to be weighed again, or where that cannot be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreseen: Option<f64>,
+    /// What the load was known from.
+    #[serde(default, skip_serializing_if = "is_live")]
+    pub rung: Rung,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_live(rung: &Rung) -> bool {
+    *rung == Rung::Live
 }
 
 /// What a batch takes from the account of the rollout's risk. Amounts are probabilities.
@@ -127,6 +138,21 @@ pub struct RiskSpent {
     pub spent: f64,
     /// What is left after it.
     pub left: f64,
+}
+
+/// What a rollout knows of the load, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rung {
+    /// The newest samples.
+    #[default]
+    Live,
+    /// A forecast from the last load that is known, whose band widens with its age.
+    LastForecast,
+    /// Nothing: whatever is out is replaced by surge, so that the capacity of the whole fleet stays.
+    StaticSurge,
+    /// Nothing, and surge does not replace what would be out: no more batches.
+    Refuse,
 }
 
 /// Why a rollout holds.
@@ -355,6 +381,13 @@ pub enum Event {
     Held {
         /// Why.
         hold: HoldReason,
+        /// What was seen, with numbers.
+        detail: String,
+    },
+    /// Decision: less is known of the load than before, or more again.
+    Degraded {
+        /// What batches stand on from now on.
+        rung: Rung,
         /// What was seen, with numbers.
         detail: String,
     },

@@ -246,8 +246,8 @@ impl Driver {
         if let Err(Unweighed::Unknown(text)) = &answer {
             self.audience.troubled(&format!("the plan cannot be weighed again: {text}"));
         }
-        let (plan_seq, batch) = (state.plan_seq, next.index);
-        memory.verdict = Some(Verdict { plan_seq, batch, at: now, answer });
+        let (plan_seq, batch, rung) = (state.plan_seq, next.index, state.rung);
+        memory.verdict = Some(Verdict { plan_seq, batch, rung, at: now, answer });
     }
 
     /// Asks for another plan; a refusal is a hold.
@@ -314,6 +314,8 @@ fn question(state: &State, plan: &Plan, now: Timestamp, risk: Probability) -> Re
         deadline: state.created.deadline,
         risk,
         why: String::new(),
+        rung: state.rung,
+        inputs: plan.inputs.clone(),
     }
 }
 

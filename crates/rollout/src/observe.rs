@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::event::Rung;
 use domain::name::ServerName;
 use domain::plan::PerDimension;
 use domain::ports::{Backend, Instance};
@@ -49,6 +50,8 @@ pub struct Verdict {
     pub plan_seq: u64,
     /// The next batch.
     pub batch: u32,
+    /// What the load was known from.
+    pub rung: Rung,
     /// When.
     pub at: Timestamp,
     /// What it risks, or why that cannot be told.

@@ -1,10 +1,11 @@
 //! How a driver asks for another plan.
 
 use async_trait::async_trait;
+use domain::event::Rung;
 use domain::forecast::Probability;
 use domain::journal::Digest;
 use domain::name::{OfferName, ServerName};
-use domain::plan::{Batch, Plan, Refused};
+use domain::plan::{Batch, Inputs, Plan, Refused};
 use jiff::Timestamp;
 
 /// Surge that runs already and goes on running.
@@ -39,6 +40,10 @@ pub struct Revision {
     pub risk: Probability,
     /// Why the old plan does not hold any more.
     pub why: String,
+    /// What the load may be known from.
+    pub rung: Rung,
+    /// What the plan in force was made from: the last load that is surely known.
+    pub inputs: Inputs,
 }
 
 /// What is left of a plan, weighed again. The amounts are probabilities of attributable overload,

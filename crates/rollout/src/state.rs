@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::event::{Created, HoldReason, Member, Outcome, Running};
+use domain::event::{Created, HoldReason, Member, Outcome, Rung, Running};
 use domain::journal::Head;
 use domain::name::{Key, OfferName, RolloutId, ServerName, Version};
 use domain::plan::{Batch, Plan, Replacement};
@@ -239,6 +239,8 @@ pub struct State {
     pub closed_at: Option<Timestamp>,
     /// Failed servers are to be tried once more.
     pub retry: bool,
+    /// What batches stand on.
+    pub rung: Rung,
     /// The end of the journal so far.
     pub head: Head,
 }

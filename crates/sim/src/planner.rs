@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::event::Rung;
 use domain::journal::Digest;
 use domain::name::{Dimension, FleetName, OfferName, ServerName};
 use domain::plan::{
@@ -29,6 +30,8 @@ pub struct Timetable {
     pub revised_upper: f64,
     /// What a plan may spend of the risk, at most what is left.
     pub target: f64,
+    /// On these rungs nothing can be weighed.
+    pub blind: Vec<Rung>,
     /// What a batch risks when it is weighed before it opens.
     pub batch_risk: f64,
     /// Servers per batch.
@@ -149,6 +152,9 @@ impl Timetable {
 #[async_trait]
 impl Planner for Timetable {
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        if self.blind.contains(&ask.rung) {
+            return Err(ReviseError::Failed("there is nothing to plan from".into()));
+        }
         let held: u32 = ask.held.iter().map(|h| h.count).sum();
         let buy = self.surge.1.saturating_sub(held);
         let after = (ask.revision, Some(ask.parent.clone()));
@@ -157,8 +163,13 @@ impl Planner for Timetable {
         Ok(self.plan(ask.now, &ask.pending, buy, after, target))
     }
 
-    async fn weigh(&self, rest: &[Batch], _: &Revision) -> Result<Weighed, ReviseError> {
-        let next = self.batch_risk;
+    async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
+        if self.blind.contains(&ask.rung) {
+            return Err(ReviseError::Failed("there is nothing to forecast from".into()));
+        }
+        let held: u32 = ask.held.iter().map(|h| h.count).sum();
+        let replaced = rest.iter().all(|batch| batch.servers.len() <= held as usize);
+        let next = if ask.rung == Rung::StaticSurge && !replaced { 1.0 } else { self.batch_risk };
         Ok(Weighed { rest: next * rest.len() as f64, next, inputs: None })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
-use domain::event::{Event, Outcome};
+use domain::event::{Event, Outcome, Rung};
 use domain::journal::Record;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -168,6 +168,12 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             look.in_service, look.surge
         ),
         Event::DrainStarted { server } => format!("  {server} draining"),
+        Event::DrainForced { server } => format!("  {server}: {reason}"),
+        Event::WeightRaised { server, percent } => {
+            format!("  {server} at {percent} % of its weight")
+        }
+        Event::Degraded { rung: Rung::Live, detail } => format!("metrics  {detail}; {reason}"),
+        Event::Degraded { detail, .. } => format!("metrics  MISSING: {detail}; {reason}"),
         Event::Drained { server, cut } => format!("  {server} drained{}", cuts(*cut)),
         Event::UpdateStarted { server, attempt: 1 } => format!("  {server} updating"),
         Event::UpdateStarted { server, attempt } => {

@@ -4,6 +4,7 @@ use crate::causes::chain;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::event::Rung;
 use domain::journal::Digest;
 use domain::name::ServerName;
 use domain::plan::{Batch, PerDimension, Plan};
@@ -75,11 +76,43 @@ pub fn weighed(standing: &Standing, inputs: Option<Digest>) -> Weighed {
     Weighed { rest: standing.upper95, next, inputs }
 }
 
+/// Whether there is no plan since the load cannot be read or forecast.
+fn is_blind(error: &PlanError) -> bool {
+    use PlanError::{Forecast, Forgotten, History, Port};
+    matches!(error, Port(_) | History { .. } | Forecast { .. } | Forgotten { .. })
+}
+
+async fn compute<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PlanError> + Send + 'static,
+) -> Result<T, ReviseError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ReviseError::Failed(error.to_string()))?.map_err(not_revised)
+}
+
+impl LivePlanner {
+    /// The rollout with the load that the plan in force was made from.
+    async fn as_archived(&self, ask: &Revision) -> Result<Prepared, ReviseError> {
+        let archived = self.prepared.as_archived(self.archive.as_ref(), &ask.inputs).await;
+        archived.map_err(not_revised)
+    }
+}
+
 #[async_trait]
 impl Planner for LivePlanner {
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
         let question = question(ask, self.prepared.seed(self.seed));
-        let made = self.prepared.make_plan(question).await.map_err(not_revised)?;
+        let made = match (ask.rung, self.prepared.make_plan(question.clone()).await) {
+            (Rung::LastForecast, Err(error)) if is_blind(&error) => {
+                self.as_archived(ask).await?.make_plan(question).await
+            }
+            (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
+                let prepared = self.prepared.clone();
+                let plan = compute(move || prepared.plan_blindly(question)).await?;
+                return Ok(plan);
+            }
+            (_, made) => made,
+        };
+        let made = made.map_err(not_revised)?;
         keep(self.archive.as_ref(), &made.histories)
             .await
             .map_err(|error| ReviseError::Failed(error.chain()))?;
@@ -88,7 +121,19 @@ impl Planner for LivePlanner {
 
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
         let question = question(ask, self.prepared.seed(self.seed));
-        let made = self.prepared.stands(question, schedule(rest)).await.map_err(not_revised)?;
+        let (known, rest) = (question.clone(), schedule(rest));
+        let made = match (ask.rung, self.prepared.stands(known, rest.clone()).await) {
+            (Rung::LastForecast, Err(error)) if is_blind(&error) => {
+                self.as_archived(ask).await?.stands(question, rest).await
+            }
+            (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
+                let prepared = self.prepared.clone();
+                let standing = compute(move || prepared.weigh_blindly(question, rest)).await?;
+                return Ok(weighed(&standing, None));
+            }
+            (_, made) => made,
+        };
+        let made = made.map_err(not_revised)?;
         keep(self.archive.as_ref(), &made.histories)
             .await
             .map_err(|error| ReviseError::Failed(error.chain()))?;

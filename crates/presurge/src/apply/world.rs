@@ -155,6 +155,7 @@ pub fn created(
                 + warmup.p95().as_secs_f64(),
             canary_watch_seconds: rollout.canary.watch.as_secs_f64(),
             stabilisation_seconds: rollout.stabilisation.as_secs_f64(),
+            degrade: true,
             band_breaches: BAND_BREACHES,
             stale_after_seconds: stale.fold(60.0, |a, b| if b > a { b } else { a }),
         },

@@ -339,6 +339,7 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
             verify_timeout_seconds: 12.0 * seconds(PLANNED_UPDATE),
             warmup_seconds: 0.0,
             warmup_steps: 1,
+            degrade: false,
             surge_timeout_seconds: 12.0 * seconds(PLANNED_LEAD),
             canary_watch_seconds: 0.0,
             stabilisation_seconds: seconds(STABILISATION),

@@ -1,6 +1,7 @@
 //! From documents to a plan: load history → forecast → sampled paths → request → plan.
 
 mod archived;
+mod blind;
 mod history;
 mod request;
 mod together;
@@ -14,7 +15,7 @@ use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
 use domain::name::{Dimension, FleetName, ServerName};
 use domain::plan::{Inputs, PerDimension, Plan, Refused};
-use domain::ports::{Clock, PortError};
+use domain::ports::{Archive, Clock, PortError};
 use jiff::Timestamp;
 
 use crate::documents::{Documents, FleetFile, RolloutFile};
@@ -69,6 +70,12 @@ pub enum PlanError {
         /// Why not.
         #[source]
         source: forecast::ForecastError,
+    },
+    /// The load that the plan in force was made from is not in the archive, or not whole.
+    #[error("the load of {dimension} that the plan was made from is not known any more")]
+    Forgotten {
+        /// Which dimension.
+        dimension: Dimension,
     },
     /// The time to plan for is empty.
     #[error("there is nothing to plan for between {from} and {until}")]
@@ -220,24 +227,70 @@ impl Prepared {
     ) -> Result<Stands, PlanError> {
         let until = ask.deadline + RUN_LATE;
         let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), until)?;
+        let standing = self.standing(ask, rest, outlook)?;
+        Ok(Stands { standing, histories })
+    }
+
+    /// What the batches that are left risk at any load.
+    pub fn weigh_blindly(
+        &self,
+        ask: Ask,
+        rest: Vec<Vec<ServerName>>,
+    ) -> Result<plan::Standing, PlanError> {
+        let outlook = blind::outlook(self, &ask, ask.deadline + RUN_LATE)?;
+        self.standing(ask, rest, outlook)
+    }
+
+    fn standing(
+        &self,
+        ask: Ask,
+        rest: Vec<Vec<ServerName>>,
+        outlook: Outlook,
+    ) -> Result<plan::Standing, PlanError> {
         let request = request(&self.fleet, &self.rollout, ask, outlook);
         let schedule = plan::Schedule { start_at: None, batches: Some(rest) };
-        let standing = plan::standing(&plan::Request { schedule, ..request })?;
-        Ok(Stands { standing, histories })
+        Ok(plan::standing(&plan::Request { schedule, ..request })?)
+    }
+
+    /// The same with the load as it was when a plan was made, from the archive.
+    pub async fn as_archived(
+        &self,
+        archive: &dyn Archive,
+        inputs: &Inputs,
+    ) -> Result<Self, PlanError> {
+        let mut feeds = Vec::with_capacity(self.feeds.len());
+        for feed in &self.feeds {
+            let name = format!("{}/{}", self.fleet.name, feed.dimension);
+            let lost = || PlanError::Forgotten { dimension: feed.dimension.clone() };
+            let digest = inputs.load.get(&name).ok_or_else(lost)?;
+            let bytes = archive.get(digest).await?.ok_or_else(lost)?;
+            feeds.push(feed.archived(&bytes).map_err(|_| lost())?);
+        }
+        Ok(Self { feeds, ..self.clone() })
+    }
+
+    /// Plans for any load: surge replaces whatever is out.
+    pub fn plan_blindly(&self, ask: Ask) -> Result<Plan, PlanError> {
+        let outlook = blind::outlook(self, &ask, next_peak(&self.rollout, &ask))?;
+        self.planned(ask, outlook)
     }
 
     /// Forecasts the load and plans. It waits for nothing: what it takes is time to compute.
     pub fn compute(&self, ask: Ask, histories: PerDimension<History>) -> Result<Made, PlanError> {
         let until = next_peak(&self.rollout, &ask);
         let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), until)?;
-        let request = request(&self.fleet, &self.rollout, ask, outlook);
-        let plan = plan::plan(&request)?;
-        let findings = plan::check(&plan, &request.facts);
-        if let Some(finding) = findings.first() {
-            return Err(PlanError::Defect(finding.to_string()));
-        }
+        let plan = self.planned(ask, outlook)?;
         let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
         Ok(Made { plan, histories, warnings })
+    }
+
+    fn planned(&self, ask: Ask, outlook: Outlook) -> Result<Plan, PlanError> {
+        let request = request(&self.fleet, &self.rollout, ask, outlook);
+        let plan = plan::plan(&request)?;
+        match plan::check(&plan, &request.facts).first() {
+            Some(finding) => Err(PlanError::Defect(finding.to_string())),
+            None => Ok(plan),
+        }
     }
 
     /// The question for the first plan, with the deadline as it stands at `now`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::event::{Event, HoldReason, Look, RiskSpent};
+use domain::event::{Event, HoldReason, Look, RiskSpent, Rung};
 use domain::name::ServerName;
 use domain::plan::{Batch, Plan};
 use jiff::Timestamp;
@@ -62,6 +62,8 @@ pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> 
             ));
         }
         Again::Known(Err(Unweighed::Refused(why))) => return revise(why.clone()),
+        // The next rung of the ladder follows from it.
+        Again::Known(Err(_)) if state.rung != Rung::Live => return Vec::new(),
         Again::Known(answer) => Some(answer),
     };
     let risk = weighed.and_then(|answer| answer.as_ref().ok()).map(|weighed| weighed.next);
@@ -89,17 +91,24 @@ fn again<'a>(
     batch: &Batch,
     now: Timestamp,
 ) -> Again<'a> {
-    if !over(plan.created_at, grace(batch), now) {
+    if state.rung == Rung::Live && !over(plan.created_at, grace(batch), now) {
         return Again::Young;
     }
+    verdict(state, seen, batch, now).map_or(Again::Ask, Again::Known)
+}
+
+/// What was computed lately of the plan in force from this batch on, on the present rung.
+pub(super) fn verdict<'a>(
+    state: &State,
+    seen: &'a Seen,
+    batch: &Batch,
+    now: Timestamp,
+) -> Option<&'a Result<Weighed, Unweighed>> {
     let fits = |verdict: &&Verdict| {
-        (verdict.plan_seq, verdict.batch) == (state.plan_seq, batch.index)
+        (verdict.plan_seq, verdict.batch, verdict.rung) == (state.plan_seq, batch.index, state.rung)
             && !over(verdict.at, REVISE_AGAIN_SECONDS, now)
     };
-    match seen.verdict.as_ref().filter(fits) {
-        Some(verdict) => Again::Known(&verdict.answer),
-        None => Again::Ask,
-    }
+    seen.verdict.as_ref().filter(fits).map(|verdict| &verdict.answer)
 }
 
 fn open(
@@ -116,10 +125,14 @@ fn open(
             format!(", the forecast in force stands since there is no newer one ({why})")
         }
     };
+    let load = match state.rung {
+        Rung::Live => format!("load is in its band ({})", numbers(&look)),
+        Rung::LastForecast => "the load is forecast from what was last known".into(),
+        Rung::StaticSurge | Rung::Refuse => "surge replaces it at any load".into(),
+    };
     let reason = format!(
-        "its time has come, the one before is back, surge is ready, load is in its band ({})\
-         {foreseen}, and {:.2e} of the risk is left after it",
-        numbers(&look),
+        "its time has come, the one before is back, surge is ready, {load}{foreseen}, and {:.2e} of \
+         the risk is left after it",
         risk.left
     );
     let rest = weighed.and_then(|answer| answer.as_ref().ok()).map(|weighed| weighed.rest);
@@ -223,7 +236,8 @@ fn is_warm(stage: SurgeStage, now: Timestamp) -> bool {
 fn look(state: &State, seen: &Seen, now: Timestamp) -> Option<Look> {
     seen.traffic.as_ref()?;
     let unfit = !seen.down_since.is_empty()
-        || hold::unknown_load(state, seen, now).is_some()
+        || state.rung == Rung::Live && hold::unknown_load(state, seen, now).is_some()
+        || state.rung == Rung::Refuse
         || hold::left_band(state, seen).is_some();
     if unfit {
         return None;
@@ -236,5 +250,6 @@ fn look(state: &State, seen: &Seen, now: Timestamp) -> Option<Look> {
         in_service: u32::try_from(state.in_service()).unwrap_or(u32::MAX),
         surge: u32::try_from(state.surge_in_service()).unwrap_or(u32::MAX),
         foreseen: None,
+        rung: state.rung,
     })
 }

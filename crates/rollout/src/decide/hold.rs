@@ -46,7 +46,7 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
         .or_else(|| slow_drain(state, now))
         .or_else(|| slow_surge(state, now))
         .or_else(|| foreign(seen, now))
-        .or_else(|| unknown_load(state, seen, now))
+        .or_else(|| unknown_load(state, seen, now).filter(|_| !state.created.policy.degrade))
         .or_else(|| left_band(state, seen))
 }
 

@@ -4,6 +4,7 @@
 mod batch;
 mod due;
 mod hold;
+mod ladder;
 mod server;
 mod surge;
 
@@ -56,6 +57,7 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     match state.phase {
         Phase::New | Phase::Finished(_) => {}
         Phase::Planned | Phase::Provisioning | Phase::Rolling => {
+            list.extend(ladder::step(state, seen, now));
             list.extend(hold::watch(state, seen, now));
             list.extend(surge::order(state, now));
             list.extend(surge::replace(state, now));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::event::{Event, FORMAT, HoldReason, Outcome};
+use domain::event::{Event, FORMAT, HoldReason, Outcome, Rung};
 use domain::journal::Record;
 use domain::plan::Plan;
 use jiff::Timestamp;
@@ -55,6 +55,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
         closed_ever: 0,
         closed_at: None,
         retry: false,
+        rung: Rung::Live,
         head: at.head(),
     })
 }
@@ -116,6 +117,11 @@ pub(super) fn hold(
     detail: String,
 ) -> Result<(), Refusal> {
     state.hold = Some(Hold { reason, detail, since: at.at, seq: at.seq });
+    Ok(())
+}
+
+pub(super) fn degrade(state: &mut State, rung: Rung) -> Result<(), Refusal> {
+    state.rung = rung;
     Ok(())
 }
 
