@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use basis::{
     Alone, Basis, Binding, ChosenOn, CountedOn, KeptLine, LossLine, OfferLine, OutageLine,
-    SupplyLine,
+    SupplyLine, UpdateFailures,
 };
 pub use part::{FleetPart, joint_probability};
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::deficit::lacking;
 use crate::demand::Demand;
+use crate::failures;
 use crate::layout::Layout;
 use crate::losses::Surviving;
 use crate::odds::upper_bound;
@@ -20,6 +21,8 @@ pub(crate) struct Assessment {
     pub(crate) hits: usize,
     /// On so many of them load exceeds the whole fleet while servers are out.
     pub(crate) baseline: usize,
+    /// On so many of them the update of some server fails.
+    pub(crate) failing: usize,
     /// Probability of attributable overload per interval.
     pub(crate) per_interval: Vec<f64>,
     /// On so many of the paths the first overload comes with this batch.
@@ -95,6 +98,7 @@ pub(crate) fn assess(
         paths,
         hits: first.iter().flatten().count(),
         baseline: baseline(chosen, fresh),
+        failing: failures::count(fleet, layout, paths, seed),
         per_interval: short.iter().map(|paths| share(paths.len())).collect(),
         first_in_batch,
     }

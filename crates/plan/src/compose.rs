@@ -19,8 +19,7 @@ use crate::replace::replacement;
 use crate::request::Request;
 use crate::search::{Choice, Problem};
 use crate::settings::{
-    BAND_AT_LEAST, FOLLOWED_LATE_SECONDS, TIMELINE_LEAD_SECONDS, VALID_AT_LEAST_SECONDS,
-    VALID_SHARE_OF_BATCH,
+    BAND_AT_LEAST, TIMELINE_LEAD_SECONDS, VALID_AT_LEAST_SECONDS, VALID_SHARE_OF_BATCH,
 };
 use crate::timeline::{Bands, entries, exposure};
 
@@ -185,7 +184,7 @@ fn assessed(
     quote: &Quote,
     plan: &Plan,
 ) -> Assessment {
-    let last = after(plan.finish_at, FOLLOWED_LATE_SECONDS);
+    let last = after(plan.finish_at, request.facts.followed_seconds());
     let known = crate::search::horizon(request);
     let grid = Grid::covering(request.facts.step, first_out, last.min(known));
     let demand =

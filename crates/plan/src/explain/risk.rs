@@ -1,6 +1,6 @@
 //! How the risk of a plan came about.
 
-use domain::plan::{Basis, Plan};
+use domain::plan::{Basis, Plan, UpdateFailures};
 use serde::Serialize;
 
 use super::Differences;
@@ -47,6 +47,22 @@ pub struct Spending {
     pub batch: u32,
     /// A probability.
     pub risk: f64,
+}
+
+/// Updates that fail, as random events in the paths.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateFailuresExplained {
+    /// The probability that the update of one server fails, and how often that happens.
+    pub terms: UpdateFailures,
+    /// `1 − (1 − each)^servers`: the probability that any fails.
+    pub any: f64,
+}
+
+pub(super) fn failures(basis: &Basis) -> Option<UpdateFailuresExplained> {
+    let terms = basis.update_failures?;
+    let any = -(f64::from(terms.servers) * (-terms.each).ln_1p()).exp_m1();
+    Some(UpdateFailuresExplained { terms, any })
 }
 
 pub(super) fn explained(

@@ -106,7 +106,21 @@ impl Page<'_> {
         self.offers(out)?;
         self.cost(out)?;
         risk(out, &self.fleet.risk)?;
+        self.update_failures(out)?;
         self.rejected(out)
+    }
+
+    fn update_failures(&self, out: &mut impl Write) -> io::Result<()> {
+        let Some(failures) = self.fleet.update_failures else { return Ok(()) };
+        writeln!(
+            out,
+            "    updates: one of {} fails with {}, so any with {} ({} of the fresh courses); it \
+             stays out until the watch is over, and no further batch opens",
+            failures.terms.servers,
+            percent(failures.terms.each),
+            percent(failures.any),
+            failures.terms.paths
+        )
     }
 
     fn load(&self, out: &mut impl Write) -> io::Result<()> {
@@ -245,6 +259,10 @@ impl Page<'_> {
                     percent(terms.lost_per_hour),
                     percent(terms.pool_lost_per_hour)
                 )?;
+            }
+            if terms.boot_failure > 0.0 {
+                let fails = percent(terms.boot_failure);
+                writeln!(out, "      one does not come up with {fails}")?;
             }
             writeln!(out, "      {} taken: {}", terms.count, offer.why)?;
         }
