@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use domain::plan::{NoTail, Tail};
+
 use crate::deficit::lacking;
 use crate::demand::Demand;
 use crate::failures;
@@ -27,6 +29,8 @@ pub(crate) struct Assessment {
     pub(crate) per_interval: Vec<f64>,
     /// On so many of the paths the first overload comes with this batch.
     pub(crate) first_in_batch: Vec<usize>,
+    /// What a model of the tail says, where it is asked.
+    pub(crate) tail: Option<Result<Tail, NoTail>>,
 }
 
 impl Assessment {
@@ -101,6 +105,7 @@ pub(crate) fn assess(
         failing: failures::count(fleet, layout, paths, seed),
         per_interval: short.iter().map(|paths| share(paths.len())).collect(),
         first_in_batch,
+        tail: None,
     }
 }
 

@@ -349,7 +349,7 @@ fn left_in_service(
 }
 
 /// A late run is judged by the load of the last moment that is followed.
-fn followed(at: usize, start: usize, layout: &Layout, step: i64) -> usize {
+pub(crate) fn followed(at: usize, start: usize, layout: &Layout, step: i64) -> usize {
     let last = start + usize::try_from((layout.finish + FOLLOWED_LATE_SECONDS) / step).unwrap_or(0);
     at.clamp(0, last)
 }

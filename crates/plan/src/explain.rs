@@ -137,7 +137,7 @@ fn fleet(part: &Plan, different: &mut Differences) -> Option<FleetExplained> {
         load: basis.map(load),
         binding: basis.and_then(|basis| basis.binding.clone()),
         losses: basis.map_or_else(Vec::new, |basis| basis.losses.clone()),
-        update_failures: basis.and_then(|basis| risk::failures(basis)),
+        update_failures: basis.and_then(risk::failures),
         ledger: basis.map_or_else(Vec::new, |basis| lines::explained(part, basis, different)),
         offers: basis.map_or_else(Vec::new, |basis| cost::offers(part, basis)),
         cost: cost::explained(part, basis, different),

@@ -33,9 +33,11 @@ mod refuse;
 mod rejected;
 mod replace;
 mod request;
+mod room;
 mod search;
 mod settings;
 mod shares;
+mod tail;
 mod timeline;
 mod zones;
 

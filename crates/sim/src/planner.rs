@@ -108,6 +108,8 @@ impl Timetable {
             resolution: 0.01,
             extrapolated: false,
             baseline: 0.0,
+            tail: None,
+            no_tail: None,
         };
         Plan {
             api_version: API_VERSION.into(),
