@@ -4,6 +4,7 @@
 
 mod basis;
 mod part;
+mod tail;
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub use basis::{
     Alone, Basis, Binding, ChosenOn, CountedOn, KeptLine, LossLine, OfferLine, OutageLine,
-    SupplyLine,
+    SupplyLine, UpdateFailures,
 };
 pub use part::{FleetPart, joint_probability};
+pub use tail::{NoTail, Tail, TailModel, survival};
 
 use crate::journal::{Digest, digest_of};
 use crate::name::{Dimension, FleetName, OfferName, ServerName};
@@ -119,6 +121,13 @@ pub struct Risk {
     pub extrapolated: bool,
     /// Probability that load exceeds what the whole healthy fleet carries anyway.
     pub baseline: f64,
+    /// What a model of the tail says where the target lies beyond the history, beside the bound
+    /// that the paths prove. Nothing is chosen by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<Tail>,
+    /// Why there is no such model where there should be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_tail: Option<NoTail>,
 }
 
 /// Money beyond the running cost of the fleet.

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use domain::plan::{NoTail, Tail};
+
 use crate::deficit::lacking;
 use crate::demand::Demand;
+use crate::failures;
 use crate::layout::Layout;
 use crate::losses::Surviving;
 use crate::odds::upper_bound;
@@ -20,10 +23,14 @@ pub(crate) struct Assessment {
     pub(crate) hits: usize,
     /// On so many of them load exceeds the whole fleet while servers are out.
     pub(crate) baseline: usize,
+    /// On so many of them the update of some server fails.
+    pub(crate) failing: usize,
     /// Probability of attributable overload per interval.
     pub(crate) per_interval: Vec<f64>,
     /// On so many of the paths the first overload comes with this batch.
     pub(crate) first_in_batch: Vec<usize>,
+    /// What a model of the tail says, where it is asked.
+    pub(crate) tail: Option<Result<Tail, NoTail>>,
 }
 
 impl Assessment {
@@ -98,8 +105,10 @@ pub(crate) fn assess(
         paths,
         hits: first.iter().flatten().count(),
         baseline: baseline(chosen, fresh),
+        failing: failures::count(fleet, layout, paths, seed),
         per_interval: short.iter().map(|paths| share(paths.len())).collect(),
         first_in_batch,
+        tail: None,
     }
 }
 

@@ -2,11 +2,12 @@
 
 use domain::plan::{
     Alone, Basis, ChosenOn, CountedOn, KeptLine, LossLine, OfferLine, OutageLine, PerDimension,
-    Plan, SupplyLine,
+    Plan, SupplyLine, UpdateFailures,
 };
 
 use crate::assess::Assessment;
 use crate::compose::band_level;
+use crate::layout::Layout;
 use crate::ledger::{Ledger, Outage, Supply};
 use crate::problem::{Fleet, Row};
 use crate::purchase::{Quote, bill, billed_seconds, lead_seconds, release_seconds};
@@ -69,7 +70,19 @@ pub(crate) fn basis(
         offers: offers(problem, choice, hits, plan),
         kept: kept(problem, plan),
         binding: shortage(problem, layout, choice.start, hits).map(|short| short.binding),
+        update_failures: update_failures(fleet, layout, assessed),
     }
+}
+
+fn update_failures(
+    fleet: &Fleet<'_>,
+    layout: &Layout,
+    assessed: &Assessment,
+) -> Option<UpdateFailures> {
+    let each = fleet.facts.update_failure;
+    let servers = u32::try_from(layout.order.len()).unwrap_or(u32::MAX);
+    let paths = u64::try_from(assessed.failing).unwrap_or(u64::MAX);
+    (each > 0.0).then_some(UpdateFailures { each, servers, paths })
 }
 
 fn named(ledger: &Ledger, values: &[f64]) -> PerDimension<f64> {
@@ -114,6 +127,7 @@ fn offers(problem: &Problem<'_>, choice: &Choice, hits: f64, plan: &Plan) -> Vec
             max: offer.max,
             lost_per_hour: offer.interruption.per_hour,
             pool_lost_per_hour: offer.interruption.pool_per_hour,
+            boot_failure: offer.boot_failure,
             alone: alone(quote),
         }
     };

@@ -39,6 +39,12 @@ fn amount(field: &str, value: f64) -> Checked {
     })
 }
 
+fn chance(field: &str, value: f64) -> Checked {
+    ensure((0.0..1.0).contains(&value), field, || {
+        format!("{value} is no probability from 0 to below 1")
+    })
+}
+
 fn amounts(field: &str, values: &PerDimension<f64>) -> Checked {
     values.iter().try_for_each(|(dimension, value)| amount(&format!("{field}.{dimension}"), *value))
 }
@@ -187,6 +193,7 @@ impl Facts {
         })?;
         let parts = [self.durations.drain, self.durations.work, self.durations.warmup];
         parts.iter().try_for_each(|part| length("durations", part.p95()))?;
+        chance("updateFailure", self.update_failure)?;
         length("stabilisation", self.stabilisation)?;
         ensure(parts.iter().any(|part| !part.p95().is_zero()), "durations", || {
             "an update takes some time; give drain, update or warmup".into()
@@ -224,14 +231,13 @@ impl Offer {
             "it carries nothing; give the load that one instance carries".into()
         })?;
         for per_hour in [self.interruption.per_hour, self.interruption.pool_per_hour] {
-            ensure((0.0..1.0).contains(&per_hour), &field("interruption"), || {
-                format!("{per_hour} is no probability from 0 to below 1")
-            })?;
+            chance(&field("interruption"), per_hour)?;
         }
         let filled = self.fulfilment > 0.0 && self.fulfilment <= 1.0;
         ensure(filled, &field("fulfilment"), || {
             format!("{} is no probability above 0 and at most 1", self.fulfilment)
         })?;
+        chance(&field("bootFailure"), self.boot_failure)?;
         length(&field("lead"), self.lead.p95())?;
         length(&field("lead"), self.warmup.p95())?;
         length(&field("billing"), self.billing.minimum)?;

@@ -17,11 +17,12 @@ use crate::purchase::{Order, Quote, lead_seconds, release_seconds, stabilisation
 use crate::rejected::rejected;
 use crate::replace::replacement;
 use crate::request::Request;
+use crate::room;
 use crate::search::{Choice, Problem};
 use crate::settings::{
-    BAND_AT_LEAST, FOLLOWED_LATE_SECONDS, TIMELINE_LEAD_SECONDS, VALID_AT_LEAST_SECONDS,
-    VALID_SHARE_OF_BATCH,
+    BAND_AT_LEAST, TIMELINE_LEAD_SECONDS, VALID_AT_LEAST_SECONDS, VALID_SHARE_OF_BATCH,
 };
+use crate::tail;
 use crate::timeline::{Bands, entries, exposure};
 
 /// Draws of the reported risk are others than those of the choice.
@@ -49,6 +50,8 @@ pub(crate) fn compose(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Plan
     plan.risk.planned = assessed.share(assessed.hits);
     plan.risk.upper95 = assessed.upper95();
     plan.risk.baseline = assessed.share(assessed.baseline);
+    plan.risk.tail = assessed.tail.and_then(Result::ok);
+    plan.risk.no_tail = assessed.tail.and_then(Result::err);
     for (batch, spent) in plan.batches.iter_mut().zip(assessed.spent(request.risk.get())) {
         batch.risk = Some(spent);
     }
@@ -112,6 +115,8 @@ fn skeleton(
             resolution,
             extrapolated: request.risk.get() < resolution,
             baseline: 0.0,
+            tail: None,
+            no_tail: None,
         },
         cost: Cost { currency: facts.currency.clone(), surge: quote.cost, size: 0.0 },
         batches,
@@ -185,7 +190,7 @@ fn assessed(
     quote: &Quote,
     plan: &Plan,
 ) -> Assessment {
-    let last = after(plan.finish_at, FOLLOWED_LATE_SECONDS);
+    let last = after(plan.finish_at, request.facts.followed_seconds());
     let known = crate::search::horizon(request);
     let grid = Grid::covering(request.facts.step, first_out, last.min(known));
     let demand =
@@ -202,5 +207,8 @@ fn assessed(
     }
     let besides = fleet.besides(first_out, plan.finish_at);
     let chosen = Chosen { fleet, layout, start: 0, quote, besides: &besides };
-    assess(&chosen, &fresh, request.seed ^ FRESH_SEED, &interval_of)
+    let seed = request.seed ^ FRESH_SEED;
+    let tail =
+        plan.risk.extrapolated.then(|| tail::fit(room::deficits(&chosen, &fresh, seed), seed));
+    Assessment { tail, ..assess(&chosen, &fresh, seed, &interval_of) }
 }

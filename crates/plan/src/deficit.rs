@@ -2,6 +2,7 @@
 
 use crate::demand::{Demand, raise};
 use crate::draw::uniform;
+use crate::failures::failing;
 use crate::layout::{Layout, Phase, Slot};
 use crate::ledger::share_out;
 use crate::peaks::Highest;
@@ -102,7 +103,8 @@ impl Deficits {
         }
     }
 
-    /// Raises the deficits to those of a run with sampled durations from step `start`.
+    /// Raises the deficits to those of a run with sampled durations, and of one with failed
+    /// updates, from step `start`.
     pub(crate) fn raise_sampled(
         &mut self,
         fleet: &Fleet<'_>,
@@ -115,6 +117,9 @@ impl Deficits {
         let of = &mut self.of;
         sampled(fleet, demand, layout, start, besides, seed, |_, row, deficits| {
             raise(&mut of[row], deficits);
+        });
+        failing(fleet, demand, layout, start, besides, seed, |_, row, path, deficit| {
+            raise(&mut of[row][path..=path], &[deficit]);
         });
     }
 
@@ -202,18 +207,18 @@ fn above(lacks: f64) -> f64 {
 
 /// One batch with the times that one path gives it, in seconds after the start.
 #[derive(Debug, Clone, Copy)]
-struct Drawn {
-    out: f64,
-    warm: f64,
-    back: f64,
+pub(crate) struct Drawn {
+    pub(crate) out: f64,
+    pub(crate) warm: f64,
+    pub(crate) back: f64,
 }
 
 impl Drawn {
-    const NOTHING: Self = Self { out: 0.0, warm: 0.0, back: f64::NEG_INFINITY };
+    pub(crate) const NOTHING: Self = Self { out: 0.0, warm: 0.0, back: f64::NEG_INFINITY };
 
     /// The largest share of its capacity that it lacks in a step; below zero where it is in
     /// service all the time.
-    fn share(&self, offset: usize, step: i64, warmup_from: f64) -> f64 {
+    pub(crate) fn share(&self, offset: usize, step: i64, warmup_from: f64) -> f64 {
         let (from, to) = ((offset as i64 * step) as f64, ((offset as i64 + 1) * step) as f64);
         let at = if from > self.out { from } else { self.out };
         let touches = self.out < to && self.back > from;
@@ -281,6 +286,11 @@ pub(crate) fn lacking(
     seed: u64,
     mut visit: impl FnMut(usize, usize, usize, f64),
 ) {
+    failing(fleet, demand, layout, start, besides, seed, |step, row, path, lacks| {
+        if lacks > fleet.rounding(row) {
+            visit(step, row, path, lacks);
+        }
+    });
     if !fleet.facts.durations.are_certain() {
         return sampled(fleet, demand, layout, start, besides, seed, |step, row, deficits| {
             let rounding = fleet.rounding(row);
@@ -339,7 +349,7 @@ fn left_in_service(
 }
 
 /// A late run is judged by the load of the last moment that is followed.
-fn followed(at: usize, start: usize, layout: &Layout, step: i64) -> usize {
+pub(crate) fn followed(at: usize, start: usize, layout: &Layout, step: i64) -> usize {
     let last = start + usize::try_from((layout.finish + FOLLOWED_LATE_SECONDS) / step).unwrap_or(0);
     at.clamp(0, last)
 }
@@ -353,24 +363,34 @@ fn draw(
     pause: f64,
     drawn: &mut [Drawn],
 ) {
-    let parts =
-        [fleet.facts.durations.drain, fleet.facts.durations.work, fleet.facts.durations.warmup];
-    let planned = (slot.offset as i64 * step) as f64;
-    let share = 1.0 / slot.size as f64;
     for (path, drawn) in drawn.iter_mut().enumerate() {
-        let length = |part: usize| {
-            let spread = parts[part];
-            if spread.is_certain() {
-                return spread.p50().as_secs_f64();
-            }
-            let level = uniform(seed, [path as u64, index as u64, part as u64]).powf(share);
-            spread.quantile_seconds(level)
-        };
+        let planned = (slot.offset as i64 * step) as f64;
         let free = drawn.back + pause;
         let out = if free > planned { free } else { planned };
-        let warm = out + length(0) + length(1);
-        *drawn = Drawn { out, warm, back: warm + length(2) };
+        *drawn = times(fleet, slot, [path, index], seed, out);
     }
+}
+
+/// The times that one path (the first of `which`) gives to a batch that goes out at `out`.
+pub(crate) fn times(
+    fleet: &Fleet<'_>,
+    slot: &Slot,
+    which: [usize; 2],
+    seed: u64,
+    out: f64,
+) -> Drawn {
+    let durations = fleet.facts.durations;
+    let parts = [durations.drain, durations.work, durations.warmup];
+    let length = |part: usize| {
+        let spread = parts[part];
+        if spread.is_certain() {
+            return spread.p50().as_secs_f64();
+        }
+        let level = uniform(seed, [which[0] as u64, which[1] as u64, part as u64]);
+        spread.quantile_seconds(level.powf(1.0 / slot.size as f64))
+    };
+    let warm = out + length(0) + length(1);
+    Drawn { out, warm, back: warm + length(2) }
 }
 
 /// The steps in which the batch of any path is out.

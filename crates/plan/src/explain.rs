@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use cost::{CostExplained, OfferExplained, OrderExplained, Taken};
 pub use lines::{DimensionExplained, LineExplained, Moment};
-pub use risk::{RiskExplained, Spending};
+pub use risk::{RiskExplained, Spending, UpdateFailuresExplained};
 
 /// A plan with the origin of its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -63,6 +63,9 @@ pub struct FleetExplained {
     pub binding: Option<Binding>,
     /// What is reckoned with as lost the whole time.
     pub losses: Vec<LossLine>,
+    /// What is reckoned with as failed updates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_failures: Option<UpdateFailuresExplained>,
     /// The capacity ledger on the intervals of the timeline.
     pub ledger: Vec<Moment>,
     /// Every offer, taken or not.
@@ -134,6 +137,7 @@ fn fleet(part: &Plan, different: &mut Differences) -> Option<FleetExplained> {
         load: basis.map(load),
         binding: basis.and_then(|basis| basis.binding.clone()),
         losses: basis.map_or_else(Vec::new, |basis| basis.losses.clone()),
+        update_failures: basis.and_then(risk::failures),
         ledger: basis.map_or_else(Vec::new, |basis| lines::explained(part, basis, different)),
         offers: basis.map_or_else(Vec::new, |basis| cost::offers(part, basis)),
         cost: cost::explained(part, basis, different),

@@ -19,6 +19,7 @@ mod deficit;
 mod demand;
 mod draw;
 mod explain;
+mod failures;
 mod layout;
 mod ledger;
 mod losses;
@@ -32,10 +33,12 @@ mod refuse;
 mod rejected;
 mod replace;
 mod request;
+mod room;
 mod search;
 mod settings;
 mod shares;
 mod standing;
+mod tail;
 mod timeline;
 mod zones;
 
@@ -50,7 +53,7 @@ pub use draw::uniform;
 pub use explain::{
     CostExplained, Difference, DimensionExplained, Explanation, FleetExplained, JointExplained,
     LineExplained, LoadExplained, Moment, OfferExplained, OrderExplained, RiskExplained, Spending,
-    Taken, explain,
+    Taken, UpdateFailuresExplained, explain,
 };
 pub use ledger::{Entry, Ledger, Line, Outage, Supply, Unknown, share_out};
 pub use odds::upper_bound;

@@ -1,14 +1,17 @@
-//! Instances that are lost while a rollout runs, as events in the sampled paths.
+//! Instances that do not come up, or are lost while a rollout runs, as events in the sampled
+//! paths.
 
-use crate::draw::uniform;
+use crate::draw::{Chances, uniform};
 use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::{Order, Quote};
 use crate::request::Interruption;
-use crate::settings::FOLLOWED_LATE_SECONDS;
 
 /// Losses are drawn apart from the durations of the same path.
 const LOSS_SEED: u64 = 0x6c6f_7373_5f65_7665;
+
+/// Boots fail apart from what is lost later.
+const BOOT_SEED: u64 = 0x626f_6f74_5f66_6169;
 
 /// What was bought, and what each path takes of it away.
 #[derive(Debug)]
@@ -25,15 +28,16 @@ pub(crate) struct Surviving {
 /// Instances of one order that go at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Loss {
-    /// Seconds after the first batch goes out; below zero while the instances warm up.
+    /// Seconds after the first batch goes out; below zero while the instances warm up, before
+    /// everything for those that never come up.
     at: f64,
     order: usize,
     count: u32,
 }
 
 impl Surviving {
-    /// Draws the losses of every path. Each instance lives an exponential time that begins when
-    /// it runs, and so does the pool of an offer as a whole.
+    /// Draws the losses of every path. Each instance comes up or does not; those that do live an
+    /// exponential time that begins when they run, and so does the pool of an offer as a whole.
     pub(crate) fn draw(
         fleet: &Fleet<'_>,
         quote: &Quote,
@@ -53,17 +57,25 @@ impl Surviving {
         for (sum, row) in bought.iter_mut().zip(worse(fleet, &units)) {
             *sum -= row;
         }
-        let end = (layout.finish + FOLLOWED_LATE_SECONDS) as f64;
+        let end = (layout.finish + facts.followed_seconds()) as f64;
         let of_path = |path: usize| {
             let mut lost = Vec::new();
             for (index, order) in quote.orders.iter().enumerate() {
                 let offer = &facts.offers[order.offer];
-                if offer.interruption.is_never() {
+                if !offer.can_be_missing() {
                     continue;
                 }
                 let begin = -offer.warmup.quantile_seconds(facts.plan_at.get());
                 let draw = |nth: u64| uniform(seed ^ LOSS_SEED, [path as u64, index as u64, nth]);
-                lost.extend(losses(order, index, offer.interruption, (begin, end), draw));
+                let boots = [path as u64, index as u64];
+                let never_up = Chances::new(seed ^ BOOT_SEED, boots, offer.boot_failure)
+                    .take_while(|nth| *nth < u64::from(order.count))
+                    .fold(0, |count, _| count + 1);
+                if never_up > 0 {
+                    lost.push(Loss { at: f64::NEG_INFINITY, order: index, count: never_up });
+                }
+                let up = Order { count: order.count - never_up, ..*order };
+                lost.extend(losses(&up, index, offer.interruption, (begin, end), draw));
             }
             lost
         };

@@ -100,7 +100,7 @@ impl<'a> Shop<'a> {
     /// Whether any offer can lose instances.
     pub(crate) fn can_lose(&self) -> bool {
         let mut offers = self.fleet.facts.offers.iter().enumerate();
-        offers.any(|(index, offer)| self.most(index) > 0 && !offer.interruption.is_never())
+        offers.any(|(index, offer)| self.most(index) > 0 && offer.can_be_missing())
     }
 
     /// The cheapest way to cover the deficits for a start at `start` (seconds from the origin),
@@ -169,9 +169,9 @@ impl<'a> Shop<'a> {
         let most = self.most(offer);
         let base = self.base(self.unit_of[offer], most)?;
         let facts = self.fleet.facts;
-        let count = match facts.offers[offer].interruption.is_never() {
-            true => base,
-            false => self.with_losses(offer, layout, base, most)?,
+        let count = match facts.offers[offer].can_be_missing() {
+            false => base,
+            true => self.with_losses(offer, layout, base, most)?,
         };
         let cost = price(facts, &facts.offers[offer], count, layout);
         Some(Quote { orders: vec![Order { offer, count }], cost })
@@ -277,8 +277,8 @@ impl<'a> Shop<'a> {
             let lots = (spare > 0).then(|| vec![Lot { most, spare }]);
             Line { offer: *offer, cost, most, unit, lots, risky: false }
         };
-        let never = |offer: &usize| facts.offers[*offer].interruption.is_never();
-        let (sure, risky): (Vec<usize>, Vec<usize>) = on_sale.iter().partition(|o| never(o));
+        let sure = |offer: &usize| !facts.offers[*offer].can_be_missing();
+        let (sure, risky): (Vec<usize>, Vec<usize>) = on_sale.iter().partition(|o| sure(o));
         let sure: Vec<Line> = sure.iter().map(line).collect();
         let (hits, room) = (self.limits.hits, self.room());
         let mut families = Vec::new();
@@ -287,7 +287,10 @@ impl<'a> Shop<'a> {
             families.push(Family::new(sure.clone(), hits, bounds));
         }
         let together = risky.len().min(RISKY_OFFERS_AT_MOST);
-        for count in (1..=together).filter(|count| [1, together].contains(count)) {
+        // Where boots fail every offer is risky, and two of three are worth a look of their own.
+        let boots_fail = risky.iter().any(|offer| facts.offers[*offer].boot_failure > 0.0);
+        let looked_at = |count: &usize| boots_fail || [1, together].contains(count);
+        for count in (1..=together).filter(looked_at) {
             let paths = self.paths.max(1) as f64;
             let rare = hits * LOSS_SHARE / paths / count as f64;
             let lossy = risky.iter().filter_map(|offer| {
@@ -349,19 +352,22 @@ impl<'a> Shop<'a> {
     }
 }
 
-/// The losses among `count` instances from when they are ready until the last batch is back.
+/// What is missing among `count` instances from when they are ready until the last batch is back.
 fn losses(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> Losses {
     let (each, pool) = lost_within(facts, offer, layout);
     Losses::new(count, each, pool)
 }
 
-/// The probabilities that one instance is lost, and that all are lost together, from when they
-/// run until the last batch is back.
+/// The probabilities that one instance does not come up or is lost, and that all are lost
+/// together, from when they run until the last batch is back.
 fn lost_within(facts: &Facts, offer: &Offer, layout: &Layout) -> (f64, f64) {
     let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
     let hours = (layout.finish as f64 + warmup) / 3600.0;
     let within = |per_hour: f64| 1.0 - (1.0 - per_hour).powf(hours);
-    (within(offer.interruption.per_hour), within(offer.interruption.pool_per_hour))
+    let lost = within(offer.interruption.per_hour);
+    // Without boot failures the probability stays what it is to the last bit.
+    let missing = offer.boot_failure + (1.0 - offer.boot_failure) * lost;
+    (missing, within(offer.interruption.pool_per_hour))
 }
 
 fn smaller(a: f64, b: f64) -> f64 {

@@ -192,6 +192,7 @@ fn anything(facts: &Facts, capacity: PerDimension<f64>) -> Offer {
         billing: Billing { minimum: Duration::from_secs(3600), granularity: Duration::ZERO },
         interruption: Interruption::default(),
         fulfilment: 1.0,
+        boot_failure: 0.0,
     }
 }
 

@@ -18,11 +18,11 @@ pub(crate) fn replacement(
     budget_left: f64,
 ) -> Option<Replacement> {
     let facts = fleet.facts;
-    if lost.interruption.is_never() {
+    if !lost.can_be_missing() {
         return None;
     }
     let lossy = quote.orders.iter().map(|o| (&facts.offers[o.offer], o.count));
-    let lossy: u32 = lossy.filter(|(o, _)| !o.interruption.is_never()).map(|(_, n)| n).sum();
+    let lossy: u32 = lossy.filter(|(o, _)| o.can_be_missing()).map(|(_, n)| n).sum();
     let need = fleet.row_unit(lost);
     let fits = |offer: &&Offer| {
         let carries = fleet.row_unit(offer).iter().zip(&need).all(|(has, need)| has >= need);

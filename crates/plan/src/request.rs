@@ -12,7 +12,7 @@ use domain::series::Step;
 use domain::spread::Spread;
 use jiff::Timestamp;
 
-use crate::settings::ROUNDING_RATIO;
+use crate::settings::{FOLLOWED_LATE_SECONDS, ROUNDING_RATIO};
 
 /// The question: how shall this rollout be performed?
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +75,9 @@ pub struct Facts {
     pub held: Vec<Held>,
     /// How long the parts of an update take.
     pub durations: Durations,
+    /// Probability that the update of one server fails, independent of the others. Such a server
+    /// stays out, and no further batch opens.
+    pub update_failure: f64,
     /// Plan times stand at this quantile of the durations (of the slowest server of a batch).
     pub plan_at: Probability,
     /// Peak-to-mean efficiency of the load balancer, in (0, 1].
@@ -145,6 +148,15 @@ pub struct Offer {
     /// Probability that an order is filled. A batch waits for its surge, so that an order that
     /// is not filled costs time, never capacity.
     pub fulfilment: f64,
+    /// Probability that an instance does not come up, independent of the others.
+    pub boot_failure: f64,
+}
+
+impl Offer {
+    /// Whether an instance can be missing: it does not come up, or is lost.
+    pub fn can_be_missing(&self) -> bool {
+        self.boot_failure > 0.0 || !self.interruption.is_never()
+    }
 }
 
 /// A limit over several offers, in a unit of its own: virtual processors, addresses.
@@ -291,6 +303,20 @@ impl Durations {
     /// Whether every server takes the same time.
     pub fn are_certain(&self) -> bool {
         [self.drain, self.work, self.warmup].into_iter().all(Spread::is_certain)
+    }
+}
+
+impl Facts {
+    /// Whether every path has its batches out at the same times, and all come back.
+    pub(crate) fn are_certain(&self) -> bool {
+        self.durations.are_certain() && self.update_failure == 0.0
+    }
+
+    /// So many seconds after its planned end a sampled rollout is followed: servers that failed
+    /// are missing until the watch is over.
+    pub(crate) fn followed_seconds(&self) -> i64 {
+        let watch = if self.update_failure > 0.0 { self.stabilisation.as_secs() } else { 0 };
+        FOLLOWED_LATE_SECONDS.max(watch.cast_signed())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::{Limits, Quotas, Quote, Shop};
 use crate::request::Request;
-use crate::settings::{COST_UNIT, FOLLOWED_LATE_SECONDS, WATCHED_FOR_LOSSES};
+use crate::settings::{COST_UNIT, WATCHED_FOR_LOSSES};
 
 /// A request made ready for searching.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl<'a> Problem<'a> {
         let known = horizon(request);
         // Late runs and retreats go on after the deadline.
         let longest = layouts.iter().flat_map(|l| &l.slots).map(|slot| slot.lengths.back).max();
-        let later = longest.unwrap_or(0).max(FOLLOWED_LATE_SECONDS);
+        let later = longest.unwrap_or(0).max(request.facts.followed_seconds());
         let end = after(deadline, later).min(known);
         let grid = Grid::covering(request.facts.step, request.now, end);
         let windows = union(request.facts.windows.clone());
@@ -242,9 +242,8 @@ impl<'a> Search<'a> {
         let shop = Shop::new(problem.fleet, now, *limits, problem.paths());
         let many = if shop.can_lose() { WATCHED_FOR_LOSSES } else { 1 };
         let watched = (limits.hits as usize + 1) * many;
-        let suffices = problem.fleet.facts.durations.are_certain()
-            && problem.fleet.rows.len() == 1
-            && !shop.can_lose();
+        let suffices =
+            problem.fleet.facts.are_certain() && problem.fleet.rows.len() == 1 && !shop.can_lose();
         Self {
             problem,
             shop,
@@ -285,7 +284,7 @@ impl<'a> Search<'a> {
 
     fn push(&mut self, index: usize, starts: (usize, usize)) {
         let layout = &self.problem.layouts[index];
-        let certain = self.problem.fleet.facts.durations.are_certain();
+        let certain = self.problem.fleet.facts.are_certain();
         // A mix is worth its program only where nothing else is cheaper than its bound.
         let (quote, stage) = match starts.0 == starts.1 {
             false => (self.bound(layout, starts), Stage::Bound),
@@ -326,7 +325,7 @@ impl<'a> Search<'a> {
         let layout = &self.problem.layouts[index];
         let Problem { fleet, choosing, request, .. } = self.problem;
         self.look(layout, (start, start), self.watched.filter(|_| self.suffices));
-        if !fleet.facts.durations.are_certain() {
+        if !fleet.facts.are_certain() {
             let besides = self.problem.besides(layout, (start, start));
             self.deficits.raise_sampled(fleet, choosing, layout, start, &besides, request.seed);
         }

@@ -101,3 +101,16 @@ pub(crate) const SURVIVED_ZONES_AT_MOST: u32 = 2;
 /// The joint risk of several fleets is shared out in so many units for each fleet: the least share
 /// is a sixth of an equal one, below which more paths would be needed than are worth their time.
 pub(crate) const UNITS_PER_FLEET: usize = 6;
+
+/// The tail of the paths is fitted to this share of them, the largest: the 10 % that is customary
+/// (DuMouchel 1983).
+pub(crate) const TAIL_SHARE: f64 = 0.1;
+
+/// … to so many at least, below which the estimates of its shape say nothing.
+pub(crate) const TAIL_AT_LEAST: usize = 20;
+
+/// … and to so many at most: more paths are better spent on a higher threshold.
+pub(crate) const TAIL_AT_MOST: usize = 2_000;
+
+/// The error of the tail is taken over so many samples drawn from it: to within 5 % of itself.
+pub(crate) const TAIL_REPLICATES: u64 = 200;

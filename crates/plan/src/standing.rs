@@ -31,7 +31,9 @@ pub fn standing(request: &Request) -> Result<Standing, Refused> {
     request.check()?;
     let start = request.schedule.start_at.unwrap_or(request.facts.step.ceil(request.now));
     let quote = Quote { orders: held(&request.facts, start), cost: 0.0 };
-    let facts = Facts { held: Vec::new(), ..request.facts.clone() };
+    let mut facts = Facts { held: Vec::new(), ..request.facts.clone() };
+    // What is held has come up.
+    facts.offers.iter_mut().for_each(|offer| offer.boot_failure = 0.0);
     let fleet = Fleet::new(&facts, request.choosing.keys()).surviving(request.survive);
     let layouts = crate::layouts(request, &fleet)?;
     let layout = layouts.first().expect("layouts are refused where there is none");

@@ -55,6 +55,18 @@ fn losses_of_spot_instances_are_in_the_risk() {
 }
 
 #[test]
+fn failed_boots_and_updates_are_in_the_risk() {
+    let failing = cases().map(|(number, case)| (number, case.failing(0.05, 0.002)));
+    let all = outcomes(36, failing);
+    assert!(all.iter().filter(|o| o.bought == Bought::Risky).count() >= 12);
+    keeps_the_risk(&all);
+    uses_the_risk(&all);
+    let tally = Tally::of(all.iter());
+    let (lower, upper) = tally.bounds();
+    assert!(lower <= tally.stated.1 && tally.stated.0 / 3.0 <= upper, "{tally:?}");
+}
+
+#[test]
 fn servers_that_come_back_late_are_in_the_risk() {
     let late = |case: &Case| case.lengths == Lengths::AtMedian && case.offers != Offers::Nothing;
     let late = cases().filter(|(_, case)| late(case));

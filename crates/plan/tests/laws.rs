@@ -23,13 +23,17 @@ struct Case {
     price: f64,
     interruption: f64,
     watch: u64,
+    /// That an instance does not come up, and that the update of a server fails.
+    failures: (f64, f64),
 }
 
 fn cases() -> impl Strategy<Value = Case> {
     let load = (0.2_f64..1.05, 0.0_f64..0.5, 0.0_f64..0.3, 20_usize..200, 0_usize..10_000);
     let bounds = (40_i64..240, 0.03_f64..0.3, 0_u32..12, 0_u64..15);
     let rest = (2_usize..14, any::<bool>(), 0.01_f64..2.0, 0.0_f64..0.3);
-    (load, bounds, rest).prop_map(|(load, bounds, rest)| Case {
+    let failures = prop_oneof![Just((0.0, 0.0)), (0.0_f64..0.2, 0.0_f64..0.03)];
+    (load, bounds, rest, failures).prop_map(|(load, bounds, rest, failures)| Case {
+        failures,
         servers: rest.0,
         level: load.0,
         swing: load.1,
@@ -63,6 +67,7 @@ impl Case {
         facts.deadline = minute(self.deadline);
         facts.max_surge = self.max_surge;
         facts.offers[0].price_per_hour = self.price;
+        (facts.offers[0].boot_failure, facts.update_failure) = self.failures;
         if self.uncertain {
             facts.durations.work = domain::spread::Spread::between(minutes(5), minutes(8)).unwrap();
         }
@@ -125,21 +130,23 @@ proptest! {
 
     #[test]
     fn an_added_offer_never_costs_more(case in cases(), price in 0.01_f64..2.0, carries in 10.0_f64..300.0) {
-        let mut request = case.request();
-        let without = cost(&request);
-        let mut spot = offer("spot", price);
-        spot.capacity = one(carries);
-        spot.interruption = Interruption { per_hour: case.interruption, pool_per_hour: 0.0 };
-        request.facts.offers.push(spot);
-        if let Ok(plan) = plan(&request) {
-            sound(&request, &plan)?;
-        }
-        prop_assert!(cost(&request) <= without + 1e-9);
+        let case = Case { failures: (0.0, case.failures.1), ..case };
+        added_offer(&case, price, carries)?;
+    }
+
+    #[test]
+    fn what_can_fail_never_makes_it_cheaper(case in cases(), boots in 0.0_f64..0.3) {
+        let request = case.request();
+        let sure = Case { failures: (0.0, 0.0), ..case.clone() }.request();
+        prop_assert!(cost(&sure) <= cost(&request) + 1e-9);
+        let mut worse = request.clone();
+        worse.facts.offers[0].boot_failure += boots;
+        prop_assert!(cost(&request) <= cost(&worse) + 1e-9);
     }
 
     #[test]
     fn the_search_finds_what_trying_everything_finds(case in cases()) {
-        let case = Case { uncertain: false, ..case };
+        let case = Case { uncertain: false, failures: (0.0, 0.0), ..case };
         let request = case.request();
         let found = plan(&request).ok().map(|plan| {
             let out = plan.batches[0].out_at;
@@ -155,6 +162,34 @@ proptest! {
             (found, best) => prop_assert!(false, "{:?} against {:?}", found, best),
         }
     }
+}
+
+proptest! {
+    // Where no offer is sure, each need is a larger program.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn an_added_offer_never_costs_more_where_boots_fail(
+        case in cases(), boots in 0.001_f64..0.2, price in 0.01_f64..2.0, carries in 10.0_f64..300.0
+    ) {
+        added_offer(&Case { failures: (boots, case.failures.1), ..case }, price, carries)?;
+    }
+}
+
+fn added_offer(case: &Case, price: f64, carries: f64) -> Result<(), TestCaseError> {
+    let mut request = case.request();
+    let without = cost(&request);
+    let mut spot = offer("spot", price);
+    spot.capacity = one(carries);
+    spot.interruption = Interruption { per_hour: case.interruption, pool_per_hour: 0.0 };
+    request.facts.offers.push(spot);
+    let with = plan(&request);
+    if let Ok(plan) = &with {
+        sound(&request, plan)?;
+    }
+    let with = with.map_or(f64::INFINITY, |plan| plan.cost.surge);
+    prop_assert!(with <= without + 1e-9, "{} after {}", with, without);
+    Ok(())
 }
 
 /// Cost and finish of the best plan, by trying every start with every number of batches. Written
@@ -251,6 +286,7 @@ fn the_stated_risk_holds_on_load_that_nobody_has_seen() {
             price: 0.5,
             interruption: 0.0,
             watch: 0,
+            failures: (0.0, 0.0),
         };
         let mut request = case.request();
         request.canary = Canary::Auto;

@@ -145,8 +145,9 @@ fn a_plan_is_data_with_the_keys_of_the_design() {
     ]);
     assert_eq!(
         keys(&plan["risk"]),
-        ["baseline", "extrapolated", "planned", "resolution", "target", "upper95"]
+        ["baseline", "extrapolated", "planned", "resolution", "tail", "target", "upper95"]
     );
+    assert_eq!(plan["risk"]["tail"]["model"], "generalised Pareto");
     assert_eq!(keys(&plan["batches"][0]), ["backAt", "fleet", "index", "outAt", "risk", "servers"]);
     assert_eq!(keys(&plan["inputs"]), ["config", "load", "until"]);
     assert_eq!(keys(&plan["inputs"]["load"]), ["web/requests"]);

@@ -115,6 +115,8 @@ impl Timetable {
             resolution: 0.01,
             extrapolated: false,
             baseline: 0.0,
+            tail: None,
+            no_tail: None,
         };
         Plan {
             api_version: API_VERSION.into(),

@@ -117,6 +117,11 @@ number!(
     OpenShare, "a probability strictly between 0 and 1", |value| value > 0.0 && value < 1.0,
     { "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 }
 );
+number!(
+    /// How likely something fails.
+    Chance, "a probability from 0 to below 1", |value| (0.0..1.0).contains(&value),
+    { "type": "number", "minimum": 0, "exclusiveMaximum": 1 }
+);
 
 impl From<OpenShare> for crate::forecast::Probability {
     fn from(share: OpenShare) -> Self {
@@ -141,6 +146,8 @@ mod tests {
         assert!(error::<Capacity>("0").contains("expected a number above 0, found 0"));
         assert!(error::<OpenShare>("1").contains("strictly between 0 and 1, found 1"));
         assert!(error::<OpenShare>("0").contains("strictly between 0 and 1, found 0"));
+        assert_eq!(serde_json::from_str::<Chance>("0").unwrap().get(), 0.0);
+        assert!(error::<Chance>("1").contains("a probability from 0 to below 1, found 1"));
         assert!(error::<Share>("1.5").contains("from 0 to 1, found 1.5"));
         assert!(error::<Money>("\"0.2\"").contains("found text \"0.2\"; write it without quotes"));
         assert!(error::<Money>("\"cheap\"").contains("found text \"cheap\""));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::capacity::CapacitySpec;
 use super::durations::SpreadSpec;
-use super::number::{Amount, Money, PositiveShare, Share};
+use super::number::{Amount, Chance, Money, PositiveShare, Share};
 use super::span::{PositiveSpan, Span};
 use crate::name::{Dimension, OfferName, Zone};
 
@@ -52,6 +52,9 @@ pub struct OfferSpec {
     /// The share of an order that is delivered.
     #[serde(default)]
     pub fulfilment: Option<PositiveShare>,
+    /// Probability that an instance does not come up; 0 unless given.
+    #[serde(default)]
+    pub boot_failure: Option<Chance>,
     /// What is billed.
     #[serde(default)]
     pub billing: BillingSpec,

@@ -10,7 +10,7 @@ use super::adapter::NotifySpec;
 use super::count::{CountOrPercent, Percent};
 use super::gate::{ApprovalSpec, GateSpec, HoldSpec, HooksSpec, OnFailure};
 use super::margin::MarginSpec;
-use super::number::{Money, OpenShare};
+use super::number::{Chance, Money, OpenShare};
 use super::schedule::{DeadlineSpec, FreezeSpec, Instant, WindowSpec};
 use super::span::{PositiveSpan, Span};
 use crate::name::{FleetName, ServerName, Version};
@@ -68,6 +68,9 @@ pub struct RolloutSpec {
     /// What a server has to show before it gets traffic again.
     #[serde(default)]
     pub gates: Vec<GateSpec>,
+    /// Probability that the update of one server fails, so that it stays out; 0 unless given.
+    #[serde(default)]
+    pub update_failure: Option<Chance>,
     /// So many servers may fail and stay out.
     #[serde(default)]
     pub failure_budget: u32,

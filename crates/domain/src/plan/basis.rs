@@ -43,6 +43,22 @@ pub struct Basis {
     pub kept: Vec<KeptLine>,
     /// The moment that decides what has to be bought.
     pub binding: Option<Binding>,
+    /// Servers whose update fails; `None` where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_failures: Option<UpdateFailures>,
+}
+
+/// What is reckoned with as failed updates: such a server stays out until the end of the watch,
+/// and no further batch opens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateFailures {
+    /// The probability that the update of one server fails.
+    pub each: f64,
+    /// So many servers are updated.
+    pub servers: u32,
+    /// On so many of the paths that the risk is counted on, some server fails.
+    pub paths: u64,
 }
 
 /// See [`Basis::chosen`].
@@ -149,8 +165,15 @@ pub struct OfferLine {
     pub lost_per_hour: f64,
     /// Probability that all instances are lost together within an hour.
     pub pool_lost_per_hour: f64,
+    /// Probability that an instance does not come up.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub boot_failure: f64,
     /// What the offer alone would cost, `None` where it alone does not cover the need.
     pub alone: Option<Alone>,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// A purchase of one offer only.

@@ -73,6 +73,8 @@ impl Plan {
                 resolution: joint(|r| r.resolution),
                 extrapolated: parts.iter().any(|p| p.risk.extrapolated),
                 baseline: joint(|r| r.baseline),
+                tail: None,
+                no_tail: None,
             },
             cost: Cost {
                 currency: first.cost.currency.clone(),

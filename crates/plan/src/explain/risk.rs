@@ -1,6 +1,6 @@
 //! How the risk of a plan came about.
 
-use domain::plan::{Basis, Plan};
+use domain::plan::{Basis, NoTail, Plan, Tail, UpdateFailures};
 use serde::Serialize;
 
 use super::Differences;
@@ -29,6 +29,13 @@ pub struct RiskExplained {
     pub comparable_windows: Option<u32>,
     /// Whether `target` lies below `resolution`.
     pub extrapolated: bool,
+    /// What a model of the tail says where the target is extrapolated; `probability` is
+    /// `exceedances / paths × (1 − shape·threshold/scale)^(−1/shape)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tail: Option<Tail>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_tail: Option<NoTail>,
     /// `baselineHits / paths`.
     pub baseline: f64,
     /// On so many fresh paths load exceeds the whole healthy fleet.
@@ -49,6 +56,22 @@ pub struct Spending {
     pub risk: f64,
 }
 
+/// Updates that fail, as random events in the paths.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateFailuresExplained {
+    /// The probability that the update of one server fails, and how often that happens.
+    pub terms: UpdateFailures,
+    /// `1 − (1 − each)^servers`: the probability that any fails.
+    pub any: f64,
+}
+
+pub(super) fn failures(basis: &Basis) -> Option<UpdateFailuresExplained> {
+    let terms = basis.update_failures?;
+    let any = -(f64::from(terms.servers) * (-terms.each).ln_1p()).exp_m1();
+    Some(UpdateFailuresExplained { terms, any })
+}
+
 pub(super) fn explained(
     plan: &Plan,
     basis: Option<&Basis>,
@@ -63,6 +86,10 @@ pub(super) fn explained(
         different.note("risk.planned", risk.planned, share(counted.hits));
         different.note("risk.upper95", risk.upper95, upper);
         different.note("risk.baseline", risk.baseline, share(counted.baseline));
+        if let Some(tail) = risk.tail {
+            let beyond = tail.beyond(0.0, counted.paths);
+            different.note("risk.tail.probability", tail.probability, beyond);
+        }
         let windows = f64::from(basis.comparable_windows);
         different.note("risk.resolution", risk.resolution, 1.0 / (windows + 1.0));
     }
@@ -83,6 +110,8 @@ pub(super) fn explained(
         resolution: risk.resolution,
         comparable_windows: basis.map(|basis| basis.comparable_windows),
         extrapolated: risk.extrapolated,
+        tail: risk.tail,
+        no_tail: risk.no_tail,
         baseline: risk.baseline,
         baseline_hits: counted.map(|c| c.baseline),
         spent: batches.iter().map(|batch| batch.risk).sum(),

@@ -63,6 +63,7 @@ pub fn offer(name: &str, price: f64) -> Offer {
         billing: Billing { minimum: minutes(1), granularity: Duration::from_secs(1) },
         interruption: Interruption::default(),
         fulfilment: 1.0,
+        boot_failure: 0.0,
     }
 }
 
@@ -80,6 +81,7 @@ pub fn facts(count: usize) -> Facts {
             warmup: Spread::exactly(minutes(2)),
             warmup_from: 0.0,
         },
+        update_failure: 0.0,
         plan_at: p(0.95),
         balance: 1.0,
         spare: BTreeMap::new(),

@@ -108,6 +108,15 @@ impl Case {
         self
     }
 
+    /// The same with instances that do not come up, and updates that fail.
+    pub fn failing(mut self, boot_failure: f64, update_failure: f64) -> Self {
+        self.facts.update_failure = update_failure;
+        for offer in &mut self.facts.offers {
+            offer.boot_failure = boot_failure;
+        }
+        self
+    }
+
     /// The question at a risk, with as many sampled paths as are advised.
     pub fn request(&self, risk: f64, seed: u64) -> Request {
         let mut request = fleet::request(fleet::facts(2), |_, _| 0.0);

@@ -85,7 +85,8 @@ fn hired(facts: &Facts, plan: &Plan, stream: &mut Stream) -> Vec<Hired> {
             let runs = purchase.order_at + length(offer.lead, stream);
             let ready_at = runs + length(offer.warmup, stream);
             let alone = life(offer.interruption.per_hour, stream);
-            let lost_at = runs + seconds(if pool < alone { pool } else { alone });
+            let lives = if happens(offer.boot_failure, stream) { 0.0 } else { alone };
+            let lost_at = runs + seconds(if pool < lives { pool } else { lives });
             let (offer, release_at) = (offer.name.clone(), purchase.release_at);
             all.push(Hired { offer, ready_at, lost_at, release_at });
         }
@@ -105,7 +106,8 @@ fn presences(hired: &[Hired], absences: &[Absence], watch: Duration) -> Vec<Pres
     hired.iter().filter_map(presence).collect()
 }
 
-/// When everybody is away. A batch is followed by the next when the last of its servers is back.
+/// When everybody is away. A batch is followed by the next when the last of its servers is back;
+/// where one fails, it stays away until the watch is over, and nobody else goes out.
 fn absences(
     request: &Request,
     plan: &Plan,
@@ -118,6 +120,15 @@ fn absences(
         let out_at = batch.out_at.max(free);
         let before = all.len();
         all.extend(away(&request.facts, batch, out_at, stream));
+        let failed = all[before..].iter().map(|_| happens(request.facts.update_failure, stream));
+        let failed: Vec<usize> = failed.enumerate().filter(|(_, f)| *f).map(|f| f.0).collect();
+        if !failed.is_empty() {
+            for absence in failed.into_iter().map(|nth| before + nth) {
+                let end = plan.stabilised_at.max(all[absence].back_at);
+                (all[absence].warm_at, all[absence].back_at) = (end, end);
+            }
+            return all;
+        }
         let watch = if index == 0 { request.canary_watch } else { Duration::ZERO };
         free = all[before..].iter().map(|a| a.back_at).max().unwrap() + watch;
     }
@@ -126,7 +137,8 @@ fn absences(
 
 /// The servers of one batch: together where all take the same time, else each by itself.
 fn away(facts: &Facts, batch: &Batch, out_at: Timestamp, stream: &mut Stream) -> Vec<Absence> {
-    let size = if facts.durations.are_certain() { batch.servers.len() } else { 1 };
+    let alike = facts.durations.are_certain() && facts.update_failure == 0.0;
+    let size = if alike { batch.servers.len() } else { 1 };
     let each = batch.servers.chunks(size).map(|servers| {
         let durations = &facts.durations;
         let warm_at = out_at + length(durations.drain, stream) + length(durations.work, stream);
@@ -143,6 +155,11 @@ fn length(spread: Spread, stream: &mut Stream) -> Duration {
     // A lognormal length, by a normal number rather than by the quantile that the planner uses.
     let (p50, p95) = (spread.p50().as_secs_f64(), spread.p95().as_secs_f64());
     seconds(p50 * ((p95 / p50).ln() / 1.644_853_627 * stream.normal()).exp())
+}
+
+/// Whether something happens that happens with this probability.
+fn happens(probability: f64, stream: &mut Stream) -> bool {
+    probability > 0.0 && stream.uniform() < probability
 }
 
 /// Seconds until something is lost that is lost with this probability within an hour.

@@ -53,7 +53,7 @@ pub struct Tally {
 pub fn perform(case: &Case, risk: f64, rollouts: usize, seed: u64) -> Option<Outcome> {
     let request = case.request(risk, seed);
     let plan = plan(&request).ok()?;
-    let risky = |name| !request.facts.offer(name).unwrap().interruption.is_never();
+    let risky = |name| request.facts.offer(name).unwrap().can_be_missing();
     let bought = match plan.surge.iter().any(|purchase| risky(&purchase.offer)) {
         true => Bought::Risky,
         false if plan.surge.is_empty() => Bought::Nothing,

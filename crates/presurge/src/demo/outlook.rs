@@ -206,6 +206,7 @@ impl Outlook {
                 billing: billing(),
                 interruption: Interruption::default(),
                 fulfilment: 1.0,
+                boot_failure: 0.0,
             }],
             held: question.held.clone(),
             durations: Durations {
@@ -214,6 +215,7 @@ impl Outlook {
                 warmup: Spread::ZERO,
                 warmup_from: 0.0,
             },
+            update_failure: 0.0,
             plan_at: Probability::new(0.95).expect("it lies between 0 and 1"),
             balance: 1.0,
             spare: PerDimension::new(),

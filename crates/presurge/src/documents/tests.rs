@@ -92,6 +92,8 @@ fn every_field_of_the_schema_is_accepted() {
     let fleet = &documents.fleet(rollout.rollout()).fleet;
     assert_eq!((fleet.servers.len(), fleet.offers.len(), fleet.currency.as_str()), (20, 2, "USD"));
     assert_eq!(fleet.offers[1].interruption.per_hour, 0.05);
+    let failures = (fleet.offers[1].boot_failure, rollout.rollout().update_failure);
+    assert_eq!((failures, fleet.offers[0].boot_failure), ((0.01, 0.002), 0.0));
     assert_eq!((rollout.rollout().max_unavailable, rollout.rollout().max_surge), (10, 20));
 }
 
@@ -355,6 +357,22 @@ fn what_does_not_fit_together_is_told() {
         "http://{address}/health",
         "ftp://{address}/health",
         "f.yaml:29:20: spec.gates[0].http.url: ",
+    );
+}
+
+#[test]
+fn probabilities_of_failure_are_below_one_and_have_their_place() {
+    let max = "        max: 40\n";
+    says(
+        max,
+        &format!("{max}        bootFailure: 1\n"),
+        "f.yaml:21:22: spec.surge.offers[0].bootFailure: expected a probability from 0 to below 1, \
+         found 1",
+    );
+    says(
+        "fleets: [web]",
+        "fleets: [web]\n  updateFailure: -0.1",
+        "f.yaml:27:18: spec.updateFailure: expected a probability from 0 to below 1, found -0.1",
     );
 }
 

@@ -171,6 +171,7 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
             warmup: fleet.durations.warmup,
             warmup_from: fleet.durations.warmup_from,
         },
+        update_failure: rollout.update_failure,
         plan_at: rollout.plan_at,
         balance: fleet.balance,
         spare: PerDimension::new(),
@@ -217,5 +218,6 @@ fn offer(offer: &config::Offer, fleet: &Fleet, proof: Duration) -> Offer {
             pool_per_hour: offer.interruption.pool_per_hour,
         },
         fulfilment: offer.fulfilment,
+        boot_failure: offer.boot_failure,
     }
 }

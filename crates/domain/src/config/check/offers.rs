@@ -35,6 +35,8 @@ pub struct Offer {
     pub interruption: InterruptionSpec,
     /// The share of an order that is delivered, above 0.
     pub fulfilment: f64,
+    /// Probability that an instance does not come up, below 1.
+    pub boot_failure: f64,
     /// At least this long is billed.
     pub billing_minimum: Duration,
     /// Begun units of this length are billed.
@@ -103,6 +105,7 @@ fn offer(
         max: spec.max,
         interruption,
         fulfilment: spec.fulfilment.map_or(1.0, |share| share.get()),
+        boot_failure: spec.boot_failure.map_or(0.0, |chance| chance.get()),
         billing_minimum: spec.billing.minimum.duration(),
         billing_granularity: spec.billing.granularity.duration(),
     }

@@ -75,6 +75,8 @@ pub struct Rollout {
     pub stabilisation: Duration,
     /// What a server has to show before it gets traffic again.
     pub gates: Vec<Gate>,
+    /// Probability that the update of one server fails, so that it stays out; below 1.
+    pub update_failure: f64,
 }
 
 /// A schedule that is given in whole or in part.
@@ -162,6 +164,7 @@ impl RolloutDocument {
             budget: spec.budget.amount.map(|money| money.get()),
             stabilisation: spec.stabilisation.min.duration(),
             gates: gates.clone(),
+            update_failure: spec.update_failure.map_or(0.0, |chance| chance.get()),
         };
         Ok(fleets.iter().zip(bounds).map(part).collect())
     }

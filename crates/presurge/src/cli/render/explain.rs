@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use domain::plan::{Binding, Plan};
+use domain::plan::{Binding, NoTail, Plan};
 use plan::{
     DimensionExplained, Explanation, FleetExplained, LineExplained, Moment, OrderExplained,
     RiskExplained,
@@ -106,7 +106,21 @@ impl Page<'_> {
         self.offers(out)?;
         self.cost(out)?;
         risk(out, &self.fleet.risk)?;
+        self.update_failures(out)?;
         self.rejected(out)
+    }
+
+    fn update_failures(&self, out: &mut impl Write) -> io::Result<()> {
+        let Some(failures) = self.fleet.update_failures else { return Ok(()) };
+        writeln!(
+            out,
+            "    updates: one of {} fails with {}, so any with {} ({} of the fresh courses); it \
+             stays out until the watch is over, and no further batch opens",
+            failures.terms.servers,
+            percent(failures.terms.each),
+            percent(failures.any),
+            failures.terms.paths
+        )
     }
 
     fn load(&self, out: &mut impl Write) -> io::Result<()> {
@@ -246,6 +260,10 @@ impl Page<'_> {
                     percent(terms.pool_lost_per_hour)
                 )?;
             }
+            if terms.boot_failure > 0.0 {
+                let fails = percent(terms.boot_failure);
+                writeln!(out, "      one does not come up with {fails}")?;
+            }
             writeln!(out, "      {} taken: {}", terms.count, offer.why)?;
         }
         Ok(())
@@ -304,6 +322,16 @@ fn line(line: &LineExplained) -> String {
     }
 }
 
+/// Why the tail has no model, in words.
+fn no_tail(reason: NoTail) -> &'static str {
+    match reason {
+        NoTail::Covered => "what is out is covered whatever the load",
+        NoTail::TooFew => "too few courses come near to a lack of capacity",
+        NoTail::NoSpread => "all courses come equally near to a lack of capacity",
+        NoTail::WithinThePaths => "the courses show the risk themselves",
+    }
+}
+
 fn risk(out: &mut impl Write, risk: &RiskExplained) -> io::Result<()> {
     writeln!(out, "  Risk")?;
     let of = |hits: Option<u64>| match (hits, risk.paths) {
@@ -323,6 +351,22 @@ fn risk(out: &mut impl Write, risk: &RiskExplained) -> io::Result<()> {
         "    extrapolated: {}, since the target {target} is {than} it",
         if risk.extrapolated { "yes" } else { "no" }
     )?;
+    if let Some(tail) = &risk.tail {
+        writeln!(
+            out,
+            "    tail: {} (standard error {}) by a generalised Pareto distribution, shape {:.3}, \
+             scale {}, on the {} courses that leave less than {} of the fleet's capacity free",
+            percent(tail.probability),
+            percent(tail.standard_error),
+            tail.shape,
+            percent(tail.scale),
+            tail.exceedances,
+            percent(tail.threshold.abs())
+        )?;
+    }
+    if let Some(reason) = risk.no_tail {
+        writeln!(out, "    tail: no model of it, since {}", no_tail(reason))?;
+    }
     writeln!(
         out,
         "    baseline {}{} exceed the whole fleet, rollout or not",

@@ -309,6 +309,15 @@ impl Page<'_> {
                 percent(risk.resolution)
             )?;
         }
+        if let Some(tail) = &risk.tail {
+            writeln!(
+                out,
+                "  a generalised Pareto tail on the {} nearest futures says {} (standard error {})",
+                tail.exceedances,
+                percent(tail.probability),
+                percent(tail.standard_error)
+            )?;
+        }
         if let Some(exposure) = &plan.exposure {
             let room: Vec<String> = exposure
                 .headroom
