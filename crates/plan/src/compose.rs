@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::assess::{Assessment, Chosen, assess};
 use crate::basis::basis;
 use crate::demand::{Demand, Grid, Shape, after};
+use crate::held;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::problem::Fleet;
@@ -205,8 +206,8 @@ fn assessed(
         }
         interval_of.push(interval.min(plan.timeline.len().saturating_sub(1)));
     }
-    let besides = fleet.besides(first_out, plan.finish_at);
-    let chosen = Chosen { fleet, layout, start: 0, quote, besides: &besides };
+    let (whole, besides) = held::on_paths(fleet, quote, (first_out, plan.finish_at));
+    let chosen = Chosen { fleet, layout, start: 0, quote: &whole, besides: &besides };
     let seed = request.seed ^ FRESH_SEED;
     let tail =
         plan.risk.extrapolated.then(|| tail::fit(room::deficits(&chosen, &fresh, seed), seed));

@@ -20,6 +20,7 @@ mod demand;
 mod draw;
 mod explain;
 mod failures;
+mod held;
 mod layout;
 mod ledger;
 mod losses;

@@ -65,10 +65,17 @@ impl Surviving {
                 if !offer.can_be_missing() {
                     continue;
                 }
-                let begin = -offer.warmup.quantile_seconds(facts.plan_at.get());
+                // What runs already has come up and is warm.
+                let (boot_failure, begin) = match order.held {
+                    true => (0.0, 0.0),
+                    false => {
+                        let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
+                        (offer.boot_failure, -warmup)
+                    }
+                };
                 let draw = |nth: u64| uniform(seed ^ LOSS_SEED, [path as u64, index as u64, nth]);
                 let boots = [path as u64, index as u64];
-                let never_up = Chances::new(seed ^ BOOT_SEED, boots, offer.boot_failure)
+                let never_up = Chances::new(seed ^ BOOT_SEED, boots, boot_failure)
                     .take_while(|nth| *nth < u64::from(order.count))
                     .fold(0, |count, _| count + 1);
                 if never_up > 0 {
@@ -138,7 +145,7 @@ mod tests {
     use super::*;
 
     fn lost_by(interruption: Interruption, count: u32, end: f64) -> Vec<u32> {
-        let order = Order { offer: 0, count };
+        let order = Order { offer: 0, count, held: false };
         let one = |path: u64| {
             let draw = |nth| uniform(3, [path, 0, nth]);
             let lost = losses(&order, 0, interruption, (0.0, end), draw);

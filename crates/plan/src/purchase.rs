@@ -48,6 +48,8 @@ pub(crate) struct Order {
     pub(crate) offer: usize,
     /// How many instances, at least one.
     pub(crate) count: u32,
+    /// Whether they run already.
+    pub(crate) held: bool,
 }
 
 impl Quote {
@@ -129,7 +131,10 @@ impl<'a> Shop<'a> {
             let below = best.as_ref().map_or(f64::INFINITY, |b| b.cost);
             let need = deficits.kept(fleet, family.hits);
             let Some((counts, cost)) = family.cheapest(&need, below) else { continue };
-            let orders = counts.into_iter().map(|(offer, count)| Order { offer, count }).collect();
+            let orders = counts
+                .into_iter()
+                .map(|(offer, count)| Order { offer, count, held: false })
+                .collect();
             best = Some(Quote { orders, cost });
         }
         let best = best?;
@@ -174,7 +179,7 @@ impl<'a> Shop<'a> {
             true => self.with_losses(offer, layout, base, most)?,
         };
         let cost = price(facts, &facts.offers[offer], count, layout);
-        Some(Quote { orders: vec![Order { offer, count }], cost })
+        Some(Quote { orders: vec![Order { offer, count, held: false }], cost })
     }
 
     /// Every quote for one offer alone, by the index of the offer, what is kept included.
@@ -362,12 +367,17 @@ fn losses(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> Losses {
 /// together, from when they run until the last batch is back.
 fn lost_within(facts: &Facts, offer: &Offer, layout: &Layout) -> (f64, f64) {
     let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
-    let hours = (layout.finish as f64 + warmup) / 3600.0;
-    let within = |per_hour: f64| 1.0 - (1.0 - per_hour).powf(hours);
-    let lost = within(offer.interruption.per_hour);
+    let (lost, pool) = interrupted_within(offer, layout.finish as f64 + warmup);
     // Without boot failures the probability stays what it is to the last bit.
     let missing = offer.boot_failure + (1.0 - offer.boot_failure) * lost;
-    (missing, within(offer.interruption.pool_per_hour))
+    (missing, pool)
+}
+
+/// The probabilities that one running instance is lost, and that all are lost together, in so many
+/// seconds.
+pub(crate) fn interrupted_within(offer: &Offer, seconds: f64) -> (f64, f64) {
+    let within = |per_hour: f64| 1.0 - (1.0 - per_hour).powf(seconds / 3600.0);
+    (within(offer.interruption.per_hour), within(offer.interruption.pool_per_hour))
 }
 
 fn smaller(a: f64, b: f64) -> f64 {

@@ -43,8 +43,7 @@ pub(crate) fn shortage(
         deficits.of.iter().enumerate().filter_map(worst).max_by(|a, b| a.0.total_cmp(&b.0))?;
     let dimension = fleet.rows[row].dimension;
     let demand = &problem.choosing[dimension];
-    let finish = after(problem.grid.at(start), layout.finish);
-    let besides = fleet.besides(problem.grid.at(start), finish)[row];
+    let besides = problem.besides(layout, (start, start))[row];
     let full = fleet.full[dimension];
     let moment = |phase: &crate::layout::Phase| {
         let left = full - phase.loss[row] * fleet.facts.balance + besides;

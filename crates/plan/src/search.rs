@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::deficit::Deficits;
 use crate::demand::{Demand, Grid, Shape, after};
+use crate::held;
 use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::{Limits, Quotas, Quote, Shop};
@@ -104,6 +105,7 @@ impl<'a> Problem<'a> {
     /// What the request allows to buy.
     pub(crate) fn limits(&self, hits: f64) -> Limits {
         let budget = self.request.budget.unwrap_or(f64::INFINITY);
+        let hits = hits * held::share_of_load(&self.request.facts);
         Limits { hits, max_surge: self.request.facts.max_surge, budget, quotas: Quotas::Hold }
     }
 
@@ -165,9 +167,12 @@ impl<'a> Problem<'a> {
     }
 
     /// What is there besides the servers: exact for one start, at most this for several.
-    fn besides(&self, layout: &Layout, starts: (usize, usize)) -> Vec<f64> {
-        let finish = after(self.grid.at(starts.0), layout.finish);
-        self.fleet.besides(self.grid.at(starts.1), finish)
+    pub(crate) fn besides(&self, layout: &Layout, starts: (usize, usize)) -> Vec<f64> {
+        let times = (self.grid.at(starts.1), after(self.grid.at(starts.0), layout.finish));
+        let mut besides = self.fleet.besides(times.0, times.1);
+        let doubtful = held::doubtful(self.fleet, layout, times, self.request.risk.get());
+        besides.iter_mut().zip(doubtful).for_each(|(besides, doubtful)| *besides -= doubtful);
+        besides
     }
 }
 

@@ -5,11 +5,11 @@ use domain::plan::Refused;
 use crate::assess::{Assessment, Chosen, assess};
 use crate::compose::FRESH_SEED;
 use crate::demand::{Demand, Grid, Shape, after};
+use crate::held;
 use crate::problem::Fleet;
-use crate::purchase::{Order, Quote};
-use crate::request::{Facts, Request};
+use crate::purchase::Quote;
+use crate::request::Request;
 use crate::search::horizon;
-use crate::settings::FOLLOWED_LATE_SECONDS;
 
 /// See [`standing`]. All numbers are probabilities.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,33 +30,21 @@ pub struct Standing {
 pub fn standing(request: &Request) -> Result<Standing, Refused> {
     request.check()?;
     let start = request.schedule.start_at.unwrap_or(request.facts.step.ceil(request.now));
-    let quote = Quote { orders: held(&request.facts, start), cost: 0.0 };
-    let mut facts = Facts { held: Vec::new(), ..request.facts.clone() };
-    // What is held has come up.
-    facts.offers.iter_mut().for_each(|offer| offer.boot_failure = 0.0);
-    let fleet = Fleet::new(&facts, request.choosing.keys()).surviving(request.survive);
+    let facts = &request.facts;
+    let fleet = Fleet::new(facts, request.choosing.keys()).surviving(request.survive);
     let layouts = crate::layouts(request, &fleet)?;
     let layout = layouts.first().expect("layouts are refused where there is none");
     let finish = after(start, layout.finish);
-    let last = after(finish, FOLLOWED_LATE_SECONDS).min(horizon(request));
+    let last = after(finish, facts.followed_seconds()).min(horizon(request));
     let grid = Grid::covering(facts.step, start, last);
     let fresh: Vec<Demand> = fleet
         .dimensions
         .iter()
         .map(|dimension| Demand::new(&request.fresh[*dimension], &grid, Shape::PLAIN))
         .collect();
-    let besides = fleet.besides(start, finish);
-    let chosen = Chosen { fleet: &fleet, layout, start: 0, quote: &quote, besides: &besides };
+    let nothing = Quote { orders: Vec::new(), cost: 0.0 };
+    let (whole, besides) = held::on_paths(&fleet, &nothing, (start, finish));
+    let chosen = Chosen { fleet: &fleet, layout, start: 0, quote: &whole, besides: &besides };
     let assessed = assess(&chosen, &fresh, request.seed ^ FRESH_SEED, &vec![0; grid.steps]);
     Ok(Standing { upper95: assessed.upper95(), batches: assessed.spent(Assessment::ALL) })
-}
-
-/// The surge that carries load from `start` on, as if it had just been bought.
-fn held(facts: &Facts, start: jiff::Timestamp) -> Vec<Order> {
-    let warm = facts.held.iter().filter(|held| held.ready_at <= start && held.count > 0);
-    let order = |held: &crate::request::Held| {
-        let offer = facts.offers.iter().position(|offer| offer.name == held.offer)?;
-        Some(Order { offer, count: held.count })
-    };
-    warm.filter_map(order).collect()
 }

@@ -2,6 +2,7 @@
 
 mod fleet;
 
+use domain::name::OfferName;
 use domain::plan::Plan;
 use fleet::*;
 use plan::{Held, Interruption, Market, Request, Schedule, plan, standing};
@@ -28,13 +29,10 @@ fn left(request: &Request, plan: &Plan, batches: &[usize]) -> Request {
 
 #[test]
 fn a_plan_weighed_on_the_same_paths_risks_what_it_states() {
-    // Load that rises and scatters, and spot that can be lost: hits of both kinds.
-    let load = |p, t| 700.0 + 0.5 * t as f64 + 130.0 * noise(p, t / 40);
+    // One path in a hundred has a burst that the risk leaves room for.
+    let burst = |p: usize| if noise(p, 7) > 0.99 { 300.0 } else { 0.0 };
+    let load = |p: usize, t: usize| 650.0 + 0.5 * t as f64 + 60.0 * noise(p, t / 40) + burst(p);
     let mut request = request(facts(10), load);
-    let mut spot = offer("spot", 0.1);
-    (spot.market, spot.interruption) =
-        (Market::Spot, Interruption { per_hour: 0.02, pool_per_hour: 0.001 });
-    request.facts.offers.push(spot);
     request.facts.deadline = minute(60);
     let plan = plan(&request).unwrap();
     assert!(!plan.surge.is_empty() && plan.risk.planned > 0.0, "{:?}", plan.risk);
@@ -43,6 +41,32 @@ fn a_plan_weighed_on_the_same_paths_risks_what_it_states() {
     assert_eq!(weighed.upper95, plan.risk.upper95);
     let spent: Vec<f64> = plan.batches.iter().map(|batch| batch.risk.unwrap()).collect();
     assert!(weighed.batches.iter().zip(&spent).all(|(a, b)| (a - b).abs() < 1e-12));
+}
+
+#[test]
+fn surge_that_is_held_can_be_lost() {
+    let mut request = request(facts(4), |_, _| 400.0);
+    (request.facts.max_unavailable, request.facts.deadline) = (1, minute(60));
+    let mut spot = offer("spot", 0.1);
+    (spot.market, spot.boot_failure) = (Market::Spot, 0.9);
+    spot.interruption = Interruption { per_hour: 0.2, pool_per_hour: 0.0 };
+    request.facts.offers.push(spot);
+    let plan = plan(&request).unwrap();
+    assert_eq!(plan.surge[0].offer.as_str(), "od", "spot is too likely to be missing");
+    let mut question = left(&request, &plan, &[0, 1, 2, 3]);
+    question.facts.held[0].offer = OfferName::new("spot").unwrap();
+    let weighed = standing(&question).unwrap();
+    // It came up, so that only 40 minutes of 0.2 an hour can take it: 1 − 0.8^(2/3) = 13.8 %.
+    assert!((0.138..0.19).contains(&weighed.upper95), "{weighed:?}");
+    // A revision that holds it buys another of the sure kind.
+    question.schedule = Schedule::default();
+    let revised = plan::plan(&question).unwrap();
+    assert_eq!(revised.surge.len(), 1);
+    assert_eq!((revised.surge[0].offer.as_str(), revised.surge[0].count), ("od", 1));
+    assert!(revised.risk.upper95 <= 0.05, "{:?}", revised.risk);
+    // With two of them, losing one is no harm.
+    question.facts.held[0].count = 2;
+    assert!(standing(&question).unwrap().upper95 < 0.1);
 }
 
 #[test]
