@@ -134,6 +134,8 @@ pub enum HoldReason {
     NoPlan,
     /// An outside system does not answer.
     AdapterFailing,
+    /// A person has frozen the fleet, or everything.
+    Frozen,
 }
 
 /// How a rollout ended.
@@ -340,6 +342,18 @@ pub enum Event {
     ResumeRequested {},
     /// Request: put back what is out, give back the surge, and end.
     AbortRequested {},
+    /// Request: no server goes out any more. Stands in the chain of freezes only.
+    FreezeRequested {
+        /// Which fleet; `None`: every one.
+        fleet: Option<FleetName>,
+        /// It ends by itself then; `None`: when it is lifted.
+        until: Option<Timestamp>,
+    },
+    /// Request: the freezes of this fleet, or those of everything, are over.
+    UnfreezeRequested {
+        /// Which fleet; `None`: the freezes of everything, not those of single fleets.
+        fleet: Option<FleetName>,
+    },
     /// Outcome: a call failed; it is tried again unless the text says otherwise.
     CommandFailed {
         /// The key of the command, or the name of the observation.

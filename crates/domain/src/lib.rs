@@ -9,6 +9,7 @@ pub mod config;
 pub mod contract;
 pub mod event;
 pub mod forecast;
+pub mod freeze;
 pub mod journal;
 pub mod name;
 pub mod plan;

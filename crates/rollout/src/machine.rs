@@ -75,6 +75,8 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::PauseRequested {}                      => phase::pause(state),
         Event::ResumeRequested {}                     => phase::resume(state),
         Event::AbortRequested {}                      => phase::abort(state),
+        Event::FreezeRequested { .. }
+        | Event::UnfreezeRequested { .. }             => Err("it belongs to the journal of freezes".into()),
         Event::Held { hold, detail }                  => phase::hold(state, at, hold, detail),
         Event::HoldEnded { .. }                       => phase::end_hold(state),
         Event::StabilisationStarted { until }         => phase::stabilise(state, until),

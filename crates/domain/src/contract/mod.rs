@@ -4,6 +4,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 pub mod archive;
+pub mod freezes;
 pub mod health;
 pub mod journal;
 pub mod load;

@@ -2,6 +2,7 @@
 
 pub mod audience;
 pub mod control;
+pub mod freezes;
 pub mod given;
 pub mod keyed;
 pub mod planner;

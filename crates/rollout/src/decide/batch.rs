@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::surge::{order_key, replacement_key};
 use super::{Decision, hold, over};
-use crate::observe::Seen;
+use crate::observe::{Seen, Stop};
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
 use crate::state::{Order, OrderStage, State, SurgeStage};
 
@@ -47,6 +47,9 @@ pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> 
         return revise(why);
     }
     if now < batch.out_at || watching(state, now) || !surge_ready(state, plan, batch, now) {
+        return Vec::new();
+    }
+    if seen.stop != Stop::No {
         return Vec::new();
     }
     match (look(state, seen, now), state.account.quote(plan, batch)) {
