@@ -361,6 +361,22 @@ pub enum Event {
         /// The error with its causes.
         error: String,
     },
+    /// Outcome: people were told.
+    Notified {
+        /// The id of the notice.
+        notice: String,
+        /// By which receiver of the configuration.
+        receiver: String,
+    },
+    /// Outcome: people could not be told, and are not any more.
+    NotifyFailed {
+        /// The id of the notice.
+        notice: String,
+        /// By which receiver of the configuration.
+        receiver: String,
+        /// The error with its causes.
+        error: String,
+    },
     /// Decision: nothing is left to do.
     Finished {
         /// How it ended.

@@ -8,6 +8,7 @@ pub mod freezes;
 pub mod health;
 pub mod journal;
 pub mod load;
+pub mod notify;
 pub mod provisioner;
 pub mod traffic;
 pub mod updater;

@@ -200,6 +200,7 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             "aborting: what is out comes back, the surge is given back".into()
         }
         Event::FreezeRequested { .. } | Event::UnfreezeRequested { .. } => return None,
+        Event::Notified { .. } | Event::NotifyFailed { .. } => return None,
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "done".into(),
         Event::Finished { outcome: Outcome::Aborted } => {

@@ -23,6 +23,7 @@ use rollout::driver::{Audience, Driver, Ended, World};
 use rollout::settings::Pace;
 
 use crate::cli::{Code, Failed};
+use crate::notify;
 use crate::pipeline::{Made, Prepared};
 
 /// What a rollout is performed with.
@@ -76,16 +77,34 @@ impl Applier {
             archive: self.archive.clone(),
             seed: self.seed,
         };
+        let receivers =
+            notify::receivers(&self.prepared.rollout.notify, &self.prepared.rollout_here);
+        let receivers = receivers.map_err(Failed::data)?;
+        let owner = owner();
+        let desk = notify::Desk {
+            id: id.clone(),
+            journal: self.journal.clone(),
+            clock: world.clock.clone(),
+            audience: self.audience.clone(),
+            owner: owner.clone(),
+        };
+        let notifier = notify::Notifier::start(desk, receivers);
         let driver = Driver {
             world,
             journal: self.journal.clone(),
             planner: Arc::new(planner),
             audience: self.audience.clone(),
-            owner: owner(),
+            owner,
             build: build(),
             pace: self.pace,
             patience: self.patience,
         };
+        let ended = self.until_the_end(&driver, id).await;
+        notifier.close().await;
+        ended
+    }
+
+    async fn until_the_end(&self, driver: &Driver, id: &RolloutId) -> Result<Code, Failed> {
         let name = &self.prepared.rollout.name;
         tokio::select! {
             ended = driver.run(id) => match ended? {

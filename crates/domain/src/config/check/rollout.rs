@@ -29,6 +29,9 @@ const LONGEST_STEP: Duration = Duration::from_secs(3_600);
 /// A plan is made for the loss of at most so many zones at once.
 const SURVIVED_ZONES_AT_MOST: usize = 2;
 
+/// At most so many receivers are told.
+const RECEIVERS_AT_MOST: usize = 16;
+
 /// What a rollout means for one of its fleets, checked against it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
@@ -75,6 +78,8 @@ pub struct Rollout {
     pub stabilisation: Duration,
     /// What a server has to show before it gets traffic again.
     pub gates: Vec<Gate>,
+    /// Whom to tell what happens.
+    pub notify: Vec<AdapterRef>,
 }
 
 /// A schedule that is given in whole or in part.
@@ -118,6 +123,10 @@ impl RolloutDocument {
         let spec = &self.spec;
         let mut findings = Findings::default();
         not_built_yet(spec, &mut findings);
+        if spec.notify.len() > RECEIVERS_AT_MOST {
+            let message = format!("at most {RECEIVERS_AT_MOST} receivers are told");
+            findings.add(Place::spec().key("notify"), message);
+        }
         self.names(names, &mut findings);
         let calendar = calendar(&spec.windows, &spec.freezes, &mut findings);
         let step = step(spec, &mut findings);
@@ -162,6 +171,7 @@ impl RolloutDocument {
             budget: spec.budget.amount.map(|money| money.get()),
             stabilisation: spec.stabilisation.min.duration(),
             gates: gates.clone(),
+            notify: spec.notify.iter().filter_map(|entry| entry.0.only().cloned()).collect(),
         };
         Ok(fleets.iter().zip(bounds).map(part).collect())
     }
@@ -247,9 +257,6 @@ fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
     ];
     for (_, place, what, instead) in later.into_iter().filter(|(given, ..)| *given) {
         findings.unsupported(place, what, instead);
-    }
-    for index in 0..spec.notify.len() {
-        findings.unsupported(here.key("notify").index(index), "notification", OUT);
     }
 }
 
