@@ -135,10 +135,15 @@ pub fn build() -> String {
     format!("{} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH)
 }
 
+/// The name of this host.
+pub fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
 /// This process, unlike every other one.
 fn owner() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
-    format!("{}/{}/{}", host.trim(), std::process::id(), started.unwrap_or("0"))
+    format!("{}/{}/{}", host(), std::process::id(), started.unwrap_or("0"))
 }

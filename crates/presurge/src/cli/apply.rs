@@ -211,7 +211,7 @@ impl Apply {
             Some(plan) => given::taken(plan, prepared, now).await.map_err(not_performed)?,
             None => self.new_plan(prepared, now).await?,
         };
-        for warning in &made.warnings {
+        for warning in prepared.left_alone().chain(made.warnings.iter().cloned()) {
             eprintln!("warning: {warning}");
         }
         let fleets = std::slice::from_ref(prepared.as_ref());

@@ -96,6 +96,8 @@ impl Plan {
         runtime.block_on(super::freeze::notes(&self.store, fleets));
         match runtime.block_on(all.make_plan(now, self.seed)) {
             Ok(made) => {
+                let alone: Vec<String> = all.parts.iter().flat_map(Prepared::left_alone).collect();
+                series::warn(&alone);
                 series::warn(&made.warnings());
                 self.answer(&all.parts, &made.plan, now)
             }

@@ -137,7 +137,8 @@ impl Apply {
         if let (Some(plan), true) = (given, whole) {
             take_given(&mut made, plan)?;
         }
-        for warning in &made.warnings() {
+        let alone = all.parts.iter().flat_map(Prepared::left_alone);
+        for warning in alone.chain(made.warnings()) {
             eprintln!("warning: {warning}");
         }
         render::plan::text(&mut std::io::stderr().lock(), &all.parts, &made.plan, now)?;
