@@ -6,6 +6,7 @@ pub mod clock;
 pub mod command;
 pub mod health;
 pub mod load;
+pub mod notify;
 pub mod provisioner;
 pub mod traffic;
 pub mod updater;

@@ -177,6 +177,8 @@ pub enum HoldReason {
     NoPlan,
     /// An outside system does not answer.
     AdapterFailing,
+    /// A person has frozen the fleet, or everything.
+    Frozen,
 }
 
 /// How a rollout ended.
@@ -402,10 +404,38 @@ pub enum Event {
     ResumeRequested {},
     /// Request: put back what is out, give back the surge, and end.
     AbortRequested {},
+    /// Request: no server goes out any more. Stands in the chain of freezes only.
+    FreezeRequested {
+        /// Which fleet; `None`: every one.
+        fleet: Option<FleetName>,
+        /// It ends by itself then; `None`: when it is lifted.
+        until: Option<Timestamp>,
+    },
+    /// Request: the freezes of this fleet, or those of everything, are over.
+    UnfreezeRequested {
+        /// Which fleet; `None`: the freezes of everything, not those of single fleets.
+        fleet: Option<FleetName>,
+    },
     /// Outcome: a call failed; it is tried again unless the text says otherwise.
     CommandFailed {
         /// The key of the command, or the name of the observation.
         key: String,
+        /// The error with its causes.
+        error: String,
+    },
+    /// Outcome: people were told.
+    Notified {
+        /// The id of the notice.
+        notice: String,
+        /// By which receiver of the configuration.
+        receiver: String,
+    },
+    /// Outcome: people could not be told, and are not any more.
+    NotifyFailed {
+        /// The id of the notice.
+        notice: String,
+        /// By which receiver of the configuration.
+        receiver: String,
         /// The error with its causes.
         error: String,
     },

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::name::RolloutId;
 
 pub use anchor::{Anchor, BadSignature, KnownHead, Signature, Statement, prove};
-pub use cloudevent::{CloudEvent, NoEvent};
+pub use cloudevent::{CloudEvent, NoEvent, source_of};
 pub use line::{BadLine, read_line, verify_lines};
 
 /// A SHA-256 digest, written `sha256:` and 64 hexadecimal digits.

@@ -7,6 +7,7 @@ mod cli;
 mod demo;
 mod documents;
 mod lab;
+mod notify;
 mod pipeline;
 mod registry;
 mod replay;

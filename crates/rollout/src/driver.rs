@@ -4,6 +4,7 @@
 //! goes on. Everything that it keeps in memory can be lost without harm.
 
 mod book;
+mod freezes;
 mod issue;
 mod memory;
 mod sight;
@@ -190,6 +191,9 @@ impl Driver {
     ) -> Result<Written, DriveError> {
         let mut seen = seen.clone();
         for _ in 0..MAX_ROUNDS {
+            // Asked again before every decision: making a revision takes its time.
+            seen.stop = self.look_at_freezes(book.state(), memory).await;
+            seen.failing = memory.failing();
             let now = self.world.clock.now();
             let decisions = decide(book.state(), &seen, now);
             if decisions.is_empty() {

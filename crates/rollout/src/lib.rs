@@ -19,6 +19,7 @@ pub mod decide;
 pub mod driver;
 pub mod gates;
 pub mod machine;
+pub mod notices;
 pub mod observe;
 pub mod outcome;
 pub mod planner;

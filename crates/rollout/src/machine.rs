@@ -63,7 +63,7 @@ pub fn apply(state: &mut State, record: &Record) -> Result<(), FoldError> {
 fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusal> {
     if state.outcome().is_some() {
         return match event {
-            Event::DriverStarted { .. } => Ok(()),
+            Event::DriverStarted { .. } | Event::Notified { .. } | Event::NotifyFailed { .. } => Ok(()),
             _ => Err("the rollout has ended".into()),
         };
     }
@@ -72,9 +72,13 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::PlanAdopted { plan }                   => phase::adopt(state, at, *plan),
         Event::DriverStarted { .. }                   => Ok(()),
         Event::CommandFailed { .. }                   => Ok(()),
+        Event::Notified { .. }                        => Ok(()),
+        Event::NotifyFailed { .. }                    => Ok(()),
         Event::PauseRequested {}                      => phase::pause(state),
         Event::ResumeRequested {}                     => phase::resume(state),
         Event::AbortRequested {}                      => phase::abort(state),
+        Event::FreezeRequested { .. }
+        | Event::UnfreezeRequested { .. }             => Err("it belongs to the journal of freezes".into()),
         Event::Held { hold, detail }                  => phase::hold(state, at, hold, detail),
         Event::Degraded { rung, .. }                  => phase::degrade(state, rung),
         Event::HoldEnded { .. }                       => phase::end_hold(state),

@@ -22,6 +22,18 @@ pub enum GateState {
     Red(String),
 }
 
+/// Whether people have frozen the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Stop {
+    /// No freeze is in force.
+    #[default]
+    No,
+    /// One is: what, by whom, since when and why.
+    Frozen(String),
+    /// It could not be read; nothing goes out until it can.
+    Unknown,
+}
+
 /// What was seen of the world at one moment. `None` means: it could not be seen.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Seen {
@@ -35,6 +47,8 @@ pub struct Seen {
     pub gates: BTreeMap<ServerName, GateState>,
     /// Servers that should be in service and are not, and since when.
     pub down_since: BTreeMap<ServerName, Timestamp>,
+    /// Whether people have frozen the fleet.
+    pub stop: Stop,
     /// A call that has failed too often, with its error.
     pub failing: Option<String>,
     /// When a revision was last refused.

@@ -133,6 +133,12 @@ impl contract::journal::World for InMemory {
 }
 
 #[test]
+fn the_journal_in_memory_keeps_the_contract_of_freezes() {
+    let run = contract::freezes::run(async || InMemory(Arc::new(MemoryJournal::new())));
+    run_until_stuck(run).expect("nobody waits for anything");
+}
+
+#[test]
 fn the_journal_in_memory_keeps_the_contract_of_journals() {
     let run = contract::journal::run(async || InMemory(Arc::new(MemoryJournal::new())));
     run_until_stuck(run).expect("it never waits");

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::contract::{archive, journal};
+use domain::contract::{archive, freezes, journal};
 use domain::event::Event;
 use domain::journal::{Actor, Digest, Entry, Head, verify};
 use domain::name::RolloutId;
@@ -60,6 +60,12 @@ async fn a_file_keeps_the_contract_of_journals() {
 #[tokio::test]
 async fn memory_keeps_the_contract_of_journals() {
     journal::run(async || InMemory(Sqlite::in_memory().unwrap())).await;
+}
+
+#[tokio::test]
+async fn both_keep_the_contract_of_freezes() {
+    freezes::run(async || OnDisk::new()).await;
+    freezes::run(async || InMemory(Sqlite::in_memory().unwrap())).await;
 }
 
 #[tokio::test]

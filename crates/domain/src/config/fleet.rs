@@ -66,6 +66,10 @@ pub struct FleetSpec {
     /// The auto-scaler that must not fight.
     #[serde(default)]
     pub size: SizeSpec,
+    /// Servers that Presurge stands on: its host (which it finds by its name as well), its database,
+    /// its metrics. They serve and are never taken out.
+    #[serde(default, rename = "self")]
+    pub own: Vec<ServerName>,
 }
 
 /// Who is in a fleet.

@@ -4,9 +4,11 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 pub mod archive;
+pub mod freezes;
 pub mod health;
 pub mod journal;
 pub mod load;
+pub mod notify;
 pub mod provisioner;
 pub mod traffic;
 pub mod updater;

@@ -70,7 +70,7 @@ impl From<&Record> for CloudEvent {
         Self {
             specversion: "1.0".into(),
             id: record.seq.to_string(),
-            source: source(&record.rollout),
+            source: source_of(&record.rollout),
             kind: format!("{TYPE}{}", record.kind),
             time: record.at,
             datacontenttype: "application/json".into(),
@@ -102,7 +102,7 @@ impl CloudEvent {
         if self.sequence != sequence(seq) {
             return bad("sequence");
         }
-        if self.source != source(&rollout) {
+        if self.source != source_of(&rollout) {
             return bad("source");
         }
         if self.datacontenttype != "application/json" {
@@ -134,8 +134,10 @@ fn sequence(seq: u64) -> String {
     format!("{seq:020}")
 }
 
+/// Where events of a rollout come from, as a reference that any reader of URIs takes.
+///
 /// Everything but the unreserved characters of RFC 3986, section 2.3, and `@` is escaped.
-fn source(rollout: &RolloutId) -> String {
+pub fn source_of(rollout: &RolloutId) -> String {
     let mut text = String::from("/presurge/rollouts/");
     for byte in rollout.as_str().bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {

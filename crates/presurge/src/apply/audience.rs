@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
-use domain::event::{Event, Outcome, Rung};
+use domain::event::{Event, HoldReason, Outcome, Rung};
 use domain::journal::Record;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -191,6 +191,9 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::ServerRetried { server } => format!("  {server} is tried again"),
         Event::BatchClosed { index } => format!("batch {index}  back"),
         Event::StabilisationStarted { until } => format!("all updated; watching until {until:.0}"),
+        Event::Held { hold: HoldReason::Frozen, detail } => {
+            format!("FROZEN   {detail}\n         no more servers go out until `presurge unfreeze`")
+        }
         Event::Held { detail, .. } => format!(
             "HOLD     {detail}\n         no more servers go out; `presurge rollout resume {0}` or \
              `abort {0}`",
@@ -202,6 +205,8 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::AbortRequested {} => {
             "aborting: what is out comes back, the surge is given back".into()
         }
+        Event::FreezeRequested { .. } | Event::UnfreezeRequested { .. } => return None,
+        Event::Notified { .. } | Event::NotifyFailed { .. } => return None,
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "done".into(),
         Event::Finished { outcome: Outcome::Aborted } => {

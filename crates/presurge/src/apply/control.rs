@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::keyed::{self, LookError};
 
 /// A driver may write at the same moment; so many conflicts in a row are a defect.
-const TRIES: usize = 20;
+pub(super) const TRIES: usize = 20;
 
 /// Why a request was not written.
 #[derive(Debug, thiserror::Error)]

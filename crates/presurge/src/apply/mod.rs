@@ -2,6 +2,7 @@
 
 pub mod audience;
 pub mod control;
+pub mod freezes;
 pub mod given;
 pub mod keyed;
 pub mod planner;
@@ -22,6 +23,7 @@ use rollout::driver::{Audience, Driver, Ended, World};
 use rollout::settings::Pace;
 
 use crate::cli::{Code, Failed};
+use crate::notify;
 use crate::pipeline::{Made, Prepared};
 
 /// What a rollout is performed with.
@@ -75,16 +77,34 @@ impl Applier {
             archive: self.archive.clone(),
             seed: self.seed,
         };
+        let receivers =
+            notify::receivers(&self.prepared.rollout.notify, &self.prepared.rollout_here);
+        let receivers = receivers.map_err(Failed::data)?;
+        let owner = owner();
+        let desk = notify::Desk {
+            id: id.clone(),
+            journal: self.journal.clone(),
+            clock: world.clock.clone(),
+            audience: self.audience.clone(),
+            owner: owner.clone(),
+        };
+        let notifier = notify::Notifier::start(desk, receivers);
         let driver = Driver {
             world,
             journal: self.journal.clone(),
             planner: Arc::new(planner),
             audience: self.audience.clone(),
-            owner: owner(),
+            owner,
             build: build(),
             pace: self.pace,
             patience: self.patience,
         };
+        let ended = self.until_the_end(&driver, id).await;
+        notifier.close().await;
+        ended
+    }
+
+    async fn until_the_end(&self, driver: &Driver, id: &RolloutId) -> Result<Code, Failed> {
         let name = &self.prepared.rollout.name;
         tokio::select! {
             ended = driver.run(id) => match ended? {
@@ -115,10 +135,15 @@ pub fn build() -> String {
     format!("{} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH)
 }
 
+/// The name of this host.
+pub fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
 /// This process, unlike every other one.
 fn owner() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
-    format!("{}/{}/{}", host.trim(), std::process::id(), started.unwrap_or("0"))
+    format!("{}/{}/{}", host(), std::process::id(), started.unwrap_or("0"))
 }

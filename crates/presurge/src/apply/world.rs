@@ -140,7 +140,7 @@ pub fn created(
         spec: prepared.config.clone(),
         fleet: fleet.name.clone(),
         target: rollout.target.clone(),
-        servers: fleet.servers.iter().map(member).collect(),
+        servers: fleet.servers.iter().filter(|server| !server.own).map(member).collect(),
         deadline,
         risk: plan.risk.target,
         policy: Policy {

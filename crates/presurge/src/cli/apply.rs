@@ -22,7 +22,7 @@ use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
 use crate::apply::given::{self, NotPerformed};
 use crate::apply::keyed::{self, Found};
-use crate::apply::{Applier, world};
+use crate::apply::{Applier, freezes, world};
 use crate::documents;
 use crate::pipeline::{History, Made, PlanError, Prepared, Together};
 
@@ -128,7 +128,24 @@ impl Apply {
                 eprintln!("{id} is open; going on with it");
                 self.resume(&applier, &id).await
             }
-            Found::New(id) => self.begin(&applier, &id, given).await,
+            Found::New(id) => {
+                self.not_frozen(applier.journal.as_ref(), &prepared).await?;
+                self.begin(&applier, &id, given).await
+            }
+        }
+    }
+
+    /// Begins nothing on a frozen fleet; advice is given all the same. What is open already is
+    /// driven, so that what is out comes back, and holds.
+    async fn not_frozen(&self, journal: &dyn Journal, prepared: &Prepared) -> Result<(), Failed> {
+        let now = prepared.fleet_here.clock.now();
+        match freezes::none_on(journal, &prepared.fleet.name, now).await? {
+            Ok(()) => Ok(()),
+            Err(frozen) if self.mode == Mode::Act => Err(Failed::new(Code::Refused, frozen)),
+            Err(frozen) => {
+                eprintln!("FROZEN: {frozen}");
+                Ok(())
+            }
         }
     }
 
@@ -194,7 +211,7 @@ impl Apply {
             Some(plan) => given::taken(plan, prepared, now).await.map_err(not_performed)?,
             None => self.new_plan(prepared, now).await?,
         };
-        for warning in &made.warnings {
+        for warning in prepared.left_alone().chain(made.warnings.iter().cloned()) {
             eprintln!("warning: {warning}");
         }
         let fleets = std::slice::from_ref(prepared.as_ref());

@@ -21,8 +21,8 @@ const REACH: Duration = Duration::from_secs(86_400);
 /// An answer takes at most this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks every source of load, load balancer, provisioner, updater and gate of a configuration
-/// whether it answers. Nothing is changed.
+/// Asks every source of load, load balancer, provisioner, updater, gate and receiver of notices of a
+/// configuration whether it answers. Nothing is changed, and nobody is told anything.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Configuration files, YAML or JSON
@@ -55,6 +55,8 @@ impl Doctor {
                 fleet(file, &here(&file.folder, file)?, &mut answers).await;
             }
             for file in &documents.rollouts {
+                let fleet = documents.fleet(file.rollout());
+                told(file.rollout(), &here(&file.folder, fleet)?, &mut answers).await;
                 for part in &file.parts {
                     let fleet = documents.fleet(part);
                     gates(part, fleet, &here(&file.folder, fleet)?, &mut answers).await;
@@ -162,6 +164,18 @@ async fn gates(rollout: &Rollout, fleet: &FleetFile, here: &Here, answers: &mut 
         });
         let name = &rollout.name;
         let what = format!("{name}: gate {index} by {}", gate.adapter.adapter);
+        answers.push(Answer { what, result: result.await });
+    }
+}
+
+/// Receivers of notices are asked for something harmless; nobody is told anything.
+async fn told(rollout: &Rollout, here: &Here, answers: &mut Vec<Answer>) {
+    for (index, entry) in rollout.notify.iter().enumerate() {
+        let result = ask(registry::notify(entry, here), async |receiver| {
+            receiver.reach().await?;
+            Ok("can be reached".to_owned())
+        });
+        let what = format!("{}: notice {index} by {}", rollout.name, entry.adapter);
         answers.push(Answer { what, result: result.await });
     }
 }

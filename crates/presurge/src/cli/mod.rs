@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod forecast;
+mod freeze;
 pub(crate) mod output;
 mod plan;
 mod progress;
@@ -69,6 +70,10 @@ enum Verb {
     Apply(apply::Apply),
     /// Look at rollouts; pause, resume and abort them
     Rollout(rollout::Rollout),
+    /// The kill switch: no more server goes out, of some fleets or of any
+    Freeze(freeze::Freeze),
+    /// End a freeze
+    Unfreeze(freeze::Unfreeze),
     /// Show, verify and export the journal of a rollout
     Audit(audit::Audit),
     /// Ask every configured endpoint whether it answers
@@ -100,6 +105,8 @@ impl Cli {
             Verb::Replay(verb) => verb.run(),
             Verb::Apply(verb) => verb.run(),
             Verb::Rollout(verb) => verb.run(),
+            Verb::Freeze(verb) => verb.run(),
+            Verb::Unfreeze(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),
             Verb::Doctor(verb) => verb.run(),
             Verb::Completion(verb) => verb.run(),

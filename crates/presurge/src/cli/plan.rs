@@ -12,6 +12,7 @@ use serde_json::json;
 use super::output::{self, Format};
 use super::render::plot;
 use super::render::time::percent;
+use super::store::StoreArgs;
 use super::{Code, Failed, clock, instant, plan_failed, render, runtime, series, write_file};
 use crate::documents::{self, BadDocuments, Documents};
 use crate::pipeline::{PlanError, Prepared, Together};
@@ -46,6 +47,8 @@ pub struct Plan {
     /// Return 2 when the plan changes something
     #[arg(long)]
     detailed_exitcode: bool,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 /// How a plan is printed.
@@ -88,8 +91,13 @@ impl Plan {
         let now = self.now.unwrap_or_else(|| clock.now());
         deadline_ahead(&documents, self.rollout.as_deref(), now)?;
         let all = Together::new(&documents, self.rollout.as_deref(), &clock, &self.load)?;
-        match runtime()?.block_on(all.make_plan(now, self.seed)) {
+        let runtime = runtime()?;
+        let fleets = all.parts.iter().map(|part| &part.fleet.name);
+        runtime.block_on(super::freeze::notes(&self.store, fleets));
+        match runtime.block_on(all.make_plan(now, self.seed)) {
             Ok(made) => {
+                let alone: Vec<String> = all.parts.iter().flat_map(Prepared::left_alone).collect();
+                series::warn(&alone);
                 series::warn(&made.warnings());
                 self.answer(&all.parts, &made.plan, now)
             }

@@ -5,6 +5,7 @@ use std::io::Write;
 use adapters::clock::SystemClock;
 use clap::{Args, Subcommand};
 use domain::event::Event;
+use domain::freeze::{Freeze, Freezes};
 use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{Clock, Journal};
@@ -19,7 +20,7 @@ use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
 use crate::apply::control::{self, ControlError};
-use crate::apply::keyed;
+use crate::apply::{freezes, keyed};
 
 /// Looks at the rollouts of a store, pauses, resumes and aborts them.
 #[derive(Debug, Args)]
@@ -117,6 +118,9 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
     };
     let mut rows = Vec::new();
     for id in journal.rollouts().await? {
+        if id == Freezes::chain() {
+            continue;
+        }
         let Some((state, records)) = keyed::state(journal, &id).await? else { continue };
         let updated = state.servers.values().filter(|s| s.updated).count();
         rows.push(json!({
@@ -155,9 +159,19 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
         let (state, records) = state.ok_or_else(|| keyed::LookError::NoSuch(name.into()))?;
         states.push((id, state, records.len()));
     }
+    let now = SystemClock.now();
+    let frozen = freezes::read(journal).await.unwrap_or_else(|error| {
+        eprintln!("warning: no server goes out: {}", crate::causes::chain(&error));
+        Freezes::default()
+    });
+    let freeze = |state: &State| match state.outcome() {
+        None => frozen.on(&state.created.fleet, now),
+        Some(_) => None,
+    };
     let mut out = std::io::stdout().lock();
     if format != Format::Table {
-        let values: Vec<_> = states.iter().map(|(_, state, n)| as_json(state, *n)).collect();
+        let values: Vec<_> =
+            states.iter().map(|(_, state, n)| as_json(state, *n, freeze(state))).collect();
         match values.as_slice() {
             [one] => output::value(&mut out, format, one)?,
             several => output::value(&mut out, format, &several)?,
@@ -167,6 +181,9 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
     for (index, (id, state, records)) in states.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
+        }
+        if let Some(freeze) = freeze(state) {
+            writeln!(out, "FROZEN: {freeze}")?;
         }
         table(&mut out, id, state, *records)?;
     }
@@ -212,7 +229,7 @@ fn stage(stage: &Stage) -> String {
     }
 }
 
-fn as_json(state: &State, records: usize) -> serde_json::Value {
+fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json::Value {
     let servers = state.servers.values().map(|s| {
         json!({
             "name": s.member.name, "stage": stage(&s.stage), "updated": s.updated,
@@ -232,6 +249,10 @@ fn as_json(state: &State, records: usize) -> serde_json::Value {
         "state": word(state),
         "hold": state.hold.as_ref().map(|h| json!({
             "reason": h.reason, "detail": h.detail, "since": h.since, "seq": h.seq,
+        })),
+        "freeze": freeze.map(|f| json!({
+            "fleet": f.fleet, "since": f.since, "until": f.until, "actor": f.actor,
+            "reason": f.reason, "seq": f.seq,
         })),
         "paused": state.paused,
         "risk": {

@@ -29,6 +29,16 @@ impl StoreArgs {
         Ok(Sqlite::open(&path)?)
     }
 
+    /// Opens the store if there is one, and makes none.
+    pub fn existing(&self) -> Result<Option<Sqlite>, Failed> {
+        match self.path() {
+            Ok(path) if std::fs::metadata(&path).is_ok_and(|file| file.len() > 0) => {
+                Ok(Some(Sqlite::open(&path)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Where the adapters of a fleet remember what they started under the keys of this store.
     pub fn state(&self, fleet: &FleetName) -> Result<PathBuf, Failed> {
         let mut folder = self.path()?.into_os_string();

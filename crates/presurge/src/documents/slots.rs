@@ -60,7 +60,7 @@ pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
     slots
 }
 
-/// The slots of a rollout. Notification is refused as a whole elsewhere.
+/// The slots of a rollout.
 pub(super) fn of_rollout<'a>(document: &'a RolloutDocument) -> Vec<Slot<'a>> {
     let place = Place::spec().key("gates");
     let slot = |(index, gate): (usize, &'a GateSpec)| Slot {
@@ -70,5 +70,11 @@ pub(super) fn of_rollout<'a>(document: &'a RolloutDocument) -> Vec<Slot<'a>> {
         fields: GateSpec::FIELDS,
         required: true,
     };
-    document.spec.gates.iter().enumerate().map(slot).collect()
+    let gates = document.spec.gates.iter().enumerate().map(slot);
+    let place = Place::spec().key("notify");
+    let told = document.spec.notify.iter().enumerate().map(|(index, entry)| Slot {
+        required: true,
+        ..optional(place.index(index), Port::Notify, &entry.0)
+    });
+    gates.chain(told).collect()
 }

@@ -404,7 +404,6 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
         ("reversible: false", "27:15: spec.reversible"),
         ("approval: { required: true }", "27:25: spec.approval.required"),
         ("hooks: { before: x }", "27:20: spec.hooks.before"),
-        ("notify: [ { webhook: x } ]", "27:13: spec.notify[0]"),
         ("stabilisation: { min: 1m, untilLoad: 80% }", "27:40: spec.stabilisation.untilLoad"),
         ("freezes: [ { promql: x } ]", "27:24: spec.freezes[0].promql"),
     ] {

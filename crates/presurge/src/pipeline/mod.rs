@@ -170,7 +170,8 @@ impl Prepared {
             |folder: &PathBuf| Here { folder: folder.clone(), clock: clock.clone(), state: None };
         let (fleet_here, rollout_here) = (here(&fleet.folder), here(folder));
         let feeds = feeds(fleet, &fleet_here, replaced).map_err(crate::cli::Failed::data)?;
-        let (fleet, rollout) = (fleet.fleet.clone(), rollout.clone());
+        let (fleet, rollout) =
+            (fleet.fleet.clone().seen_from(&crate::apply::host()), rollout.clone());
         Ok(Self { config, fleet, rollout, feeds, fleet_here, rollout_here, place })
     }
 
@@ -296,7 +297,25 @@ impl Prepared {
     /// The question for the first plan, with the deadline as it stands at `now`.
     pub fn first(&self, now: Timestamp, seed: u64) -> Result<Ask, PlanError> {
         let deadline = self.rollout.deadline(now).map_err(PlanError::Deadline)?;
+        if self.fleet.servers.iter().all(|server| server.own) {
+            let detail = format!(
+                "Presurge stands on every server of fleet {}, and takes none of these out; run it \
+                 elsewhere",
+                self.fleet.name
+            );
+            return Err(Refused { binding: "self".into(), detail, would_fit: Vec::new() }.into());
+        }
         Ok(Ask::first(now, deadline, self.seed(seed)))
+    }
+
+    /// A warning for each server that is not updated, since Presurge stands on it.
+    pub fn left_alone(&self) -> impl Iterator<Item = String> {
+        self.fleet.own().map(|server| {
+            format!(
+                "{} of fleet {} stays in service and is not updated: Presurge stands on it (self)",
+                server.name, self.fleet.name
+            )
+        })
     }
 
     /// The seed of this fleet: those of one rollout are independent of each other.

@@ -105,7 +105,7 @@ pub struct Outlook {
 
 /// The planner's question.
 pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> Request {
-    let begun = !fleet.servers.iter().all(|server| ask.is_pending(&server.name));
+    let begun = !fleet.servers.iter().all(|s| s.own || ask.is_pending(&s.name));
     let canary = match rollout.canary.size {
         _ if begun => Canary::Passed,
         Some(size) => Canary::Size(size),
@@ -122,7 +122,7 @@ pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> 
         seed: ask.seed,
         now: ask.now,
         inputs: outlook.inputs,
-        schedule: schedule(rollout, &ask),
+        schedule: schedule(fleet, rollout, &ask),
         canary,
         canary_watch: rollout.canary.watch,
         margin: rollout.margin.iter().map(|(d, extra)| (d.clone(), margin(extra))).collect(),
@@ -138,11 +138,12 @@ pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> 
     }
 }
 
-/// What is given of the schedule, without the servers that are done. A revision comes after the
+/// What is given of the schedule, without the servers that are done or never go out. A revision comes after the
 /// given start, so it is not bound to it.
-fn schedule(rollout: &Rollout, ask: &Ask) -> Schedule {
+fn schedule(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Schedule {
+    let goes = |name: &ServerName| ask.is_pending(name) && !fleet.own().any(|s| s.name == *name);
     let left = |batch: &Vec<ServerName>| -> Vec<ServerName> {
-        batch.iter().filter(|server| ask.is_pending(server)).cloned().collect()
+        batch.iter().filter(|server| goes(server)).cloned().collect()
     };
     let given = rollout.schedule.batches.as_ref();
     let batches = given.map(|all| all.iter().map(left).filter(|b| !b.is_empty()).collect());
@@ -156,7 +157,7 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         name: server.name.clone(),
         zone: server.zone.clone(),
         healthy: !ask.unhealthy.contains(&server.name),
-        pending: ask.is_pending(&server.name),
+        pending: !server.own && ask.is_pending(&server.name),
         capacity: server.capacity.clone(),
     };
     let proof = proof(rollout);

@@ -15,11 +15,16 @@ use adapters::health::http::{HttpConfig, HttpHealth};
 use adapters::health::tcp::{TcpConfig, TcpHealth};
 use adapters::load::csv::{CsvConfig, CsvLoad};
 use adapters::load::prometheus::{PrometheusConfig, PrometheusLoad};
+use adapters::notify::alertmanager::{Alertmanager, AlertmanagerConfig};
+use adapters::notify::slack::{Slack, SlackConfig};
+use adapters::notify::webhook::{Webhook, WebhookConfig};
 use adapters::provisioner::process::{ProcessConfig, Processes};
 use adapters::traffic::haproxy::{Haproxy, HaproxyConfig};
 use adapters::updater::exec::{Exec, ExecConfig};
 use domain::config::{AdapterRef, Findings, nearest};
-use domain::ports::{Clock, Health, LoadSource, PortError, Provisioner, Retry, Traffic, Updater};
+use domain::ports::{
+    Clock, Health, LoadSource, Notify, PortError, Provisioner, Retry, Traffic, Updater,
+};
 
 pub use self::adapter::BadAdapter;
 use self::adapter::{Adapter, adapter};
@@ -80,6 +85,14 @@ const PROVISIONER: &[Adapter<dyn Provisioner>] = &[
     adapter!("process": Provisioner, ProcessConfig, |config, here| Processes::new(config, &here.folder, here.state()?)?),
 ];
 
+/// Whom to tell, in `notify`.
+#[rustfmt::skip]
+const NOTIFY: &[Adapter<dyn Notify>] = &[
+    adapter!("webhook": Notify, WebhookConfig, |config, _| Webhook::new(config)?),
+    adapter!("slack": Notify, SlackConfig, |config, _| Slack::new(config)?),
+    adapter!("alertmanager": Notify, AlertmanagerConfig, |config, _| Alertmanager::new(config)?),
+];
+
 /// A port, as the configuration knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Port {
@@ -128,7 +141,8 @@ impl Port {
             Self::Updater => of(UPDATER),
             Self::Provisioner => of(PROVISIONER),
             Self::Health => of(HEALTH),
-            Self::Servers | Self::Size | Self::Signal | Self::Notify => Vec::new(),
+            Self::Notify => of(NOTIFY),
+            Self::Servers | Self::Size | Self::Signal => Vec::new(),
         }
     }
 
@@ -143,7 +157,7 @@ impl Port {
             Self::Health => &["promql"],
             Self::Size => &["asg", "hpa", "keda"],
             Self::Signal => &["ical", "feed", "http", "prometheus", "csv"],
-            Self::Notify => &["webhook", "slack", "alertmanager"],
+            Self::Notify => &["pagerduty", "email", "teams"],
         }
     }
 
@@ -190,7 +204,8 @@ pub fn check(port: Port, entry: &AdapterRef, here: &Here) -> Result<(), Findings
         Port::Updater => adapter::check(UPDATER, entry, here),
         Port::Provisioner => adapter::check(PROVISIONER, entry, here),
         Port::Health => adapter::check(HEALTH, entry, here),
-        Port::Servers | Port::Size | Port::Signal | Port::Notify => Ok(()),
+        Port::Notify => adapter::check(NOTIFY, entry, here),
+        Port::Servers | Port::Size | Port::Signal => Ok(()),
     }
 }
 
@@ -217,4 +232,9 @@ pub fn provisioner(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Provisione
 /// A health gate.
 pub fn health(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Health>, BadAdapter> {
     adapter::build(HEALTH, entry, here)
+}
+
+/// Somebody to tell.
+pub fn notify(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Notify>, BadAdapter> {
+    adapter::build(NOTIFY, entry, here)
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::surge::{order_key, replacement_key};
 use super::{Decision, hold, over};
-use crate::observe::{Seen, Unweighed, Verdict};
+use crate::observe::{Seen, Stop, Unweighed, Verdict};
 use crate::planner::Weighed;
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
 use crate::state::{Order, OrderStage, State, SurgeStage};
@@ -47,7 +47,11 @@ pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> 
     if let Some(why) = outlived(state, plan, batch, now) {
         return revise(why);
     }
-    if now < batch.out_at || watching(state, now) || !surge_ready(state, plan, batch, now) {
+    let stopped = seen.stop != Stop::No;
+    if stopped || now < batch.out_at || watching(state, now) {
+        return Vec::new();
+    }
+    if !surge_ready(state, plan, batch, now) {
         return Vec::new();
     }
     let Some(look) = look(state, seen, now) else { return Vec::new() };

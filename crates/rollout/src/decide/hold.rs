@@ -5,7 +5,7 @@ use domain::plan::PerDimension;
 use jiff::Timestamp;
 
 use super::{Decision, over};
-use crate::observe::Seen;
+use crate::observe::{Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
 use crate::state::{OrderStage, Stage, State, SurgeStage};
 
@@ -42,6 +42,7 @@ fn needs_person(reason: HoldReason) -> bool {
 /// The first reason to hold, in the order of their weight.
 fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
     failed(state)
+        .or_else(|| frozen(seen))
         .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
         .or_else(|| slow_drain(state, now))
         .or_else(|| slow_surge(state, now))
@@ -54,6 +55,11 @@ fn failed(state: &State) -> Option<(HoldReason, String)> {
     let server = state.failed().into_iter().next().filter(|_| !state.retry)?;
     let Stage::Failed(detail) = &server.stage else { return None };
     Some((HoldReason::ServerFailed, format!("{}: {detail}", server.member.name)))
+}
+
+fn frozen(seen: &Seen) -> Option<(HoldReason, String)> {
+    let Stop::Frozen(detail) = &seen.stop else { return None };
+    Some((HoldReason::Frozen, detail.clone()))
 }
 
 fn slow_drain(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {

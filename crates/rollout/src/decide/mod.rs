@@ -59,7 +59,7 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
         Phase::Planned | Phase::Provisioning | Phase::Rolling => {
             list.extend(ladder::step(state, seen, now));
             list.extend(hold::watch(state, seen, now));
-            list.extend(surge::order(state, now));
+            list.extend(surge::order(state, seen, now));
             list.extend(surge::replace(state, now));
             if list.is_empty() {
                 list.extend(batch::next(state, seen, now));

@@ -6,7 +6,7 @@ use domain::plan::Plan;
 use jiff::Timestamp;
 
 use super::{Decision, over};
-use crate::observe::{GateState, Seen};
+use crate::observe::{GateState, Seen, Stop};
 use crate::state::{Order, OrderStage, State, SurgeInstance, SurgeStage};
 
 /// The key of purchase number `index` of a plan.
@@ -15,10 +15,12 @@ pub(super) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
     Key::of(&[state.id.as_str(), "surge", &revision, &index.to_string()])
 }
 
-/// Every purchase of the plan in force whose time has come and that is not made yet.
-pub(super) fn order(state: &State, now: Timestamp) -> Vec<Decision> {
+/// Every purchase of the plan in force whose time has come and that is not made yet. A freeze while
+/// nobody is out buys nothing: nobody knows when it ends, and what is late then is planned again.
+pub(super) fn order(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     let Some(plan) = &state.plan else { return Vec::new() };
-    if state.paused {
+    let frozen = seen.stop != Stop::No && state.open.is_none();
+    if state.paused || frozen {
         return Vec::new();
     }
     let mut list = Vec::new();

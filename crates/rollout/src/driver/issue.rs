@@ -70,7 +70,7 @@ impl Driver {
 }
 
 fn is_observation(call: &str) -> bool {
-    ["traffic.", "provisioner.", "load.", "gate."].iter().any(|p| call.starts_with(p))
+    ["traffic.", "provisioner.", "load.", "gate.", "freezes."].iter().any(|p| call.starts_with(p))
 }
 
 fn failure(

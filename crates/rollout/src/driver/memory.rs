@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::freeze::Freezes;
 use domain::name::ServerName;
 use domain::plan::PerDimension;
 use domain::ports::{PortError, Retry};
@@ -39,6 +40,8 @@ pub(super) struct Memory {
     pub(super) load: PerDimension<Vec<Sample>>,
     /// When the load was last asked for.
     pub(super) load_at: Option<Timestamp>,
+    /// The freezes, as far as their chain was read.
+    pub(super) freezes: Freezes,
     /// When a revision was last refused.
     pub(super) refused_at: Option<Timestamp>,
     /// What the batches that are left risk.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::memory::Memory;
 use super::{Driver, LoadWatch};
-use crate::observe::Seen;
+use crate::observe::{Seen, Stop};
 use crate::outcome;
 use crate::settings::FAILURES_WRITTEN;
 use crate::state::{OrderStage, Stage, State, SurgeStage};
@@ -78,6 +78,7 @@ impl Driver {
             load: memory.load.clone(),
             down_since: memory.down_since.clone(),
             failing: memory.failing(),
+            stop: Stop::Unknown,
             refused_at: memory.refused_at,
             verdict: memory.verdict.clone(),
         }
@@ -162,7 +163,7 @@ fn asked(state: &State) -> Vec<Target> {
     servers.chain(running.map(crate::state::SurgeInstance::target)).collect()
 }
 
-fn note<T>(
+pub(super) fn note<T>(
     memory: &mut Memory,
     call: &str,
     now: Timestamp,

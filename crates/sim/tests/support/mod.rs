@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::event::{Created, Event, FORMAT, Member, OnTimeout, Policy};
+use domain::freeze::Freezes;
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
 use domain::ports::{Append, Authority, Clock, Journal};
@@ -211,7 +212,16 @@ impl Stage {
 impl Hands {
     /// Appends events as a person does.
     pub fn append(&self, events: Vec<Event>) {
-        let records = self.records();
+        self.append_to(&self.id, events);
+    }
+
+    /// Writes into the chain of freezes as a person does.
+    pub fn freeze(&self, event: Event) {
+        self.append_to(&Freezes::chain(), vec![event]);
+    }
+
+    fn append_to(&self, rollout: &RolloutId, events: Vec<Event>) {
+        let records = run_until_stuck(self.journal.read(rollout, 0)).unwrap().unwrap();
         let after = records.last().map_or_else(Head::empty, Record::head);
         let entry = |event| Entry {
             at: self.clock.now(),
@@ -223,7 +233,7 @@ impl Hands {
         };
         let entries = events.into_iter().map(entry).collect();
         let authority = Authority::Operator;
-        let append = Append { rollout: &self.id, authority, after: &after, entries };
+        let append = Append { rollout, authority, after: &after, entries };
         run_until_stuck(self.journal.append(append)).unwrap().unwrap();
     }
 

@@ -112,7 +112,8 @@ impl FleetDocument {
             spec.load.iter().map(|(dimension, load)| (dimension, load.unit.as_deref())).collect();
         let place = Place::spec().key("capacity");
         let capacity = capacities(&spec.capacity, &place, &units, &mut findings);
-        let servers = servers(&spec.servers, &capacity, &units, &mut findings);
+        let mut servers = servers(&spec.servers, &capacity, &units, &mut findings);
+        super::own::mark(&spec.own, &mut servers, &mut findings);
         let load = load(spec, &mut findings);
         let durations = durations(spec, &mut findings);
         let offers = offers(&spec.surge.offers, &capacity, &units, &mut findings);

@@ -6,6 +6,7 @@
 mod calendar;
 mod fleet;
 mod offers;
+mod own;
 mod quotas;
 mod rollout;
 mod servers;

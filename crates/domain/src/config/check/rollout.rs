@@ -29,6 +29,9 @@ const LONGEST_STEP: Duration = Duration::from_secs(3_600);
 /// A plan is made for the loss of at most so many zones at once.
 const SURVIVED_ZONES_AT_MOST: usize = 2;
 
+/// At most so many receivers are told.
+const RECEIVERS_AT_MOST: usize = 16;
+
 /// What a rollout means for one of its fleets, checked against it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
@@ -77,6 +80,8 @@ pub struct Rollout {
     pub gates: Vec<Gate>,
     /// Probability that the update of one server fails, so that it stays out; below 1.
     pub update_failure: f64,
+    /// Whom to tell what happens.
+    pub notify: Vec<AdapterRef>,
 }
 
 /// A schedule that is given in whole or in part.
@@ -120,6 +125,10 @@ impl RolloutDocument {
         let spec = &self.spec;
         let mut findings = Findings::default();
         not_built_yet(spec, &mut findings);
+        if spec.notify.len() > RECEIVERS_AT_MOST {
+            let message = format!("at most {RECEIVERS_AT_MOST} receivers are told");
+            findings.add(Place::spec().key("notify"), message);
+        }
         self.names(names, &mut findings);
         let calendar = calendar(&spec.windows, &spec.freezes, &mut findings);
         let step = step(spec, &mut findings);
@@ -165,6 +174,7 @@ impl RolloutDocument {
             stabilisation: spec.stabilisation.min.duration(),
             gates: gates.clone(),
             update_failure: spec.update_failure.map_or(0.0, |chance| chance.get()),
+            notify: spec.notify.iter().filter_map(|entry| entry.0.only().cloned()).collect(),
         };
         Ok(fleets.iter().zip(bounds).map(part).collect())
     }
@@ -250,9 +260,6 @@ fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
     ];
     for (_, place, what, instead) in later.into_iter().filter(|(given, ..)| *given) {
         findings.unsupported(place, what, instead);
-    }
-    for index in 0..spec.notify.len() {
-        findings.unsupported(here.key("notify").index(index), "notification", OUT);
     }
 }
 

@@ -19,6 +19,9 @@ pub struct FleetServer {
     pub address: Option<String>,
     /// What it carries, in the unit of each dimension.
     pub capacity: PerDimension<f64>,
+    /// Whether Presurge stands on it: its host, its database, its metrics. It serves, and is never
+    /// taken out.
+    pub own: bool,
 }
 
 /// Stands for a capacity that is wrong, so that it is not also said to be missing. A document
@@ -131,7 +134,13 @@ fn by_prefix(
         return Vec::new();
     }
     let names = (1..=count).filter_map(|index| ServerName::new(format!("{prefix}-{index}")).ok());
-    let server = |name| FleetServer { name, zone: None, address: None, capacity: common.clone() };
+    let server = |name| FleetServer {
+        name,
+        zone: None,
+        address: None,
+        capacity: common.clone(),
+        own: false,
+    };
     names.map(server).collect()
 }
 
@@ -174,7 +183,7 @@ fn by_name(
             }
         }
         let (name, zone, address) = (spec.name.clone(), spec.zone.clone(), spec.address.clone());
-        servers.push(FleetServer { name, zone, address, capacity });
+        servers.push(FleetServer { name, zone, address, capacity, own: false });
     }
     servers
 }

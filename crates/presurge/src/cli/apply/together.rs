@@ -75,6 +75,9 @@ impl Apply {
         let owned = joint_probability(old.iter().map(|part| part.owns.0));
         let mut driven: Vec<Driven> = old.into_iter().filter_map(going_on).collect();
         if !new.is_empty() {
+            for part in &new {
+                self.not_frozen(store.as_ref(), &part.prepared).await?;
+            }
             let whole = new.len() == total;
             let new = if whole { new } else { with_the_rest(new, owned, spent)? };
             let made = self.agreed_plan(new, whole, given, now).await?;
@@ -134,7 +137,8 @@ impl Apply {
         if let (Some(plan), true) = (given, whole) {
             take_given(&mut made, plan)?;
         }
-        for warning in &made.warnings() {
+        let alone = all.parts.iter().flat_map(Prepared::left_alone);
+        for warning in alone.chain(made.warnings()) {
             eprintln!("warning: {warning}");
         }
         render::plan::text(&mut std::io::stderr().lock(), &all.parts, &made.plan, now)?;

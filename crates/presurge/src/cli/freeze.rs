@@ -1,0 +1,217 @@
+//! `presurge freeze` and `presurge unfreeze`: the kill switch.
+
+use std::collections::BTreeSet;
+
+use adapters::clock::SystemClock;
+use clap::Args;
+use domain::config::{Instant, Span, nearest};
+use domain::event::Event;
+use domain::freeze::Freezes;
+use domain::name::FleetName;
+use domain::ports::{Clock, Journal};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::output::{self, Format};
+use super::store::StoreArgs;
+use super::{Code, Failed};
+use crate::apply::{freezes, keyed};
+
+/// Lets no more server go out: not of these fleets, or of none at all. What is out is updated and
+/// comes back; surge that runs is kept. It holds for every rollout of the store, also for those
+/// that begin later, within a second, until `presurge unfreeze`. Prints what is frozen then.
+#[derive(Debug, Args)]
+pub struct Freeze {
+    #[command(flatten)]
+    scope: Scope,
+    /// Why, for the journal and for everybody who is stopped
+    #[arg(long, value_parser = reason)]
+    reason: String,
+    /// It ends by itself at this time, or after this long
+    #[arg(long, value_name = "TIME|SPAN", value_parser = until)]
+    until: Option<Until>,
+    /// How to print what is frozen
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// Ends freezes: those of these fleets, or those of everything. A freeze of a single fleet outlasts
+/// the end of one of everything. Prints what is still frozen.
+#[derive(Debug, Args)]
+pub struct Unfreeze {
+    #[command(flatten)]
+    scope: Scope,
+    /// Why, for the journal
+    #[arg(long, value_parser = reason)]
+    reason: String,
+    /// How to print what is still frozen
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// What is frozen.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Scope {
+    /// This fleet; again for each further one
+    #[arg(long, value_name = "NAME")]
+    fleet: Vec<FleetName>,
+    /// Every fleet, also those that are not known yet
+    #[arg(long)]
+    all: bool,
+}
+
+impl Scope {
+    /// One scope for each freeze; `None` is everything.
+    fn each(&self) -> Vec<Option<FleetName>> {
+        match self.all {
+            true => vec![None],
+            false => self.fleet.iter().cloned().map(Some).collect(),
+        }
+    }
+}
+
+/// When a freeze ends.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    At(Timestamp),
+    After(Span),
+}
+
+fn until(text: &str) -> Result<Until, String> {
+    if let Ok(span) = text.parse() {
+        return Ok(Until::After(span));
+    }
+    let at = text.parse::<Instant>();
+    at.map(|at| Until::At(at.0)).map_err(|error| format!("{error}; or a length such as 2h"))
+}
+
+fn reason(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("say why; everybody who is stopped will read it"),
+        reason => Ok(reason.to_owned()),
+    }
+}
+
+impl Freeze {
+    pub fn run(self) -> Result<Code, Failed> {
+        super::runtime()?.block_on(self.answer())
+    }
+
+    async fn answer(self) -> Result<Code, Failed> {
+        let now = SystemClock.now();
+        let until = match self.until {
+            None => None,
+            Some(Until::At(at)) => Some(at),
+            Some(Until::After(span)) => Some(now + span.duration()),
+        };
+        if until.is_some_and(|until| until <= now) {
+            return Err(Failed::usage("--until has passed already; nothing was frozen"));
+        }
+        let journal = self.store.open()?;
+        let events: Vec<Event> = self
+            .scope
+            .each()
+            .into_iter()
+            .map(|fleet| Event::FreezeRequested { fleet, until })
+            .collect();
+        let frozen = freezes::write(&journal, &events, &self.reason, now).await?;
+        // The switch is pulled; what follows is advice.
+        for warning in unknown(&journal, &self.scope.fleet).await {
+            eprintln!("warning: {warning}");
+        }
+        print(&frozen, now, self.output)?;
+        eprintln!(
+            "every `presurge apply` on {} lets no more server go out from its next look on, within \
+             a second",
+            journal.file()
+        );
+        Ok(Code::Done)
+    }
+}
+
+impl Unfreeze {
+    pub fn run(self) -> Result<Code, Failed> {
+        super::runtime()?.block_on(self.answer())
+    }
+
+    async fn answer(self) -> Result<Code, Failed> {
+        let now = SystemClock.now();
+        let journal = self.store.open()?;
+        let before = freezes::read(&journal).await?;
+        let scopes = self.scope.each();
+        let ends = |fleet| before.in_force(now).any(|freeze| freeze.fleet == fleet);
+        if !scopes.iter().cloned().any(ends) {
+            eprintln!("no freeze of that is in force; nothing was written");
+            print(&before, now, self.output)?;
+            return Ok(Code::Done);
+        }
+        let events: Vec<Event> =
+            scopes.into_iter().map(|fleet| Event::UnfreezeRequested { fleet }).collect();
+        let left = freezes::write(&journal, &events, &self.reason, now).await?;
+        for freeze in left.in_force(now) {
+            eprintln!("still: {freeze}");
+        }
+        print(&left, now, self.output)?;
+        Ok(Code::Done)
+    }
+}
+
+fn print(freezes: &Freezes, now: Timestamp, format: Format) -> Result<(), Failed> {
+    let rows: Vec<Value> = as_json(freezes, now);
+    let columns = ["scope", "since", "until", "actor", "reason", "seq"];
+    output::rows(&mut std::io::stdout().lock(), format, &columns, &rows)?;
+    Ok(())
+}
+
+/// The freezes in force, as data.
+fn as_json(freezes: &Freezes, now: Timestamp) -> Vec<Value> {
+    let row = |freeze: &domain::freeze::Freeze| {
+        json!({
+            "scope": freeze.scope(), "fleet": freeze.fleet, "since": freeze.since,
+            "until": freeze.until, "actor": freeze.actor, "reason": freeze.reason,
+            "seq": freeze.seq,
+        })
+    };
+    freezes.in_force(now).map(row).collect()
+}
+
+/// A warning for each fleet that no rollout of the store is about: perhaps it is called otherwise.
+async fn unknown(journal: &dyn Journal, asked: &[FleetName]) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    for id in journal.rollouts().await.unwrap_or_default() {
+        if let Ok(Some((state, _))) = keyed::state(journal, &id).await {
+            known.insert(state.created.fleet.to_string());
+        }
+    }
+    let warning = |fleet: &FleetName| {
+        let near = nearest(fleet.as_str(), known.iter().map(String::as_str));
+        let near = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        format!("no rollout of this store is about a fleet {:?} yet{near}", fleet.as_str())
+    };
+    asked.iter().filter(|fleet| !known.contains(fleet.as_str())).map(warning).collect()
+}
+
+/// What `plan` says of the freezes of a store, where there is one.
+pub async fn notes<'a>(store: &StoreArgs, fleets: impl Iterator<Item = &'a FleetName>) {
+    let now = SystemClock.now();
+    let frozen = match store.existing() {
+        Ok(None) => return,
+        Ok(Some(journal)) => freezes::read(&journal).await.map_err(Failed::from),
+        Err(error) => Err(error),
+    };
+    match frozen {
+        Ok(frozen) => {
+            let found: BTreeSet<u64> =
+                fleets.filter_map(|fleet| Some(frozen.on(fleet, now)?.seq)).collect();
+            for freeze in frozen.in_force(now).filter(|freeze| found.contains(&freeze.seq)) {
+                eprintln!("FROZEN: {freeze}; `apply` begins nothing until it is over");
+            }
+        }
+        Err(error) => eprintln!("warning: whether something is frozen cannot be read: {error}"),
+    }
+}
