@@ -254,6 +254,7 @@ fn driver(
         },
         journal,
         planner,
+        decide: rollout::decide,
         audience: Arc::new(Nobody),
         owner: "test".into(),
         build: "test".into(),

@@ -79,6 +79,7 @@ impl Applier {
             world,
             journal: self.journal.clone(),
             planner: Arc::new(planner),
+            decide: rollout::decide,
             audience: self.audience.clone(),
             owner: owner(),
             build: build(),

@@ -4,6 +4,7 @@ use domain::event::Event;
 use jiff::Timestamp;
 
 use super::{Decision, over};
+use crate::command::is_reached;
 use crate::observe::{GateState, Seen};
 use crate::state::{Phase, Server, Stage, State};
 
@@ -17,6 +18,8 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
             "the rollout is being aborted and this server has not been touched",
             it.seq,
         ),
+        // The drain may have been forgotten since; it is made so again before the update.
+        Stage::Drained if seen.traffic.is_none() || is_reached(seen, it) => return None,
         Stage::Drained => {
             let attempt = it.attempts + 1;
             let reason = format!("it is drained; attempt {attempt} at {}", state.created.target);

@@ -176,6 +176,7 @@ impl Stage {
             },
             journal: Fused::new(fuse, journal),
             planner: Arc::new(self.timetable.clone()),
+            decide: rollout::decide,
             audience: self.script.clone(),
             owner: format!("driver-{}", self.drivers),
             build: "test".into(),
