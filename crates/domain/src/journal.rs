@@ -195,9 +195,22 @@ impl Record {
 
     /// The hash that the record should carry.
     pub fn computed_hash(&self) -> Digest {
-        let Self { seq, at, actor, rollout, kind, cause, reason, inputs, payload, previous, .. } = self;
+        let Self {
+            seq, at, actor, rollout, kind, cause, reason, inputs, payload, previous, ..
+        } = self;
         let (seq, at, cause, inputs) = (*seq, *at, *cause, inputs.as_ref());
-        digest_of(&Hashed { seq, at, actor, rollout, kind, cause, reason, inputs, payload, previous })
+        digest_of(&Hashed {
+            seq,
+            at,
+            actor,
+            rollout,
+            kind,
+            cause,
+            reason,
+            inputs,
+            payload,
+            previous,
+        })
     }
 
     /// The head of the chain that ends with this record.

@@ -25,9 +25,8 @@ const CHECKS: &[Fault] = &[FailsBefore, SilentBefore, Throttled, Vague];
 const QUERIES: &[Fault] = &[FailsBefore, SilentBefore, Throttled];
 const ADMISSIONS: &[Fault] =
     &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Throttled];
-const ORDERS: &[Fault] = &[
-    FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Partial, Throttled, SoldOut,
-];
+const ORDERS: &[Fault] =
+    &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Partial, Throttled, SoldOut];
 const UPDATES: &[Fault] =
     &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Throttled, Unknown];
 
@@ -79,7 +78,8 @@ impl Faulty<dyn Provisioner, Vec<Instance>> {
     /// Half of what is wanted and not there yet.
     async fn in_part(&self, order: &SurgeOrder) -> Result<Progress<Vec<Instance>>, PortError> {
         let there = self.port.observe().await?;
-        let is_there = |name: &ServerName| there.iter().any(|i| i.name == *name && i.key == order.key);
+        let is_there =
+            |name: &ServerName| there.iter().any(|i| i.name == *name && i.key == order.key);
         let mut part = order.clone();
         let missing = order.names.iter().filter(|name| !is_there(name)).count();
         let mut left = missing / 2;

@@ -183,7 +183,8 @@ impl Fate {
 fn settings(lots: &mut Lots, seed: u64) -> Settings {
     let spot = if lots.chance(0.3) { 0.3 } else { 0.0 };
     let lead = lots.spread(30, 200);
-    let sold = |per_hour| Sold { lead, interruption: Interruption { per_hour, pool_per_hour: 0.0 } };
+    let sold =
+        |per_hour| Sold { lead, interruption: Interruption { per_hour, pool_per_hour: 0.0 } };
     let [spare, sure] = offers();
     Settings {
         drain: lots.spread(30, 90),

@@ -125,7 +125,9 @@ fn is_whole(records: &[Record], accuse: &impl Fn(String)) {
         match record.cause {
             Some(cause) if cause >= 1 && cause < record.seq => {}
             None if asked_for => {}
-            cause => accuse(format!("record {} {} follows from {cause:?}", record.seq, record.kind)),
+            cause => {
+                accuse(format!("record {} {} follows from {cause:?}", record.seq, record.kind))
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ impl Scene {
             journal.clone(),
             world.clone(),
             agenda.clone(),
-            fate.batch,
+            (fate.batch, fate.surge as usize),
             witness_tells,
         );
         let timetable = timetable(&fate, usual * BAND);

@@ -32,6 +32,7 @@ pub(super) struct Witness {
     world: SimWorld,
     agenda: Arc<Agenda>,
     most_out: usize,
+    most_surge: usize,
     notes: Mutex<Notes>,
 }
 
@@ -56,12 +57,12 @@ impl Witness {
         journal: Arc<MemoryJournal>,
         world: SimWorld,
         agenda: Arc<Agenda>,
-        most_out: usize,
+        (most_out, most_surge): (usize, usize),
         tells: bool,
     ) -> Arc<Self> {
         let story = tells.then(Vec::new);
         let notes = Mutex::new(Notes { story, ..Notes::default() });
-        Arc::new(Self { id, journal, world, agenda, most_out, notes })
+        Arc::new(Self { id, journal, world, agenda, most_out, most_surge, notes })
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {

@@ -154,6 +154,17 @@ impl SimWorld {
         inner.machines.get(name).is_some_and(|m| m.well_at <= now && m.update.is_none())
     }
 
+    /// Whether the load balancer sends requests to a server of the fleet.
+    pub fn admitted(&self, name: &ServerName) -> bool {
+        let inner = self.lock();
+        inner.machines.get(name).is_some_and(|m| m.admitted == Some(Admitted::Yes))
+    }
+
+    /// When the load balancer last forgot that a server was drained.
+    pub fn undrained(&self, name: &ServerName) -> Option<Timestamp> {
+        self.lock().machines.get(name).and_then(|machine| machine.undrained)
+    }
+
     /// When a server last stopped serving by itself, or became another machine.
     pub fn died(&self, name: &ServerName) -> Option<Timestamp> {
         self.lock().machines.get(name).and_then(|machine| machine.died)
@@ -187,9 +198,8 @@ impl SimWorld {
     /// Surge that gets requests and serves them in truth.
     pub fn surge_serving(&self) -> Vec<ServerName> {
         let (now, inner) = self.present();
-        let serves = |name: &ServerName| {
-            inner.surge.get(name).is_some_and(|b| !b.lost && b.runs_at <= now)
-        };
+        let serves =
+            |name: &ServerName| inner.surge.get(name).is_some_and(|b| !b.lost && b.runs_at <= now);
         let admitted = inner.surge_admitted.iter().filter(|(_, a)| **a == Admitted::Yes);
         admitted.map(|(name, _)| name.clone()).filter(|name| serves(name)).collect()
     }

@@ -8,7 +8,7 @@ use domain::name::ServerName;
 use domain::plan::Batch;
 use jiff::Timestamp;
 use rollout::State;
-use rollout::state::{OrderStage, Phase, SurgeStage};
+use rollout::state::{Order, OrderStage, Phase, SurgeStage};
 
 use super::super::UNSEEN;
 use super::Witness;
@@ -30,10 +30,17 @@ impl Witness {
             Event::SurgeOrdered { .. } if state.paused || self.notes().aborted => {
                 self.accuse("surge is bought although a person said stop");
             }
+            Event::SurgeOrdered { names, .. } => self.may_buy(state, names.len()),
+            Event::ServerRetried { server } if !state.retry => {
+                self.accuse(format!("{server} is tried again and nobody said so"));
+            }
             Event::UpdateStarted { server, .. } if self.notes().aborted => {
                 self.accuse(format!("the update of {server} begins after the abort"));
             }
-            Event::Updated { server, .. } => self.is_updated(state, server),
+            Event::Updated { server, .. } => {
+                self.is_updated(state, server);
+                self.is_out(server);
+            }
             Event::Verified { server } => self.is_well(server),
             Event::StabilisationStarted { until } => {
                 let watch = state.created.policy.stabilisation_seconds;
@@ -44,6 +51,19 @@ impl Witness {
             Event::SurgeReleasing { key } => self.may_release(state, record, key.as_str()),
             Event::AbortRequested {} => self.notes().aborted = true,
             _ => {}
+        }
+    }
+
+    /// No more surge than was planned, at any time; what is lost does not count.
+    fn may_buy(&self, state: &State, more: usize) {
+        let held = state.orders.values().filter(|o| o.stage != OrderStage::Released);
+        let live = |order: &Order| {
+            let lost = order.instances.iter().filter(|i| i.stage == SurgeStage::Lost).count();
+            order.names.len() - lost
+        };
+        let all = held.map(live).sum::<usize>() + more;
+        if all > self.most_surge {
+            self.accuse(format!("{all} instances of surge, {} are allowed", self.most_surge));
         }
     }
 
@@ -73,7 +93,8 @@ impl Witness {
             self.accuse(format!("batch {} opens although a person said stop", batch.index));
         }
         self.is_not_late(state, batch, now);
-        let missing: Vec<Missing> = self.world.missing().into_iter().filter(|m| self.seen(m)).collect();
+        let missing: Vec<Missing> =
+            self.world.missing().into_iter().filter(|m| self.seen(m)).collect();
         if let Some(first) = missing.first() {
             self.accuse(format!("batch {} opens while {first:?}", batch.index));
         }
@@ -150,6 +171,16 @@ impl Witness {
         let runs = versions.iter().find(|(name, _)| name == server).map(|(_, version)| version);
         if runs != Some(&state.created.target) && !replaced {
             self.accuse(format!("{server} counts as updated and runs {runs:?}"));
+        }
+    }
+
+    /// What was updated was out of service, as far as the driver could see to it.
+    fn is_out(&self, server: &ServerName) {
+        let reached = self.world.admitted(server);
+        let forgot = self.world.undrained(server);
+        let now = self.agenda.true_now();
+        if reached && !forgot.is_some_and(|at| at + UNSEEN >= now) {
+            self.accuse(format!("{server} was updated while requests reached it"));
         }
     }
 
