@@ -115,7 +115,8 @@ fn lost_its_drain(seen: &Seen, server: &Server) -> bool {
     server.must_be_drained() && backend.is_some_and(|b| b.state != BackendState::Drained)
 }
 
-fn is_drained(seen: &Seen, server: &Server) -> bool {
+/// Whether the load balancer is seen to have a server drained.
+pub(crate) fn is_drained(seen: &Seen, server: &Server) -> bool {
     backend(seen, server).is_some_and(|b| b.state == BackendState::Drained)
 }
 

@@ -5,6 +5,7 @@
 //! witness that knows the truth of the world: at every call, at every event, and at the end.
 
 mod fate;
+mod forecaster;
 mod judge;
 mod planner;
 mod scene;

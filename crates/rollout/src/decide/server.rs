@@ -4,7 +4,7 @@ use domain::event::Event;
 use jiff::Timestamp;
 
 use super::{Decision, over};
-use crate::command::is_reached;
+use crate::command::{is_drained, is_reached};
 use crate::observe::{GateState, Seen};
 use crate::state::{Phase, Server, Stage, State};
 
@@ -39,7 +39,8 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
                 policy.verify_timeout_seconds
             ),
         ),
-        Stage::Warming(until) if now >= *until => {
+        // Out of service it does not warm up; it is admitted once more first.
+        Stage::Warming(until) if now >= *until && !is_drained(seen, it) => {
             Decision::write(Event::Warmed { server }, "its warm-up is over", it.seq)
         }
         Stage::Failed(_) if state.retry && !aborting => {

@@ -151,7 +151,10 @@ impl Fate {
         let surge = lots.whole(0, 3) as u32;
         let replaces = lots.chance(0.5);
         let first_spends = [0.1, 0.3, 0.6][lots.whole(0, 2) as usize];
-        let deadline = if lots.chance(0.1) { 4 * 3600 } else { 48 * 3600 };
+        let plans = seed.is_multiple_of(super::PLANNED_EVERY);
+        let hours = if lots.chance(0.1) { 4 } else { 48 };
+        // What a planner searches costs time.
+        let deadline = 3600 * if plans { 8 } else { hours };
         let faults = faults(&mut lots, calm_at);
         let happenings = happenings(&mut lots, servers, start, calm_at);
         let deaths = match lots.whole(0, 4) {
@@ -175,7 +178,7 @@ impl Fate {
             happenings,
             deaths,
             planner_fails,
-            plans: seed.is_multiple_of(super::PLANNED_EVERY),
+            plans,
         }
     }
 }

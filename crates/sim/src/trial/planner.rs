@@ -6,6 +6,7 @@ use rollout::planner::{Planner, ReviseError, Revision};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::forecaster::Forecaster;
 use super::scene::SERVER_CARRIES;
 use crate::planner::Timetable;
 use crate::world::SimWorld;
@@ -32,6 +33,22 @@ pub(super) struct Careful {
 impl Planner for Careful {
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
         let answer = self.answer(ask);
+        let refused = answer.as_ref().err().map(ToString::to_string);
+        *self.refused.lock().expect("no panic under the lock") = refused;
+        answer
+    }
+}
+
+/// The planner of production, whose refusals are remembered.
+pub(super) struct Searching {
+    pub(super) forecaster: Forecaster,
+    pub(super) refused: Arc<Mutex<Option<String>>>,
+}
+
+#[async_trait]
+impl Planner for Searching {
+    async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        let answer = self.forecaster.revise(ask).await;
         let refused = answer.as_ref().err().map(ToString::to_string);
         *self.refused.lock().expect("no panic under the lock") = refused;
         answer

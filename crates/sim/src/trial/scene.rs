@@ -15,7 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use rollout::planner::Planner;
 
 use super::fate::{FOR_EVER, Fate, Happening, Lie, offers};
-use super::planner::Careful;
+use super::forecaster::{Forecaster, Process};
+use super::planner::{Careful, Searching};
 use super::witness::Witness;
 use crate::agenda::Agenda;
 use crate::planner::Timetable;
@@ -33,6 +34,9 @@ const BAND: f64 = 1.3;
 /// What a rollout may spend.
 const RISK: f64 = 0.01;
 
+/// What it may spend where it is searched for: a coarser risk needs fewer paths.
+const SEARCHED_RISK: f64 = 0.05;
+
 pub(super) struct Scene {
     pub(super) fate: Fate,
     pub(super) names: Vec<ServerName>,
@@ -44,7 +48,20 @@ pub(super) struct Scene {
     pub(super) planner: Arc<dyn Planner>,
     pub(super) refused: Arc<Mutex<Option<String>>>,
     pub(super) id: RolloutId,
-    usual: f64,
+    load: Usual,
+}
+
+/// The load as it usually is: the same at all times, or one path of a process.
+#[derive(Debug, Clone, Copy)]
+struct Usual {
+    process: Process,
+    varies: bool,
+}
+
+impl Usual {
+    fn at(self, moment: Timestamp) -> f64 {
+        if self.varies { self.process.truth(moment) } else { self.process.mean }
+    }
 }
 
 pub(super) fn old() -> Version {
@@ -70,7 +87,16 @@ impl Scene {
         let name = |n| ServerName::new(format!("web-{n}")).expect("a name");
         let names: Vec<_> = (1..=fate.servers).map(name).collect();
         let usual = (fate.servers - fate.batch) as f64 * SERVER_CARRIES * USUAL;
-        let world = SimWorld::new(clock, fate.settings.clone(), &names, &old(), move |_| usual);
+        let load = Usual { process: Process { seed, mean: usual }, varies: fate.plans };
+        let now = move |at| load.at(at);
+        let world = SimWorld::new(clock, fate.settings.clone(), &names, &old(), now);
+        let searching = fate.plans.then(|| Forecaster {
+            process: load.process,
+            world: world.clone(),
+            names: names.clone(),
+            fate: fate.clone(),
+            deadline: start + fate.deadline,
+        });
         let journal = Arc::new(MemoryJournal::new());
         let id = RolloutId::new("trial#1").expect("a name");
         let witness = Witness::new(
@@ -81,11 +107,9 @@ impl Scene {
             (fate.batch, fate.surge as usize),
             witness_tells,
         );
-        let timetable = timetable(&fate, usual * BAND);
-        let first = timetable.plan(start, &names, fate.surge, (1, None), RISK);
         let refused = Arc::new(Mutex::default());
-        let planner = Arc::new(Careful {
-            timetable,
+        let made = Careful {
+            timetable: timetable(&fate, usual * BAND),
             world: world.clone(),
             servers: fate.servers,
             seed,
@@ -93,28 +117,29 @@ impl Scene {
             until: fate.calm_at,
             asked: AtomicU64::new(0),
             refused: refused.clone(),
-        });
-        let feed = Arc::new(Feed { world: world.clone(), mood: Mutex::new(Mood::Truthful) });
-        let scene = Self {
-            fate,
-            names,
-            agenda,
-            world,
-            journal,
-            witness,
-            feed,
-            planner,
-            refused,
-            id,
-            usual,
         };
-        scene.create(first);
+        let timed = made.timetable.plan(start, &names, fate.surge, (1, None), RISK);
+        let searched = searching.and_then(|forecaster| {
+            let first = forecaster.first(start, SEARCHED_RISK).ok()?;
+            Some((first, forecaster))
+        });
+        let (first, risk, planner): (Plan, f64, Arc<dyn Planner>) = match searched {
+            Some((first, forecaster)) => {
+                let planner = Searching { forecaster, refused: refused.clone() };
+                (first, SEARCHED_RISK, Arc::new(planner))
+            }
+            None => (timed, RISK, Arc::new(made)),
+        };
+        let feed = Arc::new(Feed { world: world.clone(), mood: Mutex::new(Mood::Truthful) });
+        let scene =
+            Self { fate, names, agenda, world, journal, witness, feed, planner, refused, id, load };
+        scene.create(first, risk);
         let scene = Arc::new(scene);
         scene.foresee();
         scene
     }
 
-    fn create(&self, plan: Plan) {
+    fn create(&self, plan: Plan, risk: f64) {
         let member = |name: &ServerName| Member { name: name.clone(), zone: None, address: None };
         let created = Created {
             format: FORMAT,
@@ -124,7 +149,7 @@ impl Scene {
             target: target(),
             servers: self.names.iter().map(member).collect(),
             deadline: self.agenda.true_now() + self.fate.deadline,
-            risk: RISK,
+            risk,
             policy: self.fate.policy.clone(),
         };
         let created = Event::RolloutCreated(Box::new(created));
@@ -212,8 +237,8 @@ impl Scene {
                 }
             }
             Happening::Load { times, seconds } => {
-                let load = self.usual * times;
-                world.set_load(move |_| load);
+                let load = self.load;
+                world.set_load(move |at| load.at(at) * times);
                 self.after(seconds, |scene| scene.usual_load());
             }
             Happening::MetricsVanish { seconds } => self.metrics(Mood::Absent, seconds),
@@ -243,8 +268,8 @@ impl Scene {
     }
 
     fn usual_load(&self) {
-        let usual = self.usual;
-        self.world.set_load(move |_| usual);
+        let load = self.load;
+        self.world.set_load(move |at| load.at(at));
     }
 
     fn restock(&self) {
@@ -260,7 +285,7 @@ impl Scene {
     }
 }
 
-fn fleet() -> FleetName {
+pub(super) fn fleet() -> FleetName {
     FleetName::new("web").expect("a name")
 }
 
