@@ -313,11 +313,16 @@ impl Trial<'_> {
         let thrown = dice.thrown().into_iter();
         happenings.extend(thrown.map(|(fault, count)| (format!("call {fault:?}"), count)));
         happenings.insert("driver killed".into(), u64::from(self.lives) - 1);
+        let records = scene.witness.records();
+        if scene.searches {
+            let plans = records.iter().filter(|record| record.kind == "PlanAdopted").count();
+            happenings.insert("plan searched for".into(), plans as u64);
+        }
         let took = scene.agenda.true_now().duration_since(start);
         Report {
             seed,
             outcome,
-            records: scene.witness.records(),
+            records,
             accusations: scene.witness.accusations(),
             happenings,
             lives: self.lives,

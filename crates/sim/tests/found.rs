@@ -11,22 +11,12 @@ use domain::name::{Key, ServerName};
 use domain::ports::{Admission, Clock, Target, Wanted};
 use rollout::driver::Ended;
 use sim::{Fuse, Settings, run_until_stuck};
-use support::{Hands, Stage, new};
+use support::{Hands, Stage, crossing_after, new};
 
 const DONE: Option<Ended> = Some(Ended::Finished(Outcome::Done));
 
 fn has(hands: &Hands, kind: &str) -> bool {
     hands.kinds().iter().any(|k| k == kind)
-}
-
-/// The first crossing after which an event is in the journal.
-fn crossing_after(kind: &str) -> u64 {
-    let written = |crossing: &u64| {
-        let mut stage = Stage::new(Settings::default());
-        stage.drive(&Fuse::at(*crossing));
-        has(&stage, kind)
-    };
-    (1..100_000).find(written).expect("it is written at some time")
 }
 
 fn wait(stage: &Stage, seconds: u64) {

@@ -48,6 +48,8 @@ pub(super) struct Scene {
     pub(super) planner: Arc<dyn Planner>,
     pub(super) refused: Arc<Mutex<Option<String>>>,
     pub(super) id: RolloutId,
+    /// Whether plans are searched for as in production.
+    pub(super) searches: bool,
     load: Usual,
 }
 
@@ -123,6 +125,7 @@ impl Scene {
             let first = forecaster.first(start, SEARCHED_RISK).ok()?;
             Some((first, forecaster))
         });
+        let searches = searched.is_some();
         let (first, risk, planner): (Plan, f64, Arc<dyn Planner>) = match searched {
             Some((first, forecaster)) => {
                 let planner = Searching { forecaster, refused: refused.clone() };
@@ -131,8 +134,20 @@ impl Scene {
             None => (timed, RISK, Arc::new(made)),
         };
         let feed = Arc::new(Feed { world: world.clone(), mood: Mutex::new(Mood::Truthful) });
-        let scene =
-            Self { fate, names, agenda, world, journal, witness, feed, planner, refused, id, load };
+        let scene = Self {
+            fate,
+            names,
+            agenda,
+            world,
+            journal,
+            witness,
+            feed,
+            planner,
+            refused,
+            id,
+            searches,
+            load,
+        };
         scene.create(first, risk);
         let scene = Arc::new(scene);
         scene.foresee();

@@ -246,3 +246,21 @@ impl Hands {
         self.clock.now()
     }
 }
+
+/// The first crossing after which an event is in the journal of a plain stage.
+pub fn crossing_after(kind: &str) -> u64 {
+    let written = |crossing: u64| {
+        let mut stage = Stage::new(Settings::default());
+        stage.drive(&Fuse::at(crossing));
+        stage.kinds().iter().any(|k| k == kind)
+    };
+    let (mut before, mut after) = (0, 1);
+    while !written(after) {
+        (before, after) = (after, after * 2);
+    }
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        if written(middle) { after = middle } else { before = middle }
+    }
+    after
+}
