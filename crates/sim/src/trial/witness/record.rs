@@ -138,7 +138,7 @@ impl Witness {
     fn is_not_late(&self, state: &State, batch: &Batch, now: Timestamp) {
         let length = batch.back_at.duration_since(batch.out_at).as_secs_f64();
         let grace = if length / 4.0 > 60.0 { length / 4.0 } else { 60.0 };
-        let replaced = state.orders.values().any(|o| o.names.iter().any(|n| is_replacement(n)));
+        let replaced = state.orders.values().any(|o| o.names.iter().any(is_replacement));
         if !replaced && now.duration_since(batch.out_at).as_secs_f64() > grace {
             self.accuse(format!("batch {} is too late for its plan", batch.index));
         }
@@ -179,7 +179,7 @@ impl Witness {
         let reached = self.world.admitted(server);
         let forgot = self.world.undrained(server);
         let now = self.agenda.true_now();
-        if reached && !forgot.is_some_and(|at| at + UNSEEN >= now) {
+        if reached && forgot.is_none_or(|at| at + UNSEEN < now) {
             self.accuse(format!("{server} was updated while requests reached it"));
         }
     }
