@@ -32,7 +32,7 @@ fn mutants() -> Vec<Mutant> {
         // Deciders.
         mutant("surge is not awaited", 40, |r| r.decide = deciders::surge_is_not_awaited),
         mutant("the warm-up of surge is not awaited", 40, |r| r.decide = deciders::surge_counts_cold),
-        mutant("surge is bought for a paused rollout", 2000, |r| r.decide = deciders::a_pause_is_ignored),
+        mutant("surge is bought for a paused rollout", 600, |r| r.decide = deciders::a_pause_is_ignored),
         mutant("load above its band is ignored", 200, |r| r.decide = deciders::the_band_is_ignored),
         mutant("old samples count as new", 400, |r| r.decide = deciders::old_load_counts_as_new),
         mutant("a batch opens before its time", 20, |r| r.decide = deciders::time_is_ignored),
