@@ -120,12 +120,12 @@ pub(crate) fn is_drained(seen: &Seen, server: &Server) -> bool {
     backend(seen, server).is_some_and(|b| b.state == BackendState::Drained)
 }
 
-/// Whether requests are seen to reach a server, or to be under way at it.
+/// Whether requests are seen to reach a server, or may at any moment: it is not drained, or some
+/// are under way.
 pub(crate) fn is_reached(seen: &Seen, server: &Server) -> bool {
     let reached = |b: &Backend| match b.state {
-        BackendState::InService => true,
+        BackendState::InService | BackendState::Down => true,
         BackendState::Drained => b.in_flight.is_some_and(|count| count > 0),
-        BackendState::Down => false,
     };
     backend(seen, server).is_some_and(reached)
 }

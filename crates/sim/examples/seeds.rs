@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p sim --example seeds -- --seeds 100000 --from 0
+//! cargo run --release -p sim --example seeds -- --minutes 60 --from 20000
 //! cargo run --release -p sim --example seeds -- --seed 7 --story
 //! ```
 
@@ -10,7 +11,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sim::trial::{Report, Rig, Telling, run, run_with};
 
@@ -20,11 +21,13 @@ const MOST_NAMED: usize = 20;
 struct Asked {
     from: u64,
     seeds: u64,
+    /// No seed is begun after this.
+    limit: Duration,
     story: bool,
 }
 
 fn asked() -> Result<Asked, String> {
-    let mut asked = Asked { from: 0, seeds: 1000, story: false };
+    let mut asked = Asked { from: 0, seeds: 1000, limit: Duration::MAX, story: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || {
@@ -34,9 +37,17 @@ fn asked() -> Result<Asked, String> {
         match word.as_str() {
             "--seed" => (asked.from, asked.seeds) = (number()?, 1),
             "--seeds" => asked.seeds = number()?,
+            "--minutes" => {
+                asked.limit = Duration::from_secs(number()? * 60);
+                asked.seeds = u64::from(u32::MAX);
+            }
             "--from" => asked.from = number()?,
             "--story" => asked.story = true,
-            other => return Err(format!("{other}: use --seeds N --from K, or --seed N --story")),
+            other => {
+                return Err(format!(
+                    "{other}: use --seeds N or --minutes M, --from K, or --seed N --story"
+                ));
+            }
         }
     }
     Ok(asked)
@@ -50,7 +61,7 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    let good = if asked.story { story(asked.from) } else { many(asked.from, asked.seeds) };
+    let good = if asked.story { story(asked.from) } else { many(&asked) };
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -75,6 +86,7 @@ struct Sum {
     kinds: BTreeMap<String, u64>,
     records: u64,
     lives: u64,
+    seeds: u64,
     bad: u64,
     named: Vec<(u64, Vec<String>)>,
 }
@@ -88,6 +100,7 @@ impl Sum {
         for record in &report.records {
             *self.kinds.entry(record.kind.clone()).or_default() += 1;
         }
+        self.seeds += 1;
         self.records += report.records.len() as u64;
         self.lives += u64::from(report.lives);
         if !report.accusations.is_empty() {
@@ -100,15 +113,16 @@ impl Sum {
 }
 
 #[expect(clippy::disallowed_methods, reason = "it measures how long the trials take")]
-fn many(from: u64, seeds: u64) -> bool {
-    let (next, sum, began) = (AtomicU64::new(from), Mutex::new(Sum::default()), Instant::now());
+fn many(asked: &Asked) -> bool {
+    let (from, began) = (asked.from, Instant::now());
+    let (next, sum) = (AtomicU64::new(from), Mutex::new(Sum::default()));
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= from + seeds {
+                    if seed >= from + asked.seeds || began.elapsed() >= asked.limit {
                         return;
                     }
                     let report = run(seed);
@@ -118,10 +132,11 @@ fn many(from: u64, seeds: u64) -> bool {
         }
     });
     let (sum, took) = (sum.into_inner().expect("no panic under the lock"), began.elapsed());
+    let seeds = sum.seeds;
     let each = took.as_secs_f64() * 1000.0 * workers as f64 / seeds as f64;
     println!("{:.0}: seeds {from} to {}", jiff::Timestamp::now(), from + seeds - 1);
     println!(
-        "{:.0} s on {workers} processors, {each:.2} ms of one processor per seed; {} drivers, {} records",
+        "{:.0} s on {workers} processors, {each:.2} ms of each per seed; {} drivers, {} records",
         took.as_secs_f64(),
         sum.lives,
         sum.records
