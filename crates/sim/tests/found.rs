@@ -11,7 +11,7 @@ use domain::name::{Key, ServerName};
 use domain::ports::{Admission, Clock, Target, Wanted};
 use rollout::driver::Ended;
 use sim::{Fuse, Settings, run_until_stuck};
-use support::{Hands, Stage, crossing_after, new};
+use support::{Hands, Stage, crossing_after, new, old};
 
 const DONE: Option<Ended> = Some(Ended::Finished(Outcome::Done));
 
@@ -39,6 +39,19 @@ fn a_server_whose_drain_was_forgotten_is_drained_again_before_its_update_begins(
         assert!(facts.updated_under_load.is_empty(), "{kind}: {:?}", facts.updated_under_load);
         assert!(facts.updates.values().all(|n| *n == 1), "{kind}: {facts:?}");
     }
+}
+
+/// Seeds 16525, 18219, 18692: somebody had put another machine in the place of a server that was to
+/// be updated. It was admitted and still starting, and its update began before it was drained.
+#[test]
+fn a_machine_that_replaced_a_drained_server_is_drained_before_its_update_begins() {
+    let mut stage = Stage::new(Settings::default());
+    assert_eq!(stage.drive(&Fuse::at(crossing_after("UpdateStarted"))), None);
+    let until = stage.clock.now() + Duration::from_secs(600);
+    stage.world.replace(&ServerName::new("web-1").unwrap(), &old(), until);
+    wait(&stage, 300);
+    assert_eq!(stage.drive(&Fuse::never()), DONE);
+    assert!(stage.world.facts().updated_under_load.is_empty());
 }
 
 /// Seed 239: surge that cannot be drained was waited for without a word, at its price per hour.
