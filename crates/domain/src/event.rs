@@ -2,6 +2,7 @@
 //! event is added, never changed.
 
 use jiff::Timestamp;
+use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -456,6 +457,9 @@ impl Event {
 
     /// The event of a stored name and its fields.
     pub fn from_parts(kind: &str, payload: &Value) -> Result<Self, serde_json::Error> {
-        serde_json::from_value(serde_json::json!({ "type": kind, "payload": payload }))
+        // The name first: then nothing has to be set aside until it is known.
+        let kind = Value::from(kind);
+        let parts = [("type", &kind), ("payload", payload)];
+        Self::deserialize(MapDeserializer::new(parts.into_iter()))
     }
 }

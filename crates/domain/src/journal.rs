@@ -51,8 +51,9 @@ impl Digest {
     /// The digest of bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         let hash = Sha256::digest(bytes);
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("sha256:{hex}"))
+        let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+        let digits = hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        Self("sha256:".chars().chain(digits).collect())
     }
 
     /// Before the first record there is nothing: 64 zeros.
@@ -139,6 +140,22 @@ pub struct Record {
     pub hash: Digest,
 }
 
+/// What the hash of a record is computed over: all of it but the hash.
+#[derive(Serialize)]
+struct Hashed<'a> {
+    seq: u64,
+    at: Timestamp,
+    actor: &'a Actor,
+    rollout: &'a RolloutId,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    cause: Option<u64>,
+    reason: &'a str,
+    inputs: Option<&'a Digest>,
+    payload: &'a Value,
+    previous: &'a Digest,
+}
+
 /// Where a chain ends: the number and the hash of its last record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -178,11 +195,22 @@ impl Record {
 
     /// The hash that the record should carry.
     pub fn computed_hash(&self) -> Digest {
-        let mut value = serde_json::to_value(self).expect("a record is plain data");
-        if let Some(object) = value.as_object_mut() {
-            object.remove("hash");
-        }
-        digest_of(&value)
+        let Self {
+            seq, at, actor, rollout, kind, cause, reason, inputs, payload, previous, ..
+        } = self;
+        let (seq, at, cause, inputs) = (*seq, *at, *cause, inputs.as_ref());
+        digest_of(&Hashed {
+            seq,
+            at,
+            actor,
+            rollout,
+            kind,
+            cause,
+            reason,
+            inputs,
+            payload,
+            previous,
+        })
     }
 
     /// The head of the chain that ends with this record.

@@ -2,7 +2,7 @@
 //! after a crash the same list comes out, under the same keys.
 
 use domain::name::{Key, ServerName};
-use domain::ports::{Admission, BackendState, SurgeOrder, UpdateOrder, Wanted};
+use domain::ports::{Admission, Backend, BackendState, SurgeOrder, UpdateOrder, Wanted};
 
 use crate::observe::Seen;
 use crate::state::{OrderStage, Server, Stage, State, SurgeInstance, SurgeStage};
@@ -91,7 +91,10 @@ fn server_command(state: &State, seen: &Seen, server: &Server) -> Vec<Command> {
         Stage::Draining => Some(Wanted::Drain),
         Stage::Cutting => Some(Wanted::Cut),
         Stage::Restoring => Some(Wanted::Admit(server.percent)),
-        Stage::Warming(_) if is_otherwise(seen, name, server.percent) => {
+        // A drain that was sent long ago may arrive after the server was admitted.
+        Stage::Warming(_)
+            if is_otherwise(seen, name, server.percent) || is_drained(seen, server) =>
+        {
             Some(Wanted::Admit(server.percent))
         }
         _ => lost_its_drain(seen, server).then_some(Wanted::Drain),
@@ -100,7 +103,7 @@ fn server_command(state: &State, seen: &Seen, server: &Server) -> Vec<Command> {
         let key = admission_key(state, name, server.seq);
         list.push(Command::Admission(Admission { key, target: server.target(), wanted }));
     }
-    if server.stage == Stage::Updating {
+    if server.stage == Stage::Updating && !is_reached(seen, server) {
         let attempt = server.attempts.to_string();
         let key = Key::of(&[state.id.as_str(), name.as_str(), "update", &attempt]);
         let version = state.created.target.clone();
@@ -118,6 +121,25 @@ fn is_otherwise(seen: &Seen, name: &ServerName, percent: u8) -> bool {
 
 /// A load balancer that was reloaded forgets its drains; they are made so again.
 fn lost_its_drain(seen: &Seen, server: &Server) -> bool {
-    let backend = seen.traffic.as_ref().and_then(|t| t.get(&server.member.name));
+    let backend = backend(seen, server);
     server.must_be_drained() && backend.is_some_and(|b| b.state != BackendState::Drained)
+}
+
+/// Whether the load balancer is seen to have a server drained.
+pub(crate) fn is_drained(seen: &Seen, server: &Server) -> bool {
+    backend(seen, server).is_some_and(|b| b.state == BackendState::Drained)
+}
+
+/// Whether requests are seen to reach a server, or may at any moment: it is not drained, or some
+/// are under way.
+pub(crate) fn is_reached(seen: &Seen, server: &Server) -> bool {
+    let reached = |b: &Backend| match b.state {
+        BackendState::InService | BackendState::Down => true,
+        BackendState::Drained => b.in_flight.is_some_and(|count| count > 0),
+    };
+    backend(seen, server).is_some_and(reached)
+}
+
+fn backend<'a>(seen: &'a Seen, server: &Server) -> Option<&'a Backend> {
+    seen.traffic.as_ref()?.get(&server.member.name)
 }

@@ -20,7 +20,7 @@ use domain::plan::{Batch, Plan, Refused};
 use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 
-use crate::decide::{Decision, decide, due};
+use crate::decide::{Decision, due};
 use crate::gates::Gate;
 use crate::machine::FoldError;
 use crate::observe::{Seen, Unweighed, Verdict};
@@ -107,6 +107,9 @@ pub enum Ended {
     Waiting,
 }
 
+/// Who decides: [`decide`](crate::decide()), unless a test exchanges it for a broken one.
+pub type Decider = fn(&State, &Seen, Timestamp) -> Vec<Decision>;
+
 /// Carries out one rollout in one world.
 pub struct Driver {
     /// The outside systems.
@@ -115,6 +118,8 @@ pub struct Driver {
     pub journal: Arc<dyn Journal>,
     /// Who makes revisions.
     pub planner: Arc<dyn Planner>,
+    /// Who decides.
+    pub decide: Decider,
     /// Who watches.
     pub audience: Arc<dyn Audience>,
     /// Which process on which host this is.
@@ -138,11 +143,11 @@ impl Driver {
                 return Ok(Ended::Finished(outcome));
             }
             let now = self.world.clock.now();
-            if self.out_of_patience(book.state(), now) {
-                book.close().await;
-                return Ok(Ended::Waiting);
-            }
             if !self.turn(&mut book, &mut memory).await? {
+                if self.out_of_patience(book.state(), now) {
+                    book.close().await;
+                    return Ok(Ended::Waiting);
+                }
                 let until = self.next_look(book.state(), &memory, now);
                 self.world.clock.sleep_until(until).await;
             }
@@ -195,7 +200,7 @@ impl Driver {
             seen.stop = self.look_at_freezes(book.state(), memory).await;
             seen.failing = memory.failing();
             let now = self.world.clock.now();
-            let decisions = decide(book.state(), &seen, now);
+            let decisions = (self.decide)(book.state(), &seen, now);
             if decisions.is_empty() {
                 return Ok(Written::Done);
             }

@@ -5,7 +5,7 @@ mod phase;
 mod surge;
 
 use domain::event::Event;
-use domain::journal::{Broken, Record, UnknownEvent, verify};
+use domain::journal::{Broken, Entry, Record, UnknownEvent, verify};
 
 use crate::state::State;
 
@@ -55,6 +55,31 @@ pub fn apply(state: &mut State, record: &Record) -> Result<(), FoldError> {
         return Err(illegal(format!("it follows record {}", state.head.seq)));
     }
     transition(state, record, record.event()?).map_err(illegal)?;
+    state.head = record.head();
+    Ok(())
+}
+
+/// Takes an entry into a state that serves as a trial: as if it had been written, but without the
+/// cost of a hash.
+pub(crate) fn suppose(state: &mut State, entry: &Entry) -> Result<(), FoldError> {
+    let record = Record {
+        seq: state.head.seq + 1,
+        at: entry.at,
+        actor: entry.actor.clone(),
+        rollout: state.id.clone(),
+        kind: String::new(),
+        cause: entry.cause,
+        reason: String::new(),
+        inputs: None,
+        payload: Default::default(),
+        previous: state.head.hash.clone(),
+        hash: state.head.hash.clone(),
+    };
+    transition(state, &record, entry.event.clone()).map_err(|why| FoldError::Illegal {
+        seq: record.seq,
+        event: entry.event.to_parts().0,
+        why,
+    })?;
     state.head = record.head();
     Ok(())
 }

@@ -7,15 +7,19 @@
 //! chosen crossing between it and the world, before or after the effect of a call; what the world
 //! and the journal hold at that moment is what a new driver finds.
 
+pub mod agenda;
 pub mod clock;
 pub mod draws;
 pub mod executor;
+pub mod faults;
 pub mod fuse;
 pub mod journal;
 pub mod planner;
 pub mod recorded;
+pub mod trial;
 pub mod world;
 
+pub use agenda::Agenda;
 pub use clock::SimClock;
 pub use executor::run_until_stuck;
 pub use fuse::Fuse;

@@ -1,9 +1,10 @@
 //! Servers, load balancer, updater, provisioner and load, in virtual time.
 
+mod others;
 mod ports;
 mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use plan::Interruption;
 use crate::clock::SimClock;
 use crate::draws::{Draws, Part};
 
+pub use others::{Missing, Why};
 pub use record::{Away, Facts, Hired, Warmed};
 
 /// The delays of the simulated world. What is uncertain is drawn, per server, under the seed.
@@ -80,6 +82,30 @@ struct Machine {
     well_at: Timestamp,
     update: Option<(Key, Version, Timestamp)>,
     failed: Vec<Key>,
+    /// Every key under which an update was begun on this machine.
+    begun: Vec<Key>,
+    /// Somebody else took it out of service then.
+    taken: Option<Timestamp>,
+    /// It stopped serving by itself then.
+    died: Option<Timestamp>,
+    /// The load balancer forgot its drain then.
+    undrained: Option<Timestamp>,
+}
+
+impl Machine {
+    fn new(version: &Version) -> Self {
+        Self {
+            version: version.clone(),
+            admitted: Some(Admitted::Yes),
+            well_at: Timestamp::UNIX_EPOCH,
+            update: None,
+            failed: Vec::new(),
+            begun: Vec::new(),
+            taken: None,
+            died: None,
+            undrained: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -100,6 +126,12 @@ struct Inner {
     weights: BTreeMap<ServerName, u8>,
     load: Box<dyn Fn(Timestamp) -> f64 + Send>,
     stock: BTreeMap<OfferName, u32>,
+    /// Orders that were given back: nothing is sold under their keys any more.
+    closed: BTreeSet<Key>,
+    /// Connections of these servers do not end before.
+    hangs: BTreeMap<ServerName, Timestamp>,
+    boots_to_fail: u32,
+    updates_to_fail: u32,
     facts: Facts,
 }
 
@@ -119,21 +151,18 @@ impl SimWorld {
         version: &Version,
         load: impl Fn(Timestamp) -> f64 + Send + 'static,
     ) -> Self {
-        let machine = Machine {
-            version: version.clone(),
-            admitted: Some(Admitted::Yes),
-            well_at: Timestamp::UNIX_EPOCH,
-            update: None,
-            failed: Vec::new(),
-        };
         let inner = Inner {
             settings,
-            machines: servers.iter().map(|s| (s.clone(), machine.clone())).collect(),
+            machines: servers.iter().map(|s| (s.clone(), Machine::new(version))).collect(),
             surge: BTreeMap::new(),
             surge_admitted: BTreeMap::new(),
             weights: BTreeMap::new(),
             load: Box::new(load),
             stock: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            hangs: BTreeMap::new(),
+            boots_to_fail: 0,
+            updates_to_fail: 0,
             facts: Facts::default(),
         };
         Self { clock, inner: Arc::new(Mutex::new(inner)) }
@@ -156,10 +185,15 @@ impl SimWorld {
 
     /// The load balancer is reloaded: it knows the servers of its configuration, none drained.
     pub fn reload(&self) {
-        let mut inner = self.lock();
+        let (now, mut inner) = self.present();
         for machine in inner.machines.values_mut() {
+            if machine.admitted != Some(Admitted::Yes) {
+                machine.undrained = Some(now);
+            }
             machine.admitted = Some(Admitted::Yes);
+            machine.taken = None;
         }
+        inner.facts.reloaded_at = Some(now);
         inner.surge_admitted.clear();
     }
 
@@ -256,7 +290,7 @@ impl Inner {
                     continue;
                 }
                 machine.version = version;
-                machine.well_at = ends + self.settings.start;
+                machine.well_at = machine.well_at.max(ends + self.settings.start);
             }
         }
     }
@@ -273,7 +307,8 @@ impl Inner {
     }
 
     fn count_out(&mut self) {
-        let out = self.machines.values().filter(|m| m.admitted != Some(Admitted::Yes)).count();
+        let ours = |m: &&Machine| m.admitted != Some(Admitted::Yes) && m.taken.is_none();
+        let out = self.machines.values().filter(ours).count();
         self.facts.most_out = self.facts.most_out.max(out);
     }
 }

@@ -262,6 +262,7 @@ fn driver(
         },
         journal,
         planner,
+        decide: rollout::decide,
         audience: Arc::new(Nobody),
         owner: "test".into(),
         build: "test".into(),

@@ -93,6 +93,7 @@ impl Applier {
             world,
             journal: self.journal.clone(),
             planner: Arc::new(planner),
+            decide: rollout::decide,
             audience: self.audience.clone(),
             owner,
             build: build(),

@@ -290,6 +290,7 @@ impl Stage<'_> {
             },
             journal: Arc::clone(journal),
             planner: Arc::new(Reviser(Arc::clone(&self.common.outlook))),
+            decide: rollout::decide,
             audience: Arc::new(Teller::new(self.common.board.clone())),
             owner: format!("demo-{}", std::process::id()),
             build: concat!("presurge ", env!("CARGO_PKG_VERSION")).into(),

@@ -93,6 +93,7 @@ impl Stage {
             },
             journal: journal.clone(),
             planner: Arc::new(planner),
+            decide: rollout::decide,
             audience: Arc::new(Nobody),
             owner: "replay".into(),
             build: env!("CARGO_PKG_VERSION").into(),

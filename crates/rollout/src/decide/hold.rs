@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Decision, over};
 use crate::observe::{Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
-use crate::state::{OrderStage, Stage, State, SurgeStage};
+use crate::state::{OrderStage, Stage, State, SurgeInstance, SurgeStage};
 
 /// Begins, replaces or ends a hold.
 pub(super) fn watch(state: &State, seen: &Seen, now: Timestamp) -> Option<Decision> {
@@ -32,6 +32,29 @@ pub(super) fn watch(state: &State, seen: &Seen, now: Timestamp) -> Option<Decisi
         }
         _ => None,
     }
+}
+
+/// While surge is given back, the only thing to wait for is the end of its requests: said as a
+/// hold when it takes too long, since it costs money and only a person can end them.
+pub(super) fn watch_leaving(state: &State, now: Timestamp) -> Option<Decision> {
+    match (&state.hold, slow_leave(state, now)) {
+        (None, Some(detail)) => {
+            let event = Event::Held { hold: HoldReason::DrainTimeout, detail };
+            Some(Decision::write(event, "surge cannot be given back", state.head.seq))
+        }
+        (Some(present), None) if present.reason == HoldReason::DrainTimeout => {
+            let detail = format!("{:?} is over", present.reason);
+            Some(Decision::write(Event::HoldEnded { detail }, "nothing holds it", present.seq))
+        }
+        _ => None,
+    }
+}
+
+fn slow_leave(state: &State, now: Timestamp) -> Option<String> {
+    let limit = state.created.policy.drain_timeout_seconds;
+    let slow = |i: &&SurgeInstance| i.stage == SurgeStage::Draining && over(i.since, limit, now);
+    let instance = state.orders.values().flat_map(|o| &o.instances).find(slow)?;
+    Some(format!("{} still has requests after {limit} s", instance.running.name))
 }
 
 /// A hold that does not end by itself: a person, or a new plan, ends it.

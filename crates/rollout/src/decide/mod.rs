@@ -71,8 +71,14 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
                 list.extend(release(state, now, Outcome::Done));
             }
         }
-        Phase::Releasing => list.extend(release(state, now, Outcome::Done)),
-        Phase::Aborting => list.extend(retreat(state, now)),
+        Phase::Releasing => {
+            list.extend(hold::watch_leaving(state, now));
+            list.extend(release(state, now, Outcome::Done));
+        }
+        Phase::Aborting => {
+            list.extend(hold::watch_leaving(state, now));
+            list.extend(retreat(state, now));
+        }
     }
     list
 }

@@ -4,6 +4,7 @@ use domain::event::{Event, OnTimeout};
 use jiff::Timestamp;
 
 use super::{Decision, over};
+use crate::command::{is_drained, is_reached};
 use crate::observe::{GateState, Seen};
 use crate::state::{Phase, Server, Stage, State};
 
@@ -20,6 +21,8 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
         Stage::Draining if over(it.since, policy.drain_timeout_seconds, now) => {
             return drained_too_long(state, it);
         }
+        // The drain may have been forgotten since; it is made so again before the update.
+        Stage::Drained if seen.traffic.is_none() || is_reached(seen, it) => return None,
         Stage::Drained => {
             let attempt = it.attempts + 1;
             let reason = format!("it is drained; attempt {attempt} at {}", state.created.target);
@@ -45,7 +48,10 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
             let percent = state.percent_after(it.percent);
             Decision::write(Event::WeightRaised { server, percent }, "it warms up", it.seq)
         }
-        Stage::Warming(until) if now >= *until && has_its_weight(seen, it) => {
+        // Out of service it does not warm up; it is admitted once more first.
+        Stage::Warming(until)
+            if now >= *until && has_its_weight(seen, it) && !is_drained(seen, it) =>
+        {
             Decision::write(Event::Warmed { server }, "its warm-up is over", it.seq)
         }
         Stage::Failed(_) if state.retry && !aborting => {

@@ -136,8 +136,7 @@ impl<'a> Book<'a> {
         let mut trial = self.state.clone();
         let mut good = Vec::with_capacity(entries.len());
         for entry in entries {
-            let record = Record::chain(&trial.id.clone(), &trial.head, entry.clone());
-            match machine::apply(&mut trial, &record) {
+            match machine::suppose(&mut trial, &entry) {
                 Ok(()) => good.push(entry),
                 Err(error) => self.driver.audience.troubled(&error.to_string()),
             }

@@ -57,6 +57,9 @@ impl Driver {
             Some(answer) => note(memory, "provisioner.observe", now, answer).map(by_name),
             None => Some(BTreeMap::new()),
         };
+        if load.is_some() {
+            memory.load_at = Some(now);
+        }
         for (watch, answer) in self.world.load.iter().zip(load.into_iter().flatten()) {
             let call = format!("load.{}", watch.dimension);
             if let Some(samples) = note(memory, &call, now, answer) {
@@ -100,7 +103,8 @@ impl Driver {
         memory: &Memory,
         now: Timestamp,
     ) -> Option<Vec<Result<Vec<Sample>, PortError>>> {
-        let due = memory.load_at.is_none_or(|at| now >= at + self.pace.load_every);
+        // A clock that was set back must not make it wait for longer.
+        let due = memory.load_at.is_none_or(|at| now >= at + self.pace.load_every || now < at);
         if !due {
             return None;
         }

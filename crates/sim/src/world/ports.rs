@@ -19,6 +19,10 @@ use crate::draws::Part;
 /// The distance of two samples of load.
 const SAMPLE_SECONDS: i64 = 60;
 
+/// An update of a server whose drain the load balancer forgot so lately is nobody's fault: it
+/// could not be seen yet.
+const UNSEEN: Duration = Duration::from_secs(90);
+
 /// How long a caller is told to wait at most: this world knows when things end, but what is to
 /// end may change meanwhile.
 const LONGEST_POLL: Duration = Duration::from_secs(60);
@@ -27,6 +31,8 @@ const LONGEST_POLL: Duration = Duration::from_secs(60);
 enum Trouble {
     #[error("offer {0} is sold out")]
     SoldOut(String),
+    #[error("order {0} was given back")]
+    GivenBack(String),
     #[error("the update command ended with exit code 1")]
     UpdateFailed,
     #[error("there is no server {0}")]
@@ -54,9 +60,9 @@ impl Traffic for SimWorld {
     async fn observe(&self) -> Result<Vec<Backend>, PortError> {
         let (now, inner) = self.present();
         let state = |admitted: Admitted, well: bool| match admitted {
-            Admitted::Drained(_) => BackendState::Drained,
-            Admitted::Yes if well => BackendState::InService,
-            Admitted::Yes => BackendState::Down,
+            Admitted::Drained(quiet) => (BackendState::Drained, Some(u64::from(quiet > now))),
+            Admitted::Yes if well => (BackendState::InService, None),
+            Admitted::Yes => (BackendState::Down, None),
         };
         let fleet = inner.machines.iter().filter_map(|(name, machine)| {
             let well = machine.well_at <= now && machine.update.is_none();
@@ -66,11 +72,11 @@ impl Traffic for SimWorld {
             let well = inner.surge.get(name).is_some_and(|b| !b.lost && b.runs_at <= now);
             (name, state(*admitted, well))
         });
-        let backend = |(name, state): (&ServerName, _)| Backend {
+        let backend = |(name, (state, in_flight)): (&ServerName, _)| Backend {
             server: name.clone(),
             address: None,
             state,
-            in_flight: None,
+            in_flight,
             weight: Some(inner.weights.get(name).copied().unwrap_or(100)),
         };
         Ok(fleet.chain(surge).map(backend).collect())
@@ -82,6 +88,10 @@ impl Traffic for SimWorld {
         let nth = inner.facts.updates.get(&name).copied().unwrap_or(0);
         let drain = inner.draws().length(inner.settings.drain, &name, Part::Drain, nth);
         let of_fleet = inner.machines.contains_key(&name);
+        let gone = inner.surge.get(&name).is_some_and(|bought| bought.lost);
+        let hangs = inner.hangs.get(&name).copied().unwrap_or(now).max(now + drain);
+        // What is lost has no connections.
+        let quiet = if gone { now } else { hangs };
         let before = match inner.machines.get(&name) {
             Some(machine) => machine.admitted,
             None => inner.surge_admitted.get(&name).copied(),
@@ -94,7 +104,7 @@ impl Traffic for SimWorld {
             }
             (_, None) => (None, done()),
             (Wanted::Drain | Wanted::Remove, Some(Admitted::Yes)) => {
-                (Some(Admitted::Drained(now + drain)), pending(now + drain, now))
+                (Some(Admitted::Drained(quiet)), pending(quiet, now))
             }
             (Wanted::Cut, Some(Admitted::Yes)) => cut(now),
             (Wanted::Cut, Some(Admitted::Drained(quiet))) if now < quiet => cut(now),
@@ -108,7 +118,12 @@ impl Traffic for SimWorld {
             inner.weights.insert(name.clone(), percent);
         }
         match inner.machines.get_mut(&name) {
-            Some(machine) => machine.admitted = after,
+            Some(machine) => {
+                machine.admitted = after;
+                if after == Some(Admitted::Yes) {
+                    machine.taken = None;
+                }
+            }
             None => {
                 inner.surge_admitted.remove(&name);
                 if let Some(admitted) = after {
@@ -191,6 +206,12 @@ impl Provisioner for SimWorld {
             inner.surge.remove(name);
             inner.facts.ends(name, now);
         }
+        if order.names.is_empty() {
+            inner.closed.insert(order.key.clone());
+        } else if inner.closed.contains(&order.key) {
+            let source = Trouble::GivenBack(order.key.to_string());
+            return Err(trouble("buying surge", Retry::Never, source));
+        }
         for name in &order.names {
             if inner.surge.contains_key(name) {
                 continue;
@@ -219,7 +240,9 @@ impl Inner {
         let sold = self.settings.offers.get(&order.offer).copied().unwrap_or(unknown);
         let runs_at = now + draws.length(sold.lead, name, Part::Lead, 0);
         let life = draws.life(sold.interruption, name, order.key.as_str());
-        let ends_at = life.map(|life| runs_at + life);
+        let fails = self.boots_to_fail > 0;
+        self.boots_to_fail = self.boots_to_fail.saturating_sub(1);
+        let ends_at = if fails { Some(runs_at) } else { life.map(|life| runs_at + life) };
         let bought = Bought { key: order.key.clone(), runs_at, ends_at, lost: false };
         self.surge.insert(name.clone(), bought);
         self.facts.hired.push(Hired {
@@ -265,7 +288,7 @@ impl Updater for SimWorld {
         let nth = inner.facts.updates.get(name).copied().unwrap_or(0) + 1;
         let update = inner.draws().length(inner.settings.update, name, Part::Update, nth);
         let first = !inner.facts.updates.contains_key(name);
-        let fails = first && inner.settings.fails_first.contains(name);
+        let fails = first && inner.settings.fails_first.contains(name) || inner.updates_to_fail > 0;
         let source = Trouble::NoServer(name.to_string());
         let machine = inner
             .machines
@@ -285,12 +308,21 @@ impl Updater for SimWorld {
         if fails {
             machine.failed.push(order.key.clone());
         }
+        let twice = machine.begun.contains(&order.key);
+        machine.begun.push(order.key.clone());
+        let undrained = machine.undrained.is_some_and(|at| now < at + UNSEEN);
         let quiet = match machine.admitted {
             Some(Admitted::Drained(quiet)) => quiet <= now,
             Some(Admitted::Yes) => false,
             None => true,
         };
-        if !quiet {
+        if fails {
+            inner.updates_to_fail = inner.updates_to_fail.saturating_sub(1);
+        }
+        if twice {
+            inner.facts.updated_twice.push(name.clone());
+        }
+        if !quiet && !undrained {
             inner.facts.updated_under_load.push(name.clone());
         }
         *inner.facts.updates.entry(name.clone()).or_default() += 1;

@@ -12,7 +12,14 @@ pub struct Facts {
     pub updates: BTreeMap<ServerName, u32>,
     /// How often an instance was bought, per name.
     pub purchases: BTreeMap<ServerName, u32>,
-    /// The most servers of the fleet that were out of service at once.
+    /// How often an update was begun under a key that had begun one on that machine.
+    pub updated_twice: Vec<ServerName>,
+    /// How often somebody else put another machine in the place of a server.
+    pub replaced: BTreeMap<ServerName, u32>,
+    /// When the load balancer was last reloaded.
+    pub reloaded_at: Option<Timestamp>,
+    /// The most servers of the fleet that callers had out of service at once; those that somebody
+    /// else took out do not count.
     pub most_out: usize,
     /// Updates of servers that still had requests.
     pub updated_under_load: Vec<ServerName>,

@@ -3,14 +3,17 @@
 #![allow(dead_code, reason = "each test file uses a part of the stage")]
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::event::{Created, Event, FORMAT, Member, OnTimeout, Policy};
 use domain::freeze::Freezes;
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
-use domain::ports::{Append, Authority, Clock, Journal};
+use domain::ports::{Append, Authority, Clock, Journal, LoadSource, PortError};
+use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
 use rollout::driver::{Audience, Driver, Ended, LoadWatch, World};
@@ -36,6 +39,8 @@ pub struct Stage {
     pub hands: Hands,
     pub timetable: Timetable,
     pub drivers: u32,
+    /// How often the load was asked for.
+    pub queries: Arc<AtomicU32>,
     script: Arc<Script>,
 }
 
@@ -133,7 +138,8 @@ impl Stage {
         let id = RolloutId::new("kernel#1").unwrap();
         let hands = Hands { world, clock, journal, id };
         let script = Script { hands: hands.clone(), acts: Mutex::default() };
-        let stage = Self { hands, timetable, drivers: 0, script: Arc::new(script) };
+        let queries = Arc::default();
+        let stage = Self { hands, timetable, drivers: 0, queries, script: Arc::new(script) };
         stage.create(&names, policy);
         stage
     }
@@ -175,9 +181,10 @@ impl Stage {
             successes: 2,
             failures: 2,
         };
+        let load = Arc::new(Counted(self.world.load(), self.queries.clone()));
         let watch = LoadWatch {
             dimension: self.timetable.dimension.clone(),
-            source: Fused::new(fuse, self.world.load()),
+            source: Fused::<dyn LoadSource>::new(fuse, load),
             scale: 1.0,
             delay: Duration::ZERO,
             step: Duration::from_secs(60),
@@ -194,6 +201,7 @@ impl Stage {
             },
             journal: Fused::new(fuse, journal),
             planner: Arc::new(self.timetable.clone()),
+            decide: rollout::decide,
             audience: self.script.clone(),
             owner: format!("driver-{}", self.drivers),
             build: "test".into(),
@@ -206,6 +214,17 @@ impl Stage {
             patience: Some(Duration::from_secs(3600)),
         };
         run_until_stuck(driver.run(&self.id)).map(|ended| ended.unwrap())
+    }
+}
+
+/// A source that counts how often it is asked.
+struct Counted(Arc<dyn LoadSource>, Arc<AtomicU32>);
+
+#[async_trait]
+impl LoadSource for Counted {
+    async fn samples(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Sample>, PortError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.samples(from, to).await
     }
 }
 
@@ -253,4 +272,22 @@ impl Hands {
     pub fn clock_now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+/// The first crossing after which an event is in the journal of a plain stage.
+pub fn crossing_after(kind: &str) -> u64 {
+    let written = |crossing: u64| {
+        let mut stage = Stage::new(Settings::default());
+        stage.drive(&Fuse::at(crossing));
+        stage.kinds().iter().any(|k| k == kind)
+    };
+    let (mut before, mut after) = (0, 1);
+    while !written(after) {
+        (before, after) = (after, after * 2);
+    }
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        if written(middle) { after = middle } else { before = middle }
+    }
+    after
 }

@@ -1,0 +1,147 @@
+//! What has to be true when a rollout waits, and when it has ended.
+
+use std::collections::BTreeSet;
+
+use domain::event::{Event, HoldReason, Outcome};
+use domain::journal::{Record, verify};
+use domain::name::ServerName;
+use rollout::State;
+use rollout::state::{OrderStage, Stage, SurgeStage};
+
+use super::scene::{Scene, target};
+use crate::faults::{Dice, Fault};
+use crate::world::Why;
+
+/// Whether the reason that a rollout waits for is stated, and is so.
+pub(super) fn waits_for_a_reason(scene: &Scene, dice: &Dice) {
+    let told = scene.witness.with_state(|state| {
+        let Some(hold) = &state.hold else {
+            return state.paused.then_some(()).ok_or_else(|| "it waits without a hold".to_owned());
+        };
+        let is_so = holds(scene, dice, state, hold.reason);
+        is_so.then_some(()).ok_or_else(|| {
+            format!("it holds for {:?}, which is not so: {}", hold.reason, hold.detail)
+        })
+    });
+    if let Some(Err(text)) = told {
+        scene.witness.accuse(text);
+    }
+}
+
+fn holds(scene: &Scene, dice: &Dice, state: &State, reason: HoldReason) -> bool {
+    let missing = scene.world.missing();
+    let serving = scene.world.surge_serving();
+    let surge = || state.orders.values().flat_map(|o| &o.instances);
+    match reason {
+        HoldReason::ServerFailed => !state.failed().is_empty(),
+        HoldReason::DrainTimeout => {
+            let busy = scene.world.busy_at(scene.agenda.true_now() - super::UNSEEN);
+            let server = |s: &&rollout::state::Server| s.stage == Stage::Draining;
+            let fleet = state.servers.values().filter(server).map(|s| &s.member.name);
+            let leaving = surge().filter(|i| i.stage == SurgeStage::Draining);
+            fleet.chain(leaving.map(|i| &i.running.name)).any(|name| busy.contains(name))
+        }
+        HoldReason::SurgeMissing => state.orders.values().any(|order| {
+            let wanted = matches!(order.stage, OrderStage::Ordered | OrderStage::Running);
+            wanted && order.names.iter().any(|name| !serving.contains(name))
+        }),
+        HoldReason::LoadLeftBand => {
+            let now = scene.agenda.true_now();
+            let entry = state.plan.as_ref().and_then(|p| p.timeline_at(&state.created.fleet, now));
+            let band = entry.and_then(|e| e.load.values().next());
+            band.is_some_and(|band| scene.world.load_now() > band.upper)
+        }
+        // Nobody freezes anything here.
+        HoldReason::LoadUnknown | HoldReason::Frozen => false,
+        HoldReason::ForeignOutage => {
+            let foreign = missing.iter().any(|m| m.why != Why::Drained);
+            let joined = |stage| matches!(stage, SurgeStage::Joined(_));
+            let gone = |name: &ServerName| !serving.contains(name);
+            foreign || surge().any(|i| joined(i.stage) && gone(&i.running.name))
+        }
+        HoldReason::OutcomeUnknown => dice.thrown().contains_key(&Fault::Unknown),
+        HoldReason::NoPlan => scene.refused.lock().expect("no panic under the lock").is_some(),
+        HoldReason::AdapterFailing => scene.world.is_short_of_stock(),
+    }
+}
+
+/// What has to be true when a rollout has ended.
+pub(super) fn ended_well(scene: &Scene, outcome: Outcome) {
+    let accuse = |text: String| scene.witness.accuse(text);
+    let facts = scene.world.facts();
+    let records = scene.witness.records();
+    is_whole(&records, &accuse);
+    let ordered = names_ordered(&records);
+    for (name, count) in &facts.purchases {
+        if *count > 1 || !ordered.contains(name) {
+            accuse(format!("{name} was bought {count} times, ordered: {}", ordered.contains(name)));
+        }
+    }
+    for name in scene.world.surge_running() {
+        accuse(format!("{name} is left running"));
+    }
+    for name in scene.world.surge_known() {
+        accuse(format!("{name} is left at the load balancer"));
+    }
+    if !facts.updated_under_load.is_empty() {
+        accuse(format!("updated under load: {:?}", facts.updated_under_load));
+    }
+    if !facts.updated_twice.is_empty() {
+        accuse(format!("updated twice under one key: {:?}", facts.updated_twice));
+    }
+    if facts.most_out > scene.fate.batch {
+        accuse(format!("{} servers were out at once", facts.most_out));
+    }
+    for (name, begun) in &facts.updates {
+        let asked = records.iter().filter(|r| is_update_of(r, name)).count() as u32;
+        let replaced = facts.replaced.get(name).copied().unwrap_or(0);
+        if *begun > asked + replaced {
+            accuse(format!("{name} was updated {begun} times, {asked} updates were decided"));
+        }
+    }
+    let failed = scene.witness.with_state(|state| {
+        state.failed().iter().map(|s| s.member.name.clone()).collect::<BTreeSet<_>>()
+    });
+    let failed = failed.unwrap_or_default();
+    for missing in scene.world.missing() {
+        if missing.why == Why::Drained && !failed.contains(&missing.server) {
+            accuse(format!("{} is left out of service", missing.server));
+        }
+    }
+    if outcome == Outcome::Done {
+        for (name, version) in scene.world.versions() {
+            if version != target() && !facts.replaced.contains_key(&name) {
+                accuse(format!("it is done, and {name} runs {version}"));
+            }
+        }
+    }
+}
+
+fn is_whole(records: &[Record], accuse: &impl Fn(String)) {
+    if let Err(broken) = verify(records) {
+        accuse(format!("the journal does not verify: {broken}"));
+    }
+    for record in records {
+        let asked_for = record.actor.0.starts_with("operator:");
+        match record.cause {
+            Some(cause) if cause >= 1 && cause < record.seq => {}
+            None if asked_for => {}
+            cause => {
+                accuse(format!("record {} {} follows from {cause:?}", record.seq, record.kind))
+            }
+        }
+    }
+}
+
+fn names_ordered(records: &[Record]) -> BTreeSet<ServerName> {
+    let events = records.iter().filter_map(|record| record.event().ok());
+    let names = events.filter_map(|event| match event {
+        Event::SurgeOrdered { names, .. } => Some(names),
+        _ => None,
+    });
+    names.flatten().collect()
+}
+
+fn is_update_of(record: &Record, name: &ServerName) -> bool {
+    record.kind == "UpdateStarted" && record.payload["server"] == name.as_str()
+}

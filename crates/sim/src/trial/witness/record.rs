@@ -1,0 +1,218 @@
+//! What has to be true of an event at the moment at which it is written.
+
+use std::collections::BTreeSet;
+
+use domain::event::{Event, RiskSpent};
+use domain::journal::Record;
+use domain::name::ServerName;
+use domain::plan::Batch;
+use jiff::Timestamp;
+use rollout::State;
+use rollout::state::{Order, OrderStage, Phase, SurgeStage};
+
+use super::super::UNSEEN;
+use super::Witness;
+use crate::world::{Missing, Why};
+
+/// Sums of risks differ by rounding.
+const ROUNDING: f64 = 1e-9;
+
+impl Witness {
+    /// Judges an event by the state before it and by the truth.
+    pub(super) fn judge(&self, state: &State, record: &Record, event: &Event) {
+        match event {
+            Event::BatchOpened { risk, .. } => {
+                if let Some(batch) = state.next_batch() {
+                    self.may_open(state, record, batch);
+                    self.may_spend(state, batch, risk.as_ref());
+                }
+            }
+            Event::SurgeOrdered { .. } if state.paused || self.notes().aborted => {
+                self.accuse("surge is bought although a person said stop");
+            }
+            Event::SurgeOrdered { names, .. } => self.may_buy(state, names.len()),
+            Event::ServerRetried { server } if !state.retry => {
+                self.accuse(format!("{server} is tried again and nobody said so"));
+            }
+            Event::UpdateStarted { server, .. } if self.notes().aborted => {
+                self.accuse(format!("the update of {server} begins after the abort"));
+            }
+            Event::Updated { server, .. } => {
+                self.is_updated(state, server);
+                self.is_out(server);
+            }
+            Event::Verified { server } => self.is_well(server),
+            Event::StabilisationStarted { until } => {
+                let watch = state.created.policy.stabilisation_seconds;
+                if until.duration_since(record.at).as_secs_f64() < watch - 1.0 {
+                    self.accuse("the watch after the last batch is too short");
+                }
+            }
+            Event::SurgeReleasing { key } => self.may_release(state, record, key.as_str()),
+            Event::AbortRequested {} => self.notes().aborted = true,
+            _ => {}
+        }
+    }
+
+    /// No more surge than was planned, at any time; what is lost does not count.
+    fn may_buy(&self, state: &State, more: usize) {
+        let held = state.orders.values().filter(|o| o.stage != OrderStage::Released);
+        let live = |order: &Order| {
+            let lost = order.instances.iter().filter(|i| i.stage == SurgeStage::Lost).count();
+            order.names.len() - lost
+        };
+        let all = held.map(live).sum::<usize>() + more;
+        if all > self.most_surge {
+            self.accuse(format!("{all} instances of surge, {} are allowed", self.most_surge));
+        }
+    }
+
+    fn may_spend(&self, state: &State, batch: &Batch, risk: Option<&RiskSpent>) {
+        let Some(risk) = risk else { return self.accuse("a batch spends nothing of the risk") };
+        let stated = state.created.risk;
+        let spent = {
+            let mut notes = self.notes();
+            notes.spent += risk.spent;
+            notes.spent
+        };
+        if spent > stated * (1.0 + ROUNDING) {
+            self.accuse(format!("{spent:e} of {stated:e} is spent"));
+        }
+        if batch.risk.is_some_and(|planned| risk.spent < planned - stated * ROUNDING) {
+            self.accuse(format!("batch {} spends less than was planned", batch.index));
+        }
+    }
+
+    fn may_open(&self, state: &State, record: &Record, batch: &Batch) {
+        let Some(plan) = &state.plan else { return self.accuse("a batch without a plan") };
+        let now = record.at;
+        if now < batch.out_at {
+            self.accuse(format!("batch {} opens before its time", batch.index));
+        }
+        if self.notes().aborted || state.paused {
+            self.accuse(format!("batch {} opens although a person said stop", batch.index));
+        }
+        self.is_not_late(state, batch, now);
+        let missing: Vec<Missing> =
+            self.world.missing().into_iter().filter(|m| self.seen(m)).collect();
+        if let Some(first) = missing.first() {
+            self.accuse(format!("batch {} opens while {first:?}", batch.index));
+        }
+        if batch.servers.len() + missing.len() > self.most_out {
+            self.accuse(format!("more than {} servers are out", self.most_out));
+        }
+        self.knows_the_load(state, now);
+        let needs = plan.timeline_at(&state.created.fleet, batch.out_at).map_or(0, |e| e.surge);
+        let warm = |stage| matches!(stage, SurgeStage::Joined(at) if at <= now);
+        let running = state.orders.values().filter(|o| o.stage == OrderStage::Running);
+        let joined: BTreeSet<_> = running
+            .flat_map(|o| &o.instances)
+            .filter(|i| warm(i.stage))
+            .map(|i| i.running.name.clone())
+            .collect();
+        if joined.len() < needs as usize {
+            let count = joined.len();
+            self.accuse(format!("batch {} opens with {count} of {needs} surge", batch.index));
+        }
+        let serving = self.world.surge_serving();
+        let gone = joined.iter().find(|name| !serving.contains(name) && !self.just_left(name));
+        if let Some(name) = gone {
+            self.accuse(format!("batch {} opens although {name} does not serve", batch.index));
+        }
+    }
+
+    /// Whether the driver can have seen that a server is missing.
+    fn seen(&self, missing: &Missing) -> bool {
+        let now = self.agenda.true_now();
+        missing.why == Why::Drained || missing.since.is_some_and(|at| at + UNSEEN < now)
+    }
+
+    /// Whether surge can have left without having been missed yet.
+    fn just_left(&self, name: &ServerName) -> bool {
+        let (now, facts) = (self.agenda.true_now(), self.world.facts());
+        let lately = |at: Option<Timestamp>| at.is_some_and(|at| at + UNSEEN >= now);
+        let hired = facts.hired.iter().rev().find(|hired| hired.name == *name);
+        lately(facts.reloaded_at) || hired.is_some_and(|hired| lately(hired.ended_at))
+    }
+
+    fn is_not_late(&self, state: &State, batch: &Batch, now: Timestamp) {
+        let length = batch.back_at.duration_since(batch.out_at).as_secs_f64();
+        let grace = if length / 4.0 > 60.0 { length / 4.0 } else { 60.0 };
+        let replaced = state.orders.values().any(|o| o.names.iter().any(is_replacement));
+        if !replaced && now.duration_since(batch.out_at).as_secs_f64() > grace {
+            self.accuse(format!("batch {} is too late for its plan", batch.index));
+        }
+    }
+
+    fn knows_the_load(&self, state: &State, now: Timestamp) {
+        let told = self.notes().told.clone();
+        let stale = state.created.policy.stale_after_seconds;
+        let Some(newest) = told.last() else {
+            return self.accuse("a batch opens without a word of the load");
+        };
+        if now.duration_since(newest.at).as_secs_f64() >= stale {
+            self.accuse(format!("a batch opens, and the newest load is of {}", newest.at));
+        }
+        let rows = state.created.policy.band_breaches.max(1) as usize;
+        let upper = |at| {
+            let entry = state.plan.as_ref()?.timeline_at(&state.created.fleet, at)?;
+            entry.load.values().next().map(|band| band.upper)
+        };
+        let newest_rows = told.iter().rev().take(rows);
+        let above = newest_rows.filter(|s| upper(s.at).is_some_and(|upper| s.value > upper));
+        if above.count() == rows {
+            self.accuse(format!("a batch opens at load {}, above the band", newest.value));
+        }
+    }
+
+    fn is_updated(&self, state: &State, server: &ServerName) {
+        let versions = self.world.versions();
+        let replaced = self.world.facts().replaced.contains_key(server);
+        let runs = versions.iter().find(|(name, _)| name == server).map(|(_, version)| version);
+        if runs != Some(&state.created.target) && !replaced {
+            self.accuse(format!("{server} counts as updated and runs {runs:?}"));
+        }
+    }
+
+    /// What was updated was out of service, as far as the driver could see to it.
+    fn is_out(&self, server: &ServerName) {
+        let reached = self.world.admitted(server);
+        let forgot = self.world.undrained(server);
+        let now = self.agenda.true_now();
+        if reached && forgot.is_none_or(|at| at + UNSEEN < now) {
+            self.accuse(format!("{server} was updated while requests reached it"));
+        }
+    }
+
+    fn is_well(&self, server: &ServerName) {
+        if !self.world.is_well(server) && !self.died_lately(server) {
+            self.accuse(format!("{server} counts as well and is not"));
+        }
+    }
+
+    fn died_lately(&self, server: &ServerName) -> bool {
+        let now = self.agenda.true_now();
+        self.world.died(server).is_some_and(|at| at + UNSEEN >= now)
+    }
+
+    fn may_release(&self, state: &State, record: &Record, key: &str) {
+        if state.phase == Phase::Aborting {
+            return;
+        }
+        let order = state.orders.iter().find(|(k, _)| k.as_str() == key).map(|(_, order)| order);
+        if order.is_some_and(|order| record.at < order.release_at) {
+            self.accuse(format!("{key} is given back before its time"));
+        }
+        if let Phase::Stabilising { until } = state.phase
+            && record.at < until
+        {
+            self.accuse(format!("{key} is given back before the fleet is stable"));
+        }
+    }
+}
+
+/// Names of what takes the place of lost surge end in `-x` and a number.
+fn is_replacement(name: &ServerName) -> bool {
+    let last = name.as_str().rsplit('-').next().unwrap_or_default();
+    last.strip_prefix('x').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
+}

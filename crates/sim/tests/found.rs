@@ -1,0 +1,129 @@
+//! What the trials by seeds have found, each told as a story of its own so that it stays mended.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::event::{Event, HoldReason, Outcome};
+use domain::name::{Key, ServerName};
+use domain::ports::{Admission, Clock, Target, Wanted};
+use rollout::driver::Ended;
+use sim::{Fuse, Settings, run_until_stuck};
+use support::{Hands, Stage, crossing_after, new, old};
+
+const DONE: Option<Ended> = Some(Ended::Finished(Outcome::Done));
+
+fn has(hands: &Hands, kind: &str) -> bool {
+    hands.kinds().iter().any(|k| k == kind)
+}
+
+fn wait(stage: &Stage, seconds: u64) {
+    let until = stage.clock.now() + Duration::from_secs(seconds);
+    run_until_stuck(stage.clock.sleep_until(until));
+}
+
+/// Seed 24: the load balancer was reloaded while no driver lived; the next one made the drain so
+/// again and began the update at the same moment.
+#[test]
+fn a_server_whose_drain_was_forgotten_is_drained_again_before_its_update_begins() {
+    for kind in ["Drained", "UpdateStarted"] {
+        let mut stage = Stage::new(Settings::default());
+        assert_eq!(stage.drive(&Fuse::at(crossing_after(kind))), None);
+        assert!(stage.world.facts().updates.is_empty(), "it has begun already");
+        stage.world.reload();
+        wait(&stage, 300);
+        assert_eq!(stage.drive(&Fuse::never()), DONE, "{kind}");
+        let facts = stage.world.facts();
+        assert!(facts.updated_under_load.is_empty(), "{kind}: {:?}", facts.updated_under_load);
+        assert!(facts.updates.values().all(|n| *n == 1), "{kind}: {facts:?}");
+    }
+}
+
+/// Seeds 16525, 18219, 18692: somebody had put another machine in the place of a server that was to
+/// be updated. It was admitted and still starting, and its update began before it was drained.
+#[test]
+fn a_machine_that_replaced_a_drained_server_is_drained_before_its_update_begins() {
+    let mut stage = Stage::new(Settings::default());
+    assert_eq!(stage.drive(&Fuse::at(crossing_after("UpdateStarted"))), None);
+    let until = stage.clock.now() + Duration::from_secs(600);
+    stage.world.replace(&ServerName::new("web-1").unwrap(), &old(), until);
+    wait(&stage, 300);
+    assert_eq!(stage.drive(&Fuse::never()), DONE);
+    assert!(stage.world.facts().updated_under_load.is_empty());
+}
+
+/// Seed 239: surge that cannot be drained was waited for without a word, at its price per hour.
+#[test]
+fn surge_whose_connections_do_not_end_is_a_hold_and_goes_when_they_have_ended() {
+    for abort in [false, true] {
+        let mut stage = Stage::new(Settings::default());
+        stage.later(500, |h| {
+            let forever = h.clock.now() + Duration::from_secs(1_000_000);
+            h.world.hang(&h.world.surge_running()[0], forever);
+        });
+        if abort {
+            stage.later(700, |h| h.append(vec![Event::AbortRequested {}]));
+        }
+        assert_eq!(stage.drive(&Fuse::at(200_000)), Some(Ended::Waiting), "abort: {abort}");
+        let records = stage.records();
+        let held = records.iter().rev().find(|record| record.kind == "Held").unwrap();
+        assert_eq!(held.payload["hold"], "drainTimeout");
+        assert!(held.payload["detail"].as_str().unwrap().contains("surge-"), "{}", held.payload);
+        assert_eq!(stage.world.surge_running().len(), 2, "an order is given back as a whole");
+        stage.world.unhang();
+        let outcome = if abort { Outcome::Aborted } else { Outcome::Done };
+        assert_eq!(stage.drive(&Fuse::at(200_000)), Some(Ended::Finished(outcome)));
+        assert!(stage.world.surge_running().is_empty());
+    }
+}
+
+/// A drain that was sent before, and lost on its way, arrives when the server is back.
+#[test]
+fn a_drain_that_arrives_late_does_not_leave_a_server_out() {
+    let mut stage = Stage::new(Settings::default());
+    let sent = Arc::new(AtomicBool::new(false));
+    for second in (500..1000).step_by(5) {
+        let sent = sent.clone();
+        stage.later(second, move |h| {
+            let server = ServerName::new("web-1").unwrap();
+            let back = has(h, "Restored") && !h.world.out().contains(&server);
+            if back && !has(h, "Warmed") && !sent.swap(true, Ordering::Relaxed) {
+                let (target, key) = (Target { server, address: None }, Key::new("late").unwrap());
+                let drain = Admission { key, target, wanted: Wanted::Drain };
+                run_until_stuck(h.world.traffic().ensure_admission(&drain));
+            }
+        });
+    }
+    assert_eq!(stage.drive(&Fuse::at(200_000)), DONE, "{:#?}", stage.kinds());
+    assert!(stage.world.not_back(&new()).is_empty(), "{:?}", stage.world.out());
+    assert!(sent.load(Ordering::Relaxed) && !has(&stage, "Held"));
+}
+
+/// The load was asked for at every look, whatever the pace said.
+#[test]
+fn the_load_is_asked_for_at_its_own_pace() {
+    let mut stage = Stage::new(Settings::default());
+    let began = stage.clock_now();
+    assert_eq!(stage.drive(&Fuse::never()), DONE);
+    let minutes = stage.clock_now().duration_since(began).as_mins();
+    let queries = i64::from(stage.queries.load(Ordering::Relaxed));
+    assert!((minutes / 2..=minutes + 1).contains(&queries), "{queries} in {minutes} minutes");
+}
+
+/// A driver that was started on an old hold returned before it had looked whether it is over.
+#[test]
+fn a_driver_looks_before_it_runs_out_of_patience() {
+    let mut stage = Stage::new(Settings::default());
+    stage.later(300, |h| h.world.set_load(|_| f64::NAN));
+    assert_eq!(stage.drive(&Fuse::at(200_000)), Some(Ended::Waiting));
+    let records = stage.records();
+    let held = records.iter().rev().find_map(|record| match record.event().unwrap() {
+        Event::Held { hold, .. } => Some(hold),
+        _ => None,
+    });
+    assert_eq!(held, Some(HoldReason::LoadUnknown));
+    stage.world.set_load(|_| 100.0);
+    assert_eq!(stage.drive(&Fuse::at(200_000)), DONE, "nobody had to say resume");
+}
