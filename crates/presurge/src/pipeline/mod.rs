@@ -227,7 +227,8 @@ impl Prepared {
         histories: PerDimension<History>,
     ) -> Result<Stands, PlanError> {
         let until = ask.deadline + RUN_LATE;
-        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), until)?;
+        let view = View { until, chooses: false };
+        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), view)?;
         let standing = self.standing(ask, rest, outlook)?;
         Ok(Stands { standing, histories })
     }
@@ -279,7 +280,8 @@ impl Prepared {
     /// Forecasts the load and plans. It waits for nothing: what it takes is time to compute.
     pub fn compute(&self, ask: Ask, histories: PerDimension<History>) -> Result<Made, PlanError> {
         let until = next_peak(&self.rollout, &ask);
-        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), until)?;
+        let view = View { until, chooses: true };
+        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), view)?;
         let plan = self.planned(ask, outlook)?;
         let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
         Ok(Made { plan, histories, warnings })
@@ -330,21 +332,30 @@ fn next_peak(rollout: &Rollout, ask: &Ask) -> Timestamp {
     ask.deadline + rollout.stabilisation + beyond
 }
 
-/// The load from `ask.now` until `until`, sampled.
+/// How far load is looked at, and what for.
+struct View {
+    until: Timestamp,
+    /// Whether a plan is chosen on it; what stands is weighed on the other set of paths alone.
+    chooses: bool,
+}
+
+/// The load from `ask.now` on, sampled.
 fn outlook(
     rollout: &Rollout,
     ask: &Ask,
     histories: &PerDimension<History>,
     config: Digest,
-    until: Timestamp,
+    View { until, chooses }: View,
 ) -> Result<Outlook, PlanError> {
     let count = ask.share.paths(rollout.risk);
+    let counts = [if chooses { count } else { 1 }, count];
     let grid = (rollout.step, ask.now, until);
     let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
     let mut windows = u32::MAX;
     for (dimension, history) in histories {
         let forecaster = history::forecaster(dimension, &history.series, until)?;
-        for (salt, sets) in DRAWS.iter().zip([&mut choosing, &mut fresh]) {
+        let sets = [&mut choosing, &mut fresh];
+        for ((salt, count), sets) in DRAWS.iter().zip(counts).zip(sets) {
             let draw = (count, ask.seed ^ salt);
             let paths = history::paths(dimension, &history.series, &forecaster, grid, draw)?;
             sets.insert(dimension.clone(), paths);

@@ -161,8 +161,8 @@ impl Question {
     /// Forecasts, and asks the planner's question.
     fn request(self) -> Result<(Request, PerDimension<History>), PlanError> {
         let Self { part: (fleet, rollout), config, ask, histories } = self;
-        let until = super::next_peak(&rollout, &ask);
-        let outlook = super::outlook(&rollout, &ask, &histories, config, until)?;
+        let view = super::View { until: super::next_peak(&rollout, &ask), chooses: true };
+        let outlook = super::outlook(&rollout, &ask, &histories, config, view)?;
         Ok((super::request::request(&fleet, &rollout, ask, outlook), histories))
     }
 }
