@@ -6,13 +6,11 @@
 //! or do not reload during a rollout), and checks of a server in maintenance, which HAProxy does
 //! not make (servers are drained instead, which keeps them).
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use domain::config::PositiveSpan;
-use domain::name::{Key, ServerName};
+use domain::name::ServerName;
 use domain::ports::{
     Admission, Backend, Drained, PortError, Progress, Retry, Target, Traffic, Wanted,
 };
@@ -32,6 +30,9 @@ const DRAIN_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Ask again after this long while a health check has not passed yet.
 const CHECK_POLL: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// So many looks are taken, one right after the other, for ended connections to be gone.
+const LOOKS_AFTER_CUT: usize = 20;
 
 /// The full weight of an added server when the backend has no other server to be like.
 const LONE_WEIGHT: u32 = 100;
@@ -74,8 +75,6 @@ pub struct Haproxy {
     runtime: Runtime,
     backend: String,
     add_options: String,
-    /// Connections that were cut, until the server has none left.
-    cuts: Mutex<BTreeMap<Key, u64>>,
 }
 
 impl Haproxy {
@@ -100,8 +99,7 @@ impl Haproxy {
         if config.add_options.contains(|c: char| c.is_control() || c == ';' || c == '\\') {
             return Err(wrong("addOptions has a character that would begin another command"));
         }
-        let (backend, add_options) = (config.backend, config.add_options);
-        Ok(Self { runtime, backend, add_options, cuts: Mutex::default() })
+        Ok(Self { runtime, backend: config.backend, add_options: config.add_options })
     }
 
     fn failed(&self, operation: impl Into<String>, failure: Failure) -> PortError {
@@ -217,24 +215,22 @@ impl Haproxy {
         Ok(Progress::Pending { poll_after: DRAIN_POLL })
     }
 
-    async fn cut(&self, key: &Key, name: &ServerName) -> Result<Progress<Drained>, PortError> {
+    async fn cut(&self, name: &ServerName) -> Result<Progress<Drained>, PortError> {
         let waits = self.drain(name).await?;
-        if let Progress::Done(_) = waits {
-            return Ok(Progress::Done(Drained { cut: self.cuts().remove(key).unwrap_or(0) }));
-        }
-        if let Some(server) = self.read().await?.find(name).filter(|server| server.is_out()) {
-            // Ended connections leave soon after; they are not counted again until they have.
-            let under_way = server.in_flight();
-            self.order(&format!("shutdown sessions server {}/{name}", self.backend)).await?;
-            let mut cuts = self.cuts();
-            let known = cuts.entry(key.clone()).or_default();
-            *known = under_way.max(*known);
+        let Progress::Pending { .. } = waits else { return Ok(waits) };
+        let under_way = match self.read().await?.find(name) {
+            Some(server) if server.is_out() => server.in_flight(),
+            _ => return Ok(waits),
+        };
+        self.order(&format!("shutdown sessions server {}/{name}", self.backend)).await?;
+        // What was ended leaves within a turn or two of HAProxy's loop.
+        for _ in 0..LOOKS_AFTER_CUT {
+            let table = self.read().await?;
+            if table.find(name).is_none_or(Server::is_idle) {
+                return Ok(Progress::Done(Drained { cut: under_way }));
+            }
         }
         Ok(waits)
-    }
-
-    fn cuts(&self) -> MutexGuard<'_, BTreeMap<Key, u64>> {
-        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn remove(&self, name: &ServerName) -> Result<Progress<Drained>, PortError> {
@@ -289,7 +285,7 @@ impl Traffic for Haproxy {
         match admission.wanted {
             Wanted::Admit(percent) => self.admit(target, percent).await,
             Wanted::Drain => self.drain(&target.server).await,
-            Wanted::Cut => self.cut(&admission.key, &target.server).await,
+            Wanted::Cut => self.cut(&target.server).await,
             Wanted::Remove => self.remove(&target.server).await,
         }
     }

@@ -72,7 +72,7 @@ pub trait Traffic: Send + Sync {
     ///   passes); a server that is not known is added, which needs its address.
     /// - `Drain`: `Done` when no request is under way. Not known at all: `Done`.
     /// - `Cut`: as `Drain`, and what is under way is ended first; `Done` tells how many connections
-    ///   this adapter has cut under the key.
+    ///   this call has cut.
     /// - `Remove`: `Done` when it is not known any more, also when it never was. Not yet, because
     ///   requests are under way: `Pending`.
     async fn ensure_admission(&self, admission: &Admission)

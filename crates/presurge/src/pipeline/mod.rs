@@ -28,8 +28,12 @@ pub use self::together::{MadeTogether, Together};
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
 const NEXT_PEAK: Duration = Duration::from_secs(24 * 3600);
 
-/// … but by no more steps of the plan than a day of minutes has: paths cost memory by the step.
-const NEXT_PEAK_STEPS: u32 = 24 * 60;
+/// … but by no more steps of the plan than a day of minutes has …
+const NEXT_PEAK_STEPS: usize = 24 * 60;
+
+/// … and by fewer where so many values, half a gigabyte, would not do for all paths: what little is
+/// left of a risk takes many. The next peak may not be seen then.
+const SAMPLED_AT_MOST: usize = 64_000_000;
 
 /// A schedule is judged on load until this long after its planned end: batches may run late.
 const RUN_LATE: Duration = Duration::from_secs(3600);
@@ -328,8 +332,14 @@ impl Prepared {
 
 /// Until when a plan looks at the load: the next peak after it is there by then.
 fn next_peak(rollout: &Rollout, ask: &Ask) -> Timestamp {
-    let beyond = NEXT_PEAK.min(rollout.step.duration() * NEXT_PEAK_STEPS);
-    ask.deadline + rollout.stabilisation + beyond
+    let end = ask.deadline + rollout.stabilisation;
+    let step = rollout.step.seconds();
+    let steps = |seconds: i64| usize::try_from(seconds / step).unwrap_or(0);
+    let least = steps(RUN_LATE.as_secs().cast_signed()).clamp(1, NEXT_PEAK_STEPS);
+    let needed = steps(end.duration_since(ask.now).as_secs());
+    let room = (SAMPLED_AT_MOST / ask.share.paths(rollout.risk)).saturating_sub(needed);
+    let beyond = room.clamp(least, NEXT_PEAK_STEPS);
+    end + NEXT_PEAK.min(rollout.step.duration() * u32::try_from(beyond).unwrap_or(u32::MAX))
 }
 
 /// How far load is looked at, and what for.

@@ -51,8 +51,15 @@ pub(super) fn watch_leaving(state: &State, now: Timestamp) -> Option<Decision> {
 }
 
 fn slow_leave(state: &State, now: Timestamp) -> Option<String> {
-    let limit = state.created.policy.drain_timeout_seconds;
-    let slow = |i: &&SurgeInstance| i.stage == SurgeStage::Draining && over(i.since, limit, now);
+    let policy = &state.created.policy;
+    let limit = policy.drain_timeout_seconds;
+    let slow = |i: &&SurgeInstance| {
+        let stays = match i.stage {
+            SurgeStage::Draining => policy.drain_on_timeout != OnTimeout::Force,
+            stage => stage == SurgeStage::Cutting,
+        };
+        stays && over(i.since, limit, now)
+    };
     let instance = state.orders.values().flat_map(|o| &o.instances).find(slow)?;
     Some(format!("{} still has requests after {limit} s", instance.running.name))
 }

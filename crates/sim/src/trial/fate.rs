@@ -202,14 +202,16 @@ fn settings(lots: &mut Lots, seed: u64) -> Settings {
 }
 
 fn policy(lots: &mut Lots) -> Policy {
+    let ways = [OnTimeout::Hold, OnTimeout::Force, OnTimeout::Skip];
+    let on_timeout = ways[lots.whole(0, 2) as usize];
     Policy {
         drain_timeout_seconds: 600.0,
-        drain_on_timeout: OnTimeout::Hold,
+        drain_on_timeout: on_timeout,
         update_timeout_seconds: 900.0,
         verify_timeout_seconds: 300.0,
         warmup_seconds: 30.0,
-        warmup_steps: 1,
-        degrade: false,
+        warmup_steps: [1, 4][lots.whole(0, 1) as usize],
+        degrade: lots.chance(0.5),
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: lots.whole(0, 120) as f64,
         stabilisation_seconds: lots.whole(60, 600) as f64,

@@ -6,6 +6,7 @@ use domain::event::{Event, HoldReason, Outcome};
 use domain::journal::{Record, verify};
 use domain::name::ServerName;
 use rollout::State;
+use rollout::settings::LEAST_RISK;
 use rollout::state::{OrderStage, Stage, SurgeStage};
 
 use super::scene::{Scene, target};
@@ -36,9 +37,11 @@ fn holds(scene: &Scene, dice: &Dice, state: &State, reason: HoldReason) -> bool 
         HoldReason::ServerFailed => !state.failed().is_empty(),
         HoldReason::DrainTimeout => {
             let busy = scene.world.busy_at(scene.agenda.true_now() - super::UNSEEN);
-            let server = |s: &&rollout::state::Server| s.stage == Stage::Draining;
+            let server =
+                |s: &&rollout::state::Server| matches!(s.stage, Stage::Draining | Stage::Cutting);
             let fleet = state.servers.values().filter(server).map(|s| &s.member.name);
-            let leaving = surge().filter(|i| i.stage == SurgeStage::Draining);
+            let leaving =
+                surge().filter(|i| matches!(i.stage, SurgeStage::Draining | SurgeStage::Cutting));
             fleet.chain(leaving.map(|i| &i.running.name)).any(|name| busy.contains(name))
         }
         HoldReason::SurgeMissing => state.orders.values().any(|order| {
@@ -60,7 +63,10 @@ fn holds(scene: &Scene, dice: &Dice, state: &State, reason: HoldReason) -> bool 
             foreign || surge().any(|i| joined(i.stage) && gone(&i.running.name))
         }
         HoldReason::OutcomeUnknown => dice.thrown().contains_key(&Fault::Unknown),
-        HoldReason::NoPlan => scene.refused.lock().expect("no panic under the lock").is_some(),
+        HoldReason::NoPlan => {
+            let spent = state.account.left() < LEAST_RISK;
+            spent || scene.refused.lock().expect("no panic under the lock").is_some()
+        }
         HoldReason::AdapterFailing => scene.world.is_short_of_stock(),
     }
 }

@@ -19,8 +19,10 @@ struct Member {
     /// Whether its last health check passed; `None` before the first.
     well: Option<bool>,
     in_flight: Arc<AtomicU64>,
-    /// Ends what is under way; its value counts what was cut since the server was admitted.
-    cut: watch::Sender<u64>,
+    /// Ends what is under way whenever it changes.
+    cut: watch::Sender<()>,
+    /// So many requests were ended since the server was admitted.
+    ended: u64,
     /// The sum of 1/weight over the requests it was given: who is behind goes first.
     served: f64,
 }
@@ -96,7 +98,7 @@ impl Members {
                 if member.weight == 0 {
                     // Its last check was of the server before the drain.
                     member.well = None;
-                    member.cut = watch::Sender::default();
+                    member.ended = 0;
                 }
                 if member.weight != weight {
                     // What it was given at another weight is no measure of what it is due now.
@@ -107,8 +109,9 @@ impl Members {
             }
             None => {
                 let Some(address) = address else { return false };
-                let (well, in_flight, cut) = (None, Arc::default(), watch::Sender::default());
-                let member = Member { address, weight, well, in_flight, cut, served: behind };
+                let cut = watch::Sender::default();
+                let (well, in_flight, ended, served) = (None, Arc::default(), 0, behind);
+                let member = Member { address, weight, well, in_flight, cut, ended, served };
                 members.insert(name.clone(), member);
                 false
             }
@@ -133,10 +136,11 @@ impl Members {
         let Some(member) = members.get_mut(name) else { return Some(0) };
         member.weight = 0;
         let under_way = member.in_flight();
-        if under_way > 0 && *member.cut.borrow() == 0 {
-            member.cut.send_replace(under_way);
+        if under_way > 0 {
+            member.ended = under_way.max(member.ended);
+            member.cut.send_replace(());
         }
-        (under_way == 0).then(|| *member.cut.borrow())
+        (under_way == 0).then_some(member.ended)
     }
 
     /// Forgets a server once no request is under way. Whether it is gone.
@@ -169,7 +173,12 @@ impl Members {
         member.in_flight.fetch_add(1, Ordering::SeqCst);
         let (server, address) = (name.clone(), member.address);
         let mut cut = member.cut.subscribe();
-        let cut = Box::pin(async move { drop(cut.changed().await) });
+        let cut = Box::pin(async move {
+            if cut.changed().await.is_err() {
+                // The server was forgotten, which ends nothing.
+                std::future::pending::<()>().await;
+            }
+        });
         Some(Pass { server, address, cut, in_flight: member.in_flight.clone() })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::event::{Event, RiskSpent};
+use domain::event::{Event, RiskSpent, Rung};
 use domain::journal::Record;
 use domain::name::ServerName;
 use domain::plan::Batch;
@@ -145,6 +145,10 @@ impl Witness {
     }
 
     fn knows_the_load(&self, state: &State, now: Timestamp) {
+        if state.rung != Rung::Live {
+            // It said that it does not know, and what it stands on instead.
+            return;
+        }
         let told = self.notes().told.clone();
         let stale = state.created.policy.stale_after_seconds;
         let Some(newest) = told.last() else {
