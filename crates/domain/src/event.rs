@@ -59,6 +59,12 @@ pub struct Policy {
     /// Whether batches may go on without metrics, down the rungs of [`Rung`]; former releases held.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub degrade: bool,
+    /// A server that failed is tried again by itself so many times; former releases asked a person.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
+    /// So many servers may fail for good and stay out while the rollout goes on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failure_budget: u32,
     /// Watch this long after the canary batch and before the next one.
     pub canary_watch_seconds: f64,
     /// Watch this long after the last batch, before the surge is released.
@@ -71,6 +77,11 @@ pub struct Policy {
 
 fn one() -> u32 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -185,6 +196,9 @@ pub enum HoldReason {
 pub enum Outcome {
     /// Every server runs the target.
     Done,
+    /// Every server runs the target but those that failed, no more than the failure budget: they are
+    /// out, and the surge is gone.
+    Incomplete,
     /// It was stopped; everything that works is back in service and the surge is gone.
     Aborted,
 }
@@ -367,7 +381,7 @@ pub enum Event {
         /// Which.
         server: ServerName,
     },
-    /// Decision: every server of a batch is back.
+    /// Decision: every server of a batch is back, or stays out within the failure budget.
     BatchClosed {
         /// Its index in the plan.
         index: u32,

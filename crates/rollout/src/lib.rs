@@ -17,6 +17,7 @@ pub mod account;
 pub mod command;
 pub mod decide;
 pub mod driver;
+mod failure;
 pub mod gates;
 pub mod machine;
 pub mod observe;

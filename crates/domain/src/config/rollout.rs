@@ -68,7 +68,7 @@ pub struct RolloutSpec {
     /// What a server has to show before it gets traffic again.
     #[serde(default)]
     pub gates: Vec<GateSpec>,
-    /// So many servers may fail and stay out.
+    /// So many servers of each fleet may fail, be tried once more, fail again and stay out.
     #[serde(default)]
     pub failure_budget: u32,
     /// What happens when more fail.

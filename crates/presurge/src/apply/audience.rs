@@ -204,20 +204,26 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         }
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "done".into(),
-        Event::Finished { outcome: Outcome::Aborted } => {
-            let failed: Vec<&str> =
-                state.failed().iter().map(|server| server.member.name.as_str()).collect();
-            match failed.as_slice() {
-                [] => "aborted".into(),
-                left => format!(
-                    "aborted; out of service, because it failed: {}; put it right, then admit it \
-                     at the load balancer",
-                    left.join(", ")
-                ),
-            }
+        Event::Finished { outcome: Outcome::Incomplete } => {
+            format!("every other server runs {}{}", state.created.target, left_out(state))
         }
+        Event::Finished { outcome: Outcome::Aborted } => format!("aborted{}", left_out(state)),
     };
     Some(text)
+}
+
+/// What the rollout leaves out of service, and what to do about it.
+fn left_out(state: &State) -> String {
+    let failed: Vec<&str> =
+        state.failed().iter().map(|server| server.member.name.as_str()).collect();
+    match failed.as_slice() {
+        [] => String::new(),
+        left => format!(
+            "; out of service, because it failed: {}; put it right, then admit it at the load \
+             balancer",
+            left.join(", ")
+        ),
+    }
 }
 
 fn cuts(cut: u64) -> String {

@@ -340,6 +340,8 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
             warmup_seconds: 0.0,
             warmup_steps: 1,
             degrade: false,
+            retries: 0,
+            failure_budget: 0,
             surge_timeout_seconds: 12.0 * seconds(PLANNED_LEAD),
             canary_watch_seconds: 0.0,
             stabilisation_seconds: seconds(STABILISATION),

@@ -41,7 +41,7 @@ fn needs_person(reason: HoldReason) -> bool {
 
 /// The first reason to hold, in the order of their weight.
 fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
-    failed(state)
+    unborne(state)
         .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
         .or_else(|| slow_drain(state, now))
         .or_else(|| slow_surge(state, now))
@@ -50,10 +50,9 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
         .or_else(|| left_band(state, seen))
 }
 
-fn failed(state: &State) -> Option<(HoldReason, String)> {
-    let server = state.failed().into_iter().next().filter(|_| !state.retry)?;
-    let Stage::Failed(detail) = &server.stage else { return None };
-    Some((HoldReason::ServerFailed, format!("{}: {detail}", server.member.name)))
+fn unborne(state: &State) -> Option<(HoldReason, String)> {
+    let detail = state.unborne().filter(|_| !state.retry)?;
+    Some((HoldReason::ServerFailed, detail))
 }
 
 fn slow_drain(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {

@@ -85,6 +85,8 @@ fn policy() -> Policy {
         warmup_seconds: 30.0,
         warmup_steps: 1,
         degrade: false,
+        retries: 0,
+        failure_budget: 0,
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: 60.0,
         stabilisation_seconds: 300.0,

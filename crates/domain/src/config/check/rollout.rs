@@ -71,6 +71,8 @@ pub struct Rollout {
     pub deadline: DeadlineSpec,
     /// What the surge may cost over all fleets of the rollout, in their currency.
     pub budget: Option<f64>,
+    /// So many servers of this fleet may fail and stay out, fewer than it has.
+    pub failure_budget: u32,
     /// How long to watch after the last batch.
     pub stabilisation: Duration,
     /// What a server has to show before it gets traffic again.
@@ -160,6 +162,7 @@ impl RolloutDocument {
             freeze_files: files(&spec.freezes),
             deadline: spec.deadline,
             budget: spec.budget.amount.map(|money| money.get()),
+            failure_budget: spec.failure_budget,
             stabilisation: spec.stabilisation.min.duration(),
             gates: gates.clone(),
         };
@@ -232,7 +235,6 @@ fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
     #[rustfmt::skip]
     let later = [
         (spec.span_windows, here.key("spanWindows"), "pausing between windows", "write false"),
-        (spec.failure_budget > 0, here.key("failureBudget"), "a failure budget", "write 0"),
         (spec.on_failure == OnFailure::Rollback, here.key("onFailure"), "rolling back", "write hold"),
         (hold.max != HoldSpec::default().max, here.key("hold").key("max"), "a maximum of holds", OUT),
         (hold.then != AfterHold::Page, here.key("hold").key("then"), "ending a hold", pages),
@@ -327,6 +329,11 @@ fn against(spec: &RolloutSpec, fleet: &Fleet, findings: &mut Findings) -> Bounds
         findings.add(batch.key("canary").key("size"), message);
     }
     survive(spec.survive, fleet, findings);
+    if spec.failure_budget > 0 && spec.failure_budget >= total {
+        let (given, place) = (spec.failure_budget, Place::spec().key("failureBudget"));
+        let message = format!("is {given}, but the fleet has {total}; write less than that");
+        findings.add(place, message);
+    }
     Bounds {
         schedule: schedule(spec, fleet, max_unavailable, findings),
         margin: margin(&spec.margin, fleet),
