@@ -25,6 +25,7 @@ pub mod outcome;
 pub mod planner;
 pub mod settings;
 pub mod state;
+pub mod terms;
 
 pub use account::Account;
 pub use command::{Command, commands};

@@ -189,13 +189,18 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::Warmed { server } => format!("  {server} back"),
         Event::ServerFailed { server, detail } => format!("  {server} FAILED: {detail}"),
         Event::ServerRetried { server } => format!("  {server} is tried again"),
-        Event::BatchClosed { index } => format!("batch {index}  back"),
-        Event::StabilisationStarted { until } => format!("all updated; watching until {until:.0}"),
+        Event::BatchClosed { index } => match state.given_up().len() {
+            0 => format!("batch {index}  back"),
+            _ => format!("batch {index}  over: {reason}"),
+        },
+        Event::StabilisationStarted { until } => format!("{reason}; watching until {until:.0}"),
         Event::Held { detail, .. } => format!(
-            "HOLD     {detail}\n         no more servers go out; `presurge rollout resume {0}` or \
-             `abort {0}`",
+            "HOLD     {detail}\n         {reason}\n         `presurge rollout resume {0}` or `abort {0}`",
             state.created.name
         ),
+        Event::HoldOverdue { detail, since, .. } => {
+            format!("HOLD     since {since:.0}, longer than it may: {detail}")
+        }
         Event::HoldEnded { detail } => format!("hold over: {detail}"),
         Event::PauseRequested {} => "paused: no further batch goes out".into(),
         Event::ResumeRequested {} => "resumed".into(),

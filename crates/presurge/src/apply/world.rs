@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::config::Measure;
-use domain::event::{Created, FORMAT, Member, Policy};
+use domain::event::{Created, FORMAT, HoldLimit, Member, Policy};
 use domain::plan::{PerDimension, Plan};
 use domain::series::Step;
 use jiff::Timestamp;
@@ -161,6 +161,10 @@ pub fn created(
             degrade: true,
             retries: RETRIES,
             failure_budget: rollout.failure_budget,
+            hold: Some(HoldLimit {
+                max_seconds: rollout.hold.max.duration().as_secs_f64(),
+                then: rollout.hold.then,
+            }),
             band_breaches: BAND_BREACHES,
             stale_after_seconds: stale.fold(60.0, |a, b| if b > a { b } else { a }),
         },

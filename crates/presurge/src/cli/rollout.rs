@@ -11,6 +11,7 @@ use domain::ports::{Clock, Journal};
 use rollout::State;
 use rollout::observe::Seen;
 use rollout::state::{OrderStage, Stage};
+use rollout::terms::Terms;
 use serde_json::json;
 
 use super::output::{self, Format};
@@ -183,6 +184,8 @@ fn table(
     writeln!(out, "{}", summary(state, &Seen::default(), SystemClock.now()))?;
     if let Some(hold) = &state.hold {
         writeln!(out, "holds since {:.0} (record {}): {}", hold.since, hold.seq, hold.detail)?;
+        let overdue = hold.overdue.map(|seq| format!("; overdue, see record {seq}"));
+        writeln!(out, "  {}{}", state.terms(hold.since), overdue.unwrap_or_default())?;
     }
     let account = &state.account;
     writeln!(
@@ -212,6 +215,13 @@ fn stage(stage: &Stage) -> String {
     }
 }
 
+fn terms(terms: &Terms) -> serde_json::Value {
+    json!({
+        "pricePerHour": terms.price_per_hour, "currency": terms.currency,
+        "until": terms.until, "then": terms.then,
+    })
+}
+
 fn as_json(state: &State, records: usize) -> serde_json::Value {
     let servers = state.servers.values().map(|s| {
         json!({
@@ -232,6 +242,7 @@ fn as_json(state: &State, records: usize) -> serde_json::Value {
         "state": word(state),
         "hold": state.hold.as_ref().map(|h| json!({
             "reason": h.reason, "detail": h.detail, "since": h.since, "seq": h.seq,
+            "terms": terms(&state.terms(h.since)), "overdue": h.overdue,
         })),
         "paused": state.paused,
         "risk": {

@@ -342,6 +342,7 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
             degrade: false,
             retries: 0,
             failure_budget: 0,
+            hold: None,
             surge_timeout_seconds: 12.0 * seconds(PLANNED_LEAD),
             canary_watch_seconds: 0.0,
             stabilisation_seconds: seconds(STABILISATION),

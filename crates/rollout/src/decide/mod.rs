@@ -50,6 +50,9 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     if state.plan.is_none() || state.outcome().is_some() {
         return Vec::new();
     }
+    if let Some(decision) = hold::overdue(state, now) {
+        return vec![decision];
+    }
     let mut list = Vec::new();
     list.extend(state.servers.values().filter_map(|s| server::next(state, seen, s, now)));
     list.extend(surge::join(state, seen));

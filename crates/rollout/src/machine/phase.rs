@@ -116,8 +116,18 @@ pub(super) fn hold(
     reason: HoldReason,
     detail: String,
 ) -> Result<(), Refusal> {
-    state.hold = Some(Hold { reason, detail, since: at.at, seq: at.seq });
+    let before = state.hold.take().map(|hold| (hold.since, hold.overdue));
+    let (since, overdue) = before.unwrap_or((at.at, None));
+    state.hold = Some(Hold { reason, detail, since, seq: at.seq, overdue });
     Ok(())
+}
+
+pub(super) fn overdue(state: &mut State, at: &Record) -> Result<(), Refusal> {
+    let hold = state.hold.as_mut().ok_or("nothing holds")?;
+    match hold.overdue.replace(at.seq) {
+        None => Ok(()),
+        Some(seq) => Err(format!("record {seq} said so already")),
+    }
 }
 
 pub(super) fn degrade(state: &mut State, rung: Rung) -> Result<(), Refusal> {

@@ -87,6 +87,7 @@ fn policy() -> Policy {
         degrade: false,
         retries: 0,
         failure_budget: 0,
+        hold: None,
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: 60.0,
         stabilisation_seconds: 300.0,
