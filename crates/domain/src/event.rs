@@ -37,6 +37,31 @@ pub enum OnTimeout {
     Skip,
 }
 
+/// What happens when a hold has lasted its maximum.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum AfterHold {
+    /// Tell a person, and go on holding.
+    #[default]
+    Page,
+    /// Put the old version back.
+    Rollback,
+    /// End, with everything that works back in service.
+    Abort,
+}
+
+/// How long a rollout may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HoldLimit {
+    /// At most so long without a break, whatever the reasons.
+    pub max_seconds: f64,
+    /// And then.
+    pub then: AfterHold,
+}
+
 /// The waits and bounds of a rollout, frozen at its creation. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -60,6 +85,15 @@ pub struct Policy {
     /// Whether batches may go on without metrics, down the rungs of [`Rung`]; former releases held.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub degrade: bool,
+    /// A server that failed is tried again by itself so many times; former releases asked a person.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
+    /// So many servers may fail for good and stay out while the rollout goes on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failure_budget: u32,
+    /// How long it may hold; in former releases for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldLimit>,
     /// Watch this long after the canary batch and before the next one.
     pub canary_watch_seconds: f64,
     /// Watch this long after the last batch, before the surge is released.
@@ -72,6 +106,11 @@ pub struct Policy {
 
 fn one() -> u32 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -188,6 +227,9 @@ pub enum HoldReason {
 pub enum Outcome {
     /// Every server runs the target.
     Done,
+    /// Every server runs the target but those that failed, no more than the failure budget: they are
+    /// out, and the surge is gone.
+    Incomplete,
     /// It was stopped; everything that works is back in service and the surge is gone.
     Aborted,
 }
@@ -370,7 +412,7 @@ pub enum Event {
         /// Which.
         server: ServerName,
     },
-    /// Decision: every server of a batch is back.
+    /// Decision: every server of a batch is back, or stays out within the failure budget.
     BatchClosed {
         /// Its index in the plan.
         index: u32,
@@ -386,6 +428,22 @@ pub enum Event {
         hold: HoldReason,
         /// What was seen, with numbers.
         detail: String,
+    },
+    /// Decision: the rollout has held for as long as it may. Said once per hold, for whoever tells
+    /// people.
+    HoldOverdue {
+        /// Why it holds.
+        hold: HoldReason,
+        /// What was seen, with numbers.
+        detail: String,
+        /// Since when it holds without a break.
+        since: Timestamp,
+        /// What the surge that it holds costs per hour, where its prices are known.
+        price_per_hour: Option<f64>,
+        /// In this currency.
+        currency: String,
+        /// What happens now.
+        then: AfterHold,
     },
     /// Decision: less is known of the load than before, or more again.
     Degraded {
@@ -403,7 +461,8 @@ pub enum Event {
     PauseRequested {},
     /// Request: go on; a failed server is tried once more.
     ResumeRequested {},
-    /// Request: put back what is out, give back the surge, and end.
+    /// Request of a person, or decision after a hold that lasted too long: put back what is out, give
+    /// back the surge, and end.
     AbortRequested {},
     /// Request: no server goes out any more. Stands in the chain of freezes only.
     FreezeRequested {

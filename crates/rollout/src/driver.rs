@@ -297,6 +297,7 @@ impl Driver {
                     matches!(h.reason, HoldReason::NoPlan | HoldReason::LoadLeftBand)
                 });
                 let event = Event::Held { hold: HoldReason::NoPlan, detail };
+                let why = format!("{why}; {}", state.terms_now(now));
                 (!holds).then(|| entry(Actor::decider(), why, event))
             }
         }

@@ -17,6 +17,7 @@ pub mod account;
 pub mod command;
 pub mod decide;
 pub mod driver;
+mod failure;
 pub mod gates;
 pub mod machine;
 pub mod notices;
@@ -25,6 +26,7 @@ pub mod outcome;
 pub mod planner;
 pub mod settings;
 pub mod state;
+pub mod terms;
 
 pub use account::Account;
 pub use command::{Command, commands};

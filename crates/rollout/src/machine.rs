@@ -105,6 +105,7 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::FreezeRequested { .. }
         | Event::UnfreezeRequested { .. }             => Err("it belongs to the journal of freezes".into()),
         Event::Held { hold, detail }                  => phase::hold(state, at, hold, detail),
+        Event::HoldOverdue { .. }                     => phase::overdue(state, at),
         Event::Degraded { rung, .. }                  => phase::degrade(state, rung),
         Event::HoldEnded { .. }                       => phase::end_hold(state),
         Event::StabilisationStarted { until }         => phase::stabilise(state, until),

@@ -1,7 +1,7 @@
 //! What people are told: notices, made from the records of a journal and from nothing else, so that
 //! whoever reads the same journal makes the same ones.
 
-use domain::event::{Event, HoldReason, Outcome, Rung};
+use domain::event::{AfterHold, Event, HoldReason, Outcome, Rung};
 use domain::journal::Record;
 use domain::notice::{Course, Notice, Severity, Topic};
 use jiff::Timestamp;
@@ -44,9 +44,19 @@ impl Notices {
                 (format!("{}: {word}", state.id), format!("{detail}; {}", record.reason));
             list.push(notice(state, record, Topic::Metrics, Course::Once, severity, title, detail));
         }
+        if let Ok(Event::HoldOverdue { detail, then, .. }) = record.event() {
+            let next = match then {
+                AfterHold::Abort => "it is aborted",
+                AfterHold::Page | AfterHold::Rollback => "resume or abort it",
+            };
+            let title = format!("{}: holds for longer than it may; {next}", state.id);
+            let severity = Severity::Critical;
+            list.push(notice(state, record, Topic::Hold, Course::Once, severity, title, detail));
+        }
         if let Ok(Event::Finished { outcome }) = record.event() {
             let (severity, word) = match outcome {
                 Outcome::Done => (Severity::Info, "is done"),
+                Outcome::Incomplete => (Severity::Warning, "is over, and servers are out"),
                 Outcome::Aborted => (Severity::Warning, "was aborted"),
             };
             let (title, detail) = (format!("{} {word}", state.id), record.reason.clone());

@@ -56,7 +56,7 @@ pub fn outcomes(
         (_, Answer::Surge(Progress::Unknown { detail }))
         | (_, Answer::Admission(Progress::Unknown { detail }))
         | (_, Answer::Version(Progress::Unknown { detail })) => {
-            (unknown(state, command, detail), None)
+            (unknown(state, command, detail, now), None)
         }
         _ => (Vec::new(), None),
     }
@@ -76,13 +76,16 @@ pub fn failed_for_good(state: &State, command: &Command, error: &PortError) -> O
     })
 }
 
-fn unknown(state: &State, command: &Command, detail: String) -> Vec<Outcome> {
+fn unknown(state: &State, command: &Command, detail: String, now: Timestamp) -> Vec<Outcome> {
     if state.hold.as_ref().is_some_and(|h| h.reason == HoldReason::OutcomeUnknown) {
         return Vec::new();
     }
     let detail = format!("{}: {detail}", command.key());
     let event = Event::Held { hold: HoldReason::OutcomeUnknown, detail };
-    let reason = "nobody can say what became of a command; look, then resume or abort".into();
+    let reason = format!(
+        "nobody can say what became of a command; look, then resume or abort; {}",
+        state.terms_now(now)
+    );
     vec![Outcome { event, reason, cause: state.head.seq }]
 }
 

@@ -44,10 +44,12 @@ pub struct Hold {
     pub reason: HoldReason,
     /// What was seen, with numbers.
     pub detail: String,
-    /// Since when.
+    /// Since when the rollout holds without a break, for this or for another reason.
     pub since: Timestamp,
     /// The number of the event.
     pub seq: u64,
+    /// The number of the event that said that it lasts too long.
+    pub overdue: Option<u64>,
 }
 
 /// What is happening to one server of the fleet.
@@ -173,7 +175,7 @@ pub enum OrderStage {
 }
 
 /// One order of surge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Order {
     /// From which offer.
     pub offer: OfferName,
@@ -187,6 +189,8 @@ pub struct Order {
     pub ordered_at: Timestamp,
     /// When it is expected to carry load.
     pub ready_at: Timestamp,
+    /// What one of its instances costs per hour, where the plan says it.
+    pub price_each: Option<f64>,
     /// What takes the place of each of its instances that is lost.
     pub on_loss: Option<Replacement>,
     /// How far it has come.

@@ -34,7 +34,7 @@ pub struct Timetable {
     pub blind: Vec<Rung>,
     /// What a batch risks when it is weighed before it opens.
     pub batch_risk: f64,
-    /// Servers per batch.
+    /// Servers per batch; revisions take out so many fewer as are out already, but at least one.
     pub batch: usize,
     /// From the start of one batch to the start of the next.
     pub every: Duration,
@@ -162,7 +162,9 @@ impl Planner for Timetable {
         let after = (ask.revision, Some(ask.parent.clone()));
         let left = ask.risk.get();
         let target = if left < self.target { left } else { self.target };
-        Ok(self.plan(ask.now, &ask.pending, buy, after, target))
+        let batch = self.batch.saturating_sub(ask.unavailable.len());
+        let smaller = Self { batch, ..self.clone() };
+        Ok(smaller.plan(ask.now, &ask.pending, buy, after, target))
     }
 
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub offers: BTreeMap<OfferName, Sold>,
     /// Servers whose update fails on its first attempt.
     pub fails_first: Vec<ServerName>,
+    /// Servers whose update fails on every attempt.
+    pub fails_always: Vec<ServerName>,
     /// The seed of every draw.
     pub seed: u64,
 }
@@ -62,6 +64,7 @@ impl Default for Settings {
             boot: seconds(120),
             offers: BTreeMap::new(),
             fails_first: Vec::new(),
+            fails_always: Vec::new(),
             seed: 0,
         }
     }

@@ -288,8 +288,8 @@ fn what_is_left_is_weighed_before_each_batch_and_planned_again_where_it_risks_to
     // Three batches at 0.004 each are more than 0.01; the revision is too young to be weighed.
     assert_eq!(foreseen.len(), 3);
     assert_eq!(foreseen[0], None);
-    let revised = events.iter().filter(|(event, _)| matches!(event, Event::PlanAdopted { .. }));
-    let (_, why) = revised.last().unwrap();
+    let adopted = |(event, _): &&(Event, _)| matches!(event, Event::PlanAdopted { .. });
+    let (_, why) = events.iter().rfind(adopted).unwrap();
     assert!(why.reason.starts_with("what is left risks 1.20e-2"), "{}", why.reason);
     assert!(holds(&stage).is_empty(), "{:?}", holds(&stage));
 }

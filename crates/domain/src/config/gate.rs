@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::adapter::with_adapter;
 use super::span::PositiveSpan;
+use crate::event::AfterHold;
 
 with_adapter!(
     /// A health check that a server has to pass before it gets traffic again.
@@ -30,19 +31,6 @@ pub enum OnFailure {
     Hold,
     /// Put the old version back.
     Rollback,
-}
-
-/// What happens when a hold has lasted its maximum.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum AfterHold {
-    /// Tell a person, and go on holding.
-    #[default]
-    Page,
-    /// Put the old version back.
-    Rollback,
-    /// End, with everything that works back in service.
-    Abort,
 }
 
 /// How long a rollout may hold.

@@ -71,7 +71,7 @@ pub struct RolloutSpec {
     /// Probability that the update of one server fails, so that it stays out; 0 unless given.
     #[serde(default)]
     pub update_failure: Option<Chance>,
-    /// So many servers may fail and stay out.
+    /// So many servers of each fleet may fail, be tried once more, fail again and stay out.
     #[serde(default)]
     pub failure_budget: u32,
     /// What happens when more fail.

@@ -208,6 +208,7 @@ fn settings(prepared: &Prepared) -> Settings {
         boot: Spread::ZERO,
         offers: offers.collect(),
         fails_first: Vec::new(),
+        fails_always: Vec::new(),
         seed: 1,
     }
 }

@@ -189,16 +189,21 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::Warmed { server } => format!("  {server} back"),
         Event::ServerFailed { server, detail } => format!("  {server} FAILED: {detail}"),
         Event::ServerRetried { server } => format!("  {server} is tried again"),
-        Event::BatchClosed { index } => format!("batch {index}  back"),
-        Event::StabilisationStarted { until } => format!("all updated; watching until {until:.0}"),
+        Event::BatchClosed { index } => match state.given_up().len() {
+            0 => format!("batch {index}  back"),
+            _ => format!("batch {index}  over: {reason}"),
+        },
+        Event::StabilisationStarted { until } => format!("{reason}; watching until {until:.0}"),
         Event::Held { hold: HoldReason::Frozen, detail } => {
             format!("FROZEN   {detail}\n         no more servers go out until `presurge unfreeze`")
         }
         Event::Held { detail, .. } => format!(
-            "HOLD     {detail}\n         no more servers go out; `presurge rollout resume {0}` or \
-             `abort {0}`",
+            "HOLD     {detail}\n         {reason}\n         `presurge rollout resume {0}` or `abort {0}`",
             state.created.name
         ),
+        Event::HoldOverdue { detail, since, .. } => {
+            format!("HOLD     since {since:.0}, longer than it may: {detail}")
+        }
         Event::HoldEnded { detail } => format!("hold over: {detail}"),
         Event::PauseRequested {} => "paused: no further batch goes out".into(),
         Event::ResumeRequested {} => "resumed".into(),
@@ -209,20 +214,26 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::Notified { .. } | Event::NotifyFailed { .. } => return None,
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "done".into(),
-        Event::Finished { outcome: Outcome::Aborted } => {
-            let failed: Vec<&str> =
-                state.failed().iter().map(|server| server.member.name.as_str()).collect();
-            match failed.as_slice() {
-                [] => "aborted".into(),
-                left => format!(
-                    "aborted; out of service, because it failed: {}; put it right, then admit it \
-                     at the load balancer",
-                    left.join(", ")
-                ),
-            }
+        Event::Finished { outcome: Outcome::Incomplete } => {
+            format!("every other server runs {}{}", state.created.target, left_out(state))
         }
+        Event::Finished { outcome: Outcome::Aborted } => format!("aborted{}", left_out(state)),
     };
     Some(text)
+}
+
+/// What the rollout leaves out of service, and what to do about it.
+fn left_out(state: &State) -> String {
+    let failed: Vec<&str> =
+        state.failed().iter().map(|server| server.member.name.as_str()).collect();
+    match failed.as_slice() {
+        [] => String::new(),
+        left => format!(
+            "; out of service, because it failed: {}; put it right, then admit it at the load \
+             balancer",
+            left.join(", ")
+        ),
+    }
 }
 
 fn cuts(cut: u64) -> String {

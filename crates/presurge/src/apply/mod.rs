@@ -110,6 +110,8 @@ impl Applier {
         tokio::select! {
             ended = driver.run(id) => match ended? {
                 Ended::Finished(Outcome::Done) => Ok(Code::Done),
+                // What failed stands in the story's last line.
+                Ended::Finished(Outcome::Incomplete) => Ok(Code::Error),
                 Ended::Finished(Outcome::Aborted) => Ok(Code::Aborted),
                 Ended::Waiting => {
                     eprintln!(

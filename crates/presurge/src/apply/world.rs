@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::config::Measure;
-use domain::event::{Created, FORMAT, Member, Policy};
+use domain::event::{Created, FORMAT, HoldLimit, Member, Policy};
 use domain::plan::{PerDimension, Plan};
 use domain::series::Step;
 use jiff::Timestamp;
@@ -25,6 +25,9 @@ const STEPPED_WARMUP: Duration = Duration::from_secs(20);
 
 /// A quarter of its weight at a time.
 const WARMUP_STEPS: u32 = 4;
+
+/// A failed server is tried again by itself so many times.
+const RETRIES: u32 = 1;
 
 /// Surge may take this many times its lead, and the time of its gates, before the rollout holds.
 const SURGE_PATIENCE: f64 = 3.0;
@@ -156,6 +159,12 @@ pub fn created(
             canary_watch_seconds: rollout.canary.watch.as_secs_f64(),
             stabilisation_seconds: rollout.stabilisation.as_secs_f64(),
             degrade: true,
+            retries: RETRIES,
+            failure_budget: rollout.failure_budget,
+            hold: Some(HoldLimit {
+                max_seconds: rollout.hold.max.duration().as_secs_f64(),
+                then: rollout.hold.then,
+            }),
             band_breaches: BAND_BREACHES,
             stale_after_seconds: stale.fold(60.0, |a, b| if b > a { b } else { a }),
         },

@@ -12,6 +12,7 @@ use domain::ports::{Clock, Journal};
 use rollout::State;
 use rollout::observe::Seen;
 use rollout::state::{OrderStage, Stage};
+use rollout::terms::Terms;
 use serde_json::json;
 
 use super::output::{self, Format};
@@ -200,6 +201,8 @@ fn table(
     writeln!(out, "{}", summary(state, &Seen::default(), SystemClock.now()))?;
     if let Some(hold) = &state.hold {
         writeln!(out, "holds since {:.0} (record {}): {}", hold.since, hold.seq, hold.detail)?;
+        let overdue = hold.overdue.map(|seq| format!("; overdue, see record {seq}"));
+        writeln!(out, "  {}{}", state.terms(hold.since), overdue.unwrap_or_default())?;
     }
     let account = &state.account;
     writeln!(
@@ -229,6 +232,13 @@ fn stage(stage: &Stage) -> String {
     }
 }
 
+fn terms(terms: &Terms) -> serde_json::Value {
+    json!({
+        "pricePerHour": terms.price_per_hour, "currency": terms.currency,
+        "until": terms.until, "then": terms.then,
+    })
+}
+
 fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json::Value {
     let servers = state.servers.values().map(|s| {
         json!({
@@ -249,6 +259,7 @@ fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json
         "state": word(state),
         "hold": state.hold.as_ref().map(|h| json!({
             "reason": h.reason, "detail": h.detail, "since": h.since, "seq": h.seq,
+            "terms": terms(&state.terms(h.since)), "overdue": h.overdue,
         })),
         "freeze": freeze.map(|f| json!({
             "fleet": f.fleet, "since": f.since, "until": f.until, "actor": f.actor,

@@ -224,7 +224,9 @@ impl Stage<'_> {
         let records = journal.read(&id, 0).await?;
         match ended {
             Ended::Finished(Outcome::Done) => Ok(rolled(End::Done, &records)),
-            Ended::Finished(Outcome::Aborted) => Ok(rolled(End::Aborted, &records)),
+            Ended::Finished(Outcome::Incomplete | Outcome::Aborted) => {
+                Ok(rolled(End::Aborted, &records))
+            }
             Ended::Waiting => Err(StageError::Stuck),
         }
     }

@@ -112,6 +112,9 @@ fn words(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::HoldEnded { detail } => format!("hold over: {detail}"),
         Event::CommandFailed { key, error } => format!("! {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "rollout done".into(),
+        Event::Finished { outcome: Outcome::Incomplete } => {
+            "rollout done but for what failed".into()
+        }
         Event::Finished { outcome: Outcome::Aborted } => "rollout aborted".into(),
         _ => return None,
     })

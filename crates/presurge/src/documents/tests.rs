@@ -397,10 +397,8 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     }
     for (to, place) in [
         ("spanWindows: true", "27:16: spec.spanWindows"),
-        ("failureBudget: 1", "27:18: spec.failureBudget"),
         ("onFailure: rollback", "27:14: spec.onFailure"),
-        ("hold: { max: 3h }", "27:16: spec.hold.max"),
-        ("hold: { then: abort }", "27:17: spec.hold.then"),
+        ("hold: { then: rollback }", "27:17: spec.hold.then"),
         ("reversible: false", "27:15: spec.reversible"),
         ("approval: { required: true }", "27:25: spec.approval.required"),
         ("hooks: { before: x }", "27:20: spec.hooks.before"),
@@ -450,6 +448,8 @@ fn values_that_ask_for_nothing_are_accepted() {
     for nothing in [
         "survive: { servers: 0, zones: 0 }",
         "hold: { max: 2h, then: page }",
+        "failureBudget: 1",
+        "hold: { max: 3h, then: abort }",
         "approval: {}",
         "hooks: {}",
         "notify: []",

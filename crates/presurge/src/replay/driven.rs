@@ -152,6 +152,7 @@ fn settings(case: &Case<'_>) -> Settings {
         boot: Spread::ZERO,
         offers: case.facts.offers.iter().map(sold).collect(),
         fails_first: Vec::new(),
+        fails_always: Vec::new(),
         seed: case.seed,
     }
 }

@@ -12,18 +12,16 @@ use super::{Decision, hold, over};
 use crate::observe::{Seen, Stop, Unweighed, Verdict};
 use crate::planner::Weighed;
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
-use crate::state::{Order, OrderStage, State, SurgeStage};
+use crate::state::{OpenBatch, Order, OrderStage, Server, State, SurgeStage};
 
 /// Closes the batch that is back, or opens the next one, or asks for another plan.
 pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     let Some(plan) = &state.plan else { return Vec::new() };
     if let Some(open) = &state.open {
-        let out = |name| state.servers.get(name).is_none_or(crate::state::Server::is_out);
-        if open.batch.servers.iter().any(out) {
-            return Vec::new();
-        }
-        let event = Event::BatchClosed { index: open.batch.index };
-        return vec![Decision::write(event, "every server of it is back", open.seq)];
+        return close(state, open).into_iter().collect();
+    }
+    if state.is_under_way() || state.retry {
+        return Vec::new();
     }
     let refused_lately = seen.refused_at.is_some_and(|at| !over(at, REVISE_AGAIN_SECONDS, now));
     let revise = |why: String| match refused_lately || state.paused {
@@ -75,6 +73,28 @@ pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> 
         Ok(risk) => open(state, batch, look, risk, weighed),
         Err(overdrawn) => revise(overdrawn.to_string()),
     }
+}
+
+/// Closes a batch of which every server is back, or stays out and is borne.
+fn close(state: &State, open: &OpenBatch) -> Option<Decision> {
+    let names = open.batch.servers.iter();
+    let out: Vec<_> =
+        names.filter_map(|name| state.servers.get(name)).filter(|server| server.is_out()).collect();
+    let stays = |server: &&Server| server.failure().is_some() && !state.tries_again(server);
+    if !out.iter().all(stays) || !out.is_empty() && (state.retry || state.unborne().is_some()) {
+        return None;
+    }
+    let event = Event::BatchClosed { index: open.batch.index };
+    let reason = match out.len() {
+        0 => "every server of it is back".into(),
+        failed => format!(
+            "every server of it is back but {failed} that failed and stay out; {} of at most {} \
+             have failed",
+            state.failed().len(),
+            state.created.policy.failure_budget
+        ),
+    };
+    Some(Decision::write(event, reason, open.seq))
 }
 
 /// Whether what is left of a plan was weighed again.
@@ -164,12 +184,16 @@ fn after_the_last(state: &State, now: Timestamp) -> Vec<Decision> {
     if !state.pending().is_empty() {
         return vec![Decision::Revise { why: "servers are left over after the last batch".into() }];
     }
-    if state.servers.values().any(|s| !s.updated) {
+    if state.unborne().is_some() {
         return Vec::new();
     }
     let until = now + Duration::from_secs_f64(state.created.policy.stabilisation_seconds);
     let event = Event::StabilisationStarted { until };
-    vec![Decision::write(event, "every server runs the target", state.head.seq)]
+    let reason = match state.failed().len() {
+        0 => "every server runs the target".into(),
+        failed => format!("every server runs the target but {failed} that failed and stay out"),
+    };
+    vec![Decision::write(event, reason, state.head.seq)]
 }
 
 /// Whether the canary is still being watched.
@@ -186,6 +210,10 @@ fn outlived(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> Option
     });
     if let Some(instance) = lost {
         return Some(format!("surge instance {} was lost", instance.running.name));
+    }
+    // Capacity is lower than planned, and it is no longer so that nobody else is out.
+    if let Some(server) = state.failed().into_iter().find(|server| server.seq > state.plan_seq) {
+        return Some(format!("{} failed and stays out", server.member.name));
     }
     if state.open.is_none() && state.closed == 0 && now > plan.valid_until {
         return Some(format!("the plan was valid until {}", plan.valid_until));

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::state::{Phase, Stage, State, SurgeStage};
 
-/// The first moment after `now` at which an order, a removal, a warm-up, a watch or a release is
-/// due. Whether anything follows then is for [`decide`](super::decide()) to say.
+/// The first moment after `now` at which an order, a removal, a warm-up, a watch, a release or
+/// the end of a hold is due. Whether anything follows then is for [`decide`](super::decide()) to say.
 pub fn due(state: &State, now: Timestamp) -> Option<Timestamp> {
     let plan = state.plan.as_ref();
     let orders = plan.into_iter().flat_map(|plan| &plan.surge).map(|purchase| purchase.order_at);
@@ -35,6 +35,7 @@ pub fn due(state: &State, now: Timestamp) -> Option<Timestamp> {
         Phase::Stabilising { until } => Some(until),
         _ => None,
     };
+    let held = state.hold.as_ref().and_then(|hold| state.terms(hold.since).until);
     let all = orders.chain(batch).chain(watched).chain(warm).chain(joined);
-    all.chain(releases).chain(stable).filter(|at| *at > now).min()
+    all.chain(releases).chain(stable).chain(held).filter(|at| *at > now).min()
 }

@@ -1,6 +1,6 @@
 //! Holding: what keeps more servers from going out, and when it is over.
 
-use domain::event::{Event, HoldReason, OnTimeout};
+use domain::event::{AfterHold, Event, HoldReason, OnTimeout};
 use domain::plan::PerDimension;
 use jiff::Timestamp;
 
@@ -9,22 +9,51 @@ use crate::observe::{Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
 use crate::state::{OrderStage, Stage, State, SurgeInstance, SurgeStage};
 
+/// What follows when a hold has lasted its maximum: it is said once, and then done. A person who has
+/// paused the rollout knows of it.
+pub(super) fn overdue(state: &State, now: Timestamp) -> Option<Decision> {
+    let (hold, limit) = (state.hold.as_ref()?, state.created.policy.hold?);
+    let terms = state.terms(hold.since);
+    match hold.overdue {
+        _ if state.paused => None,
+        None if over(hold.since, limit.max_seconds, now) => {
+            let reason = format!("it may hold for {} s", limit.max_seconds);
+            let event = Event::HoldOverdue {
+                hold: hold.reason,
+                detail: hold.detail.clone(),
+                since: hold.since,
+                price_per_hour: terms.price_per_hour,
+                currency: terms.currency,
+                then: terms.then,
+            };
+            Some(Decision::write(event, reason, hold.seq))
+        }
+        Some(said) if terms.then == AfterHold::Abort => {
+            let reason = format!("it holds since {:.0}: {}", hold.since, hold.detail);
+            Some(Decision::write(Event::AbortRequested {}, reason, said))
+        }
+        _ => None,
+    }
+}
+
 /// Begins, replaces or ends a hold.
 pub(super) fn watch(state: &State, seen: &Seen, now: Timestamp) -> Option<Decision> {
     let found = reason(state, seen, now);
+    let stops = || format!("no more servers go out; {}", state.terms_now(now));
     match (&state.hold, found) {
         (None, Some((hold, detail))) => {
             let event = Event::Held { hold, detail };
-            Some(Decision::write(event, "no more servers go out", state.head.seq))
+            Some(Decision::write(event, stops(), state.head.seq))
         }
         (Some(present), Some((hold, detail))) if needs_person(present.reason) => {
             let worse = hold == HoldReason::ServerFailed && present.reason != hold;
             let event = Event::Held { hold, detail };
-            worse.then(|| Decision::write(event, "no more servers go out", present.seq))
+            worse.then(|| Decision::write(event, stops(), present.seq))
         }
         (Some(present), Some((hold, detail))) if present.reason != hold => {
             let event = Event::Held { hold, detail };
-            Some(Decision::write(event, "the hold goes on for another reason", present.seq))
+            let reason = format!("it goes on for another reason; {}", state.terms_now(now));
+            Some(Decision::write(event, reason, present.seq))
         }
         (Some(present), None) if !needs_person(present.reason) => {
             let detail = format!("{:?} is over", present.reason);
@@ -71,7 +100,7 @@ fn needs_person(reason: HoldReason) -> bool {
 
 /// The first reason to hold, in the order of their weight.
 fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
-    failed(state)
+    unborne(state)
         .or_else(|| frozen(seen))
         .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
         .or_else(|| slow_drain(state, now))
@@ -81,10 +110,9 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
         .or_else(|| left_band(state, seen))
 }
 
-fn failed(state: &State) -> Option<(HoldReason, String)> {
-    let server = state.failed().into_iter().next().filter(|_| !state.retry)?;
-    let Stage::Failed(detail) = &server.stage else { return None };
-    Some((HoldReason::ServerFailed, format!("{}: {detail}", server.member.name)))
+fn unborne(state: &State) -> Option<(HoldReason, String)> {
+    let detail = state.unborne().filter(|_| !state.retry)?;
+    Some((HoldReason::ServerFailed, detail))
 }
 
 fn frozen(seen: &Seen) -> Option<(HoldReason, String)> {

@@ -50,6 +50,9 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     if state.plan.is_none() || state.outcome().is_some() {
         return Vec::new();
     }
+    if let Some(decision) = hold::overdue(state, now) {
+        return vec![decision];
+    }
     let mut list = Vec::new();
     list.extend(state.servers.values().filter_map(|s| server::next(state, seen, s, now)));
     list.extend(surge::join(state, seen));
@@ -67,13 +70,14 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
         }
         Phase::Stabilising { until } => {
             list.extend(hold::watch(state, seen, now));
-            if list.is_empty() && state.hold.is_none() && !state.paused && now >= until {
-                list.extend(release(state, now, Outcome::Done));
+            let stands = state.hold.is_some() || state.paused || state.is_under_way();
+            if list.is_empty() && !stands && now >= until {
+                list.extend(release(state, now, reached(state)));
             }
         }
         Phase::Releasing => {
             list.extend(hold::watch_leaving(state, now));
-            list.extend(release(state, now, Outcome::Done));
+            list.extend(release(state, now, reached(state)));
         }
         Phase::Aborting => {
             list.extend(hold::watch_leaving(state, now));
@@ -83,11 +87,21 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     list
 }
 
+/// How a rollout ends that has performed its plan.
+fn reached(state: &State) -> Outcome {
+    if state.failed().is_empty() { Outcome::Done } else { Outcome::Incomplete }
+}
+
 /// Gives back every order whose time has come; when nothing is left, the rollout has ended.
 fn release(state: &State, now: Timestamp, outcome: Outcome) -> Vec<Decision> {
     if state.orders.values().all(|o| o.stage == OrderStage::Released) {
+        // A server that a person had tried again meanwhile comes back first.
+        if state.is_under_way() {
+            return Vec::new();
+        }
         let reason = match outcome {
             Outcome::Done => "every server runs the target and no surge is left",
+            Outcome::Incomplete => "every server but what failed runs the target; no surge is left",
             Outcome::Aborted => "what works is in service and no surge is left",
         };
         return vec![Decision::write(Event::Finished { outcome }, reason, state.head.seq)];
@@ -98,7 +112,7 @@ fn release(state: &State, now: Timestamp, outcome: Outcome) -> Vec<Decision> {
     let due = due.filter(|(_, o)| outcome == Outcome::Aborted || now >= o.release_at);
     due.map(|(key, order)| {
         let reason = match outcome {
-            Outcome::Done => {
+            Outcome::Done | Outcome::Incomplete => {
                 format!("stable since the last batch; planned for {}", order.release_at)
             }
             Outcome::Aborted => "the rollout is being aborted".into(),

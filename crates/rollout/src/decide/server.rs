@@ -1,6 +1,7 @@
 //! The next step of one server.
 
 use domain::event::{Event, OnTimeout};
+use domain::ports::{Backend, BackendState};
 use jiff::Timestamp;
 
 use super::{Decision, over};
@@ -54,8 +55,12 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
         {
             Decision::write(Event::Warmed { server }, "its warm-up is over", it.seq)
         }
-        Stage::Failed(_) if state.retry && !aborting => {
+        Stage::Failed(_) if state.retry && !aborting && rests(seen, it) => {
             Decision::write(Event::ServerRetried { server }, "a person said resume", it.seq)
+        }
+        Stage::Failed(detail) if state.tries_again(it) && rests(seen, it) => {
+            let reason = format!("it failed ({detail}) and is tried once more");
+            Decision::write(Event::ServerRetried { server }, reason, it.seq)
         }
         _ => return None,
     };
@@ -81,6 +86,16 @@ fn drained_too_long(state: &State, it: &Server) -> Option<Decision> {
         )),
         OnTimeout::Skip | OnTimeout::Hold => None,
     }
+}
+
+/// Whether a failed server was looked at since: it gets no requests, and its gates, which gave up on
+/// it, are not being asked.
+fn rests(seen: &Seen, it: &Server) -> bool {
+    let name = &it.member.name;
+    let quiet = |b: &Backend| b.state == BackendState::Drained && b.in_flight.unwrap_or(0) == 0;
+    let traffic = seen.traffic.as_ref();
+    let out = traffic.is_some_and(|all| all.get(name).is_none_or(quiet));
+    out && !seen.gates.contains_key(name)
 }
 
 /// Whether the load balancer gives a server the weight that it shall have.

@@ -168,7 +168,11 @@ pub(super) fn close(state: &mut State, at: &Record, index: u32) -> Result<(), Re
     if open.batch.index != index {
         return Err(format!("the batch that is out is {}", open.batch.index));
     }
-    let out = |name: &&ServerName| state.servers.get(*name).is_some_and(Server::is_out);
+    let borne = state.unborne().is_none();
+    let stays = |server: &Server| borne && server.failure().is_some() && !state.tries_again(server);
+    let out = |name: &&ServerName| {
+        state.servers.get(*name).is_some_and(|server| server.is_out() && !stays(server))
+    };
     if let Some(name) = open.batch.servers.iter().find(out) {
         return Err(format!("{name} is not back"));
     }

@@ -116,8 +116,18 @@ pub(super) fn hold(
     reason: HoldReason,
     detail: String,
 ) -> Result<(), Refusal> {
-    state.hold = Some(Hold { reason, detail, since: at.at, seq: at.seq });
+    let before = state.hold.take().map(|hold| (hold.since, hold.overdue));
+    let (since, overdue) = before.unwrap_or((at.at, None));
+    state.hold = Some(Hold { reason, detail, since, seq: at.seq, overdue });
     Ok(())
+}
+
+pub(super) fn overdue(state: &mut State, at: &Record) -> Result<(), Refusal> {
+    let hold = state.hold.as_mut().ok_or("nothing holds")?;
+    match hold.overdue.replace(at.seq) {
+        None => Ok(()),
+        Some(seq) => Err(format!("record {seq} said so already")),
+    }
 }
 
 pub(super) fn degrade(state: &mut State, rung: Rung) -> Result<(), Refusal> {
@@ -134,7 +144,9 @@ pub(super) fn stabilise(state: &mut State, until: Timestamp) -> Result<(), Refus
     if !ready || state.open.is_some() {
         return Err(format!("the phase is {:?}, or a batch is out", state.phase));
     }
-    if let Some(server) = state.servers.values().find(|s| !s.updated) {
+    let borne = state.unborne().is_none();
+    let fits = |s: &Server| s.updated || borne && s.failure().is_some();
+    if let Some(server) = state.servers.values().find(|s| !fits(s)) {
         return Err(format!("{} is not updated", server.member.name));
     }
     state.phase = Phase::Stabilising { until };
@@ -145,8 +157,10 @@ pub(super) fn finish(state: &mut State, outcome: Outcome) -> Result<(), Refusal>
     if let Some((key, _)) = state.orders.iter().find(|(_, o)| o.stage != OrderStage::Released) {
         return Err(format!("surge {key} is not given back"));
     }
+    let watched = matches!(state.phase, Phase::Stabilising { .. } | Phase::Releasing);
     let phase_fits = match outcome {
-        Outcome::Done => matches!(state.phase, Phase::Stabilising { .. } | Phase::Releasing),
+        Outcome::Done => watched && state.failed().is_empty(),
+        Outcome::Incomplete => watched && !state.failed().is_empty(),
         Outcome::Aborted => state.phase == Phase::Aborting,
     };
     let out = |s: &&Server| s.is_out() && !matches!(s.stage, Stage::Failed(_));

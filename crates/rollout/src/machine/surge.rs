@@ -61,6 +61,7 @@ pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Res
     }
     let (ready_seconds, on_loss) = foreseen(state, &wish.offer);
     let order = Order {
+        price_each: price_each(state, &wish.offer),
         ready_at: at.at + SignedDuration::from_secs(ready_seconds),
         on_loss,
         offer: wish.offer,
@@ -89,6 +90,14 @@ fn foreseen(state: &State, offer: &OfferName) -> (i64, Option<Replacement>) {
         (None, Some(replacement)) => (replacement.ready_seconds, None),
         (None, None) => (0, None),
     }
+}
+
+/// What an instance costs per hour, by the plan in force.
+fn price_each(state: &State, offer: &OfferName) -> Option<f64> {
+    let plan = state.plan.as_ref()?;
+    let bought = plan.surge.iter().find(|purchase| purchase.offer == *offer);
+    let offered = plan.basis.iter().flat_map(|basis| &basis.offers).find(|o| o.offer == *offer);
+    bought.map(|p| p.price_per_hour).or(offered.map(|o| o.price_per_hour))
 }
 
 pub(super) fn running(

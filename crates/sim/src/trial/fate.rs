@@ -197,6 +197,7 @@ fn settings(lots: &mut Lots, seed: u64) -> Settings {
         boot: lead,
         offers: BTreeMap::from([(spare, sold(spot)), (sure, sold(0.0))]),
         fails_first: Vec::new(),
+        fails_always: Vec::new(),
         seed,
     }
 }
@@ -212,6 +213,9 @@ fn policy(lots: &mut Lots) -> Policy {
         warmup_seconds: 30.0,
         warmup_steps: [1, 4][lots.whole(0, 1) as usize],
         degrade: lots.chance(0.5),
+        retries: 0,
+        failure_budget: 0,
+        hold: None,
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: lots.whole(0, 120) as f64,
         stabilisation_seconds: lots.whole(60, 600) as f64,

@@ -288,7 +288,9 @@ impl Updater for SimWorld {
         let nth = inner.facts.updates.get(name).copied().unwrap_or(0) + 1;
         let update = inner.draws().length(inner.settings.update, name, Part::Update, nth);
         let first = !inner.facts.updates.contains_key(name);
-        let fails = first && inner.settings.fails_first.contains(name) || inner.updates_to_fail > 0;
+        let fails = first && inner.settings.fails_first.contains(name)
+            || inner.settings.fails_always.contains(name)
+            || inner.updates_to_fail > 0;
         let source = Trouble::NoServer(name.to_string());
         let machine = inner
             .machines

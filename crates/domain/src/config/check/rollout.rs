@@ -13,11 +13,12 @@ use crate::calendar::Calendar;
 use crate::config::adapter::AdapterRef;
 use crate::config::count::CountOrPercent;
 use crate::config::document::{RolloutDocument, RolloutName};
-use crate::config::gate::{AfterHold, HoldSpec, OnFailure};
+use crate::config::gate::{HoldSpec, OnFailure};
 use crate::config::margin::{Extra, MarginSpec};
 use crate::config::place::{Finding, Findings, Place};
 use crate::config::rollout::{CanarySize, RolloutSpec, SurviveSpec};
 use crate::config::schedule::DeadlineSpec;
+use crate::event::AfterHold;
 use crate::forecast::Probability;
 use crate::name::{FleetName, ServerName, Version, Zone};
 use crate::plan::PerDimension;
@@ -74,6 +75,10 @@ pub struct Rollout {
     pub deadline: DeadlineSpec,
     /// What the surge may cost over all fleets of the rollout, in their currency.
     pub budget: Option<f64>,
+    /// So many servers of this fleet may fail and stay out, fewer than it has.
+    pub failure_budget: u32,
+    /// How long the rollout may hold, and what then.
+    pub hold: HoldSpec,
     /// How long to watch after the last batch.
     pub stabilisation: Duration,
     /// What a server has to show before it gets traffic again.
@@ -171,6 +176,8 @@ impl RolloutDocument {
             freeze_files: files(&spec.freezes),
             deadline: spec.deadline,
             budget: spec.budget.amount.map(|money| money.get()),
+            failure_budget: spec.failure_budget,
+            hold: spec.hold.unwrap_or_default(),
             stabilisation: spec.stabilisation.min.duration(),
             gates: gates.clone(),
             update_failure: spec.update_failure.map_or(0.0, |chance| chance.get()),
@@ -241,14 +248,12 @@ fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
     const OUT: &str = "leave it out";
     let here = Place::spec();
     let hold = spec.hold.unwrap_or_default();
-    let pages = "write page";
+    let backwards = hold.then == AfterHold::Rollback;
     #[rustfmt::skip]
     let later = [
         (spec.span_windows, here.key("spanWindows"), "pausing between windows", "write false"),
-        (spec.failure_budget > 0, here.key("failureBudget"), "a failure budget", "write 0"),
         (spec.on_failure == OnFailure::Rollback, here.key("onFailure"), "rolling back", "write hold"),
-        (hold.max != HoldSpec::default().max, here.key("hold").key("max"), "a maximum of holds", OUT),
-        (hold.then != AfterHold::Page, here.key("hold").key("then"), "ending a hold", pages),
+        (backwards, here.key("hold").key("then"), "rolling back", "write page or abort"),
         (!spec.reversible, here.key("reversible"), "an update that cannot be undone", "write true"),
         (spec.approval.required, here.key("approval").key("required"), "approval", "write false"),
         (!spec.approval.by.is_empty(), here.key("approval").key("by"), "approval", OUT),
@@ -337,6 +342,11 @@ fn against(spec: &RolloutSpec, fleet: &Fleet, findings: &mut Findings) -> Bounds
         findings.add(batch.key("canary").key("size"), message);
     }
     survive(spec.survive, fleet, findings);
+    if spec.failure_budget > 0 && spec.failure_budget >= total {
+        let (given, place) = (spec.failure_budget, Place::spec().key("failureBudget"));
+        let message = format!("is {given}, but the fleet has {total}; write less than that");
+        findings.add(place, message);
+    }
     Bounds {
         schedule: schedule(spec, fleet, max_unavailable, findings),
         margin: margin(&spec.margin, fleet),

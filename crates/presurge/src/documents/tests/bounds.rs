@@ -124,3 +124,14 @@ fn losses_that_cannot_be_survived_are_refused() {
     let one = loaded(&with("fleets: [web]", "fleets: [web]\n  survive: { servers: 1 }")).unwrap();
     assert_eq!(one.rollout(None).unwrap().rollout().survive.servers, 1);
 }
+
+#[test]
+fn a_failure_budget_leaves_a_server_of_the_fleet() {
+    says(
+        "fleets: [web]",
+        "fleets: [web]\n  failureBudget: 4",
+        "f.yaml:27:18: spec.failureBudget: is 4, but the fleet has 4; write less than that",
+    );
+    let one = loaded(&with("fleets: [web]", "fleets: [web]\n  failureBudget: 3")).unwrap();
+    assert_eq!(one.rollout(None).unwrap().rollout().failure_budget, 3);
+}

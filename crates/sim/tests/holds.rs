@@ -1,0 +1,154 @@
+//! A hold says what it costs, how long it may last, and what comes then; and that comes.
+
+mod support;
+
+use std::time::Duration;
+
+use domain::event::{AfterHold, Event, HoldLimit, HoldReason, Outcome};
+use domain::journal::{Actor, Record};
+use domain::name::ServerName;
+use domain::spread::Spread;
+use rollout::driver::Ended;
+use rollout::machine::{FoldError, fold};
+use sim::{Fuse, Settings};
+use support::{Hands, Stage};
+
+/// No tick of the driver falls on the end of such a hold.
+const MAX_SECONDS: f64 = 1_807.0;
+
+fn broken() -> Settings {
+    let fails_always = vec![ServerName::new("web-3").unwrap()];
+    Settings { fails_always, ..Settings::default() }
+}
+
+/// Drains that last twice as long as they may.
+fn slow_drains() -> Settings {
+    let drain = Spread::exactly(Duration::from_secs(1_200));
+    Settings { drain, ..Settings::default() }
+}
+
+fn stage(settings: Settings, then: AfterHold) -> Stage {
+    Stage::under(settings, |_, policy| {
+        policy.hold = Some(HoldLimit { max_seconds: MAX_SECONDS, then });
+    })
+}
+
+fn play(stage: &mut Stage) -> Ended {
+    stage.drive(&Fuse::at(200_000)).expect("the story ends")
+}
+
+fn all(stage: &Hands, kind: &str) -> Vec<Record> {
+    stage.records().into_iter().filter(|record| record.kind == kind).collect()
+}
+
+fn only(stage: &Hands, kind: &str) -> Record {
+    let mut records = all(stage, kind);
+    assert_eq!(records.len(), 1, "{kind}: {records:#?}");
+    records.remove(0)
+}
+
+fn seconds(from: &Record, to: &Record) -> i64 {
+    to.at.duration_since(from.at).as_secs()
+}
+
+#[test]
+fn a_hold_has_a_price_and_a_maximum_and_says_once_that_it_is_over() {
+    let mut stage = stage(broken(), AfterHold::Page);
+    assert_eq!(play(&mut stage), Ended::Waiting);
+    let (held, overdue) = (only(&stage, "Held"), only(&stage, "HoldOverdue"));
+    let until = held.at + Duration::from_secs(1_807);
+    let terms = format!("its surge costs 0.2 USD an hour; if it lasts until {until:.0}, people");
+    assert!(held.reason.contains(&terms), "{}", held.reason);
+    assert_eq!((overdue.at, overdue.cause), (until, Some(held.seq)), "to the second");
+    let Event::HoldOverdue { hold, detail, since, price_per_hour, currency, then } =
+        overdue.event().unwrap()
+    else {
+        panic!("{overdue:?}")
+    };
+    assert_eq!((hold, then, since), (HoldReason::ServerFailed, AfterHold::Page, held.at));
+    assert_eq!((price_per_hour, currency.as_str()), (Some(0.2), "USD"));
+    assert!(detail.starts_with("web-3: "), "{detail}");
+    assert_eq!(stage.world.surge_running().len(), 2, "it goes on holding");
+
+    let mut twice = stage.records();
+    let last = twice.last().unwrap().head();
+    let (at, actor, cause) = (overdue.at, overdue.actor.clone(), overdue.cause);
+    let (reason, event) = (overdue.reason.clone(), overdue.event().unwrap());
+    let entry = domain::journal::Entry { at, actor, cause, reason, inputs: None, event };
+    twice.push(Record::chain(&stage.id, &last, entry));
+    assert!(matches!(fold(&twice), Err(FoldError::Illegal { .. })));
+}
+
+#[test]
+fn a_hold_without_surge_costs_nothing() {
+    let mut stage = Stage::under(broken(), |timetable, policy| {
+        timetable.surge.1 = 0;
+        policy.hold = Some(HoldLimit { max_seconds: MAX_SECONDS, then: AfterHold::Page });
+    });
+    assert_eq!(play(&mut stage), Ended::Waiting);
+    let held = only(&stage, "Held");
+    assert!(held.reason.contains("it costs nothing; if it lasts"), "{}", held.reason);
+}
+
+/// What has to be true of a rollout that was aborted since it held for too long.
+fn judge_aborted(stage: &Stage, context: &str) {
+    let (overdue, abort) = (only(stage, "HoldOverdue"), only(stage, "AbortRequested"));
+    assert_eq!((abort.actor, abort.cause), (Actor::decider(), Some(overdue.seq)), "{context}");
+    assert!(abort.reason.contains("web-3: "), "{context}: {}", abort.reason);
+    assert_eq!(stage.world.out(), [ServerName::new("web-3").unwrap()], "{context}");
+    assert!(stage.world.surge_running().is_empty(), "{context}");
+}
+
+#[test]
+fn a_hold_that_lasts_too_long_is_aborted_where_that_is_asked_for() {
+    let mut stage = stage(broken(), AfterHold::Abort);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Aborted));
+    judge_aborted(&stage, "undisturbed");
+    let (held, abort) = (only(&stage, "Held"), only(&stage, "AbortRequested"));
+    assert_eq!(seconds(&held, &abort), 1_807);
+    assert!(held.reason.ends_with("it is aborted"), "{}", held.reason);
+}
+
+#[test]
+fn the_driver_may_die_anywhere_while_it_holds() {
+    let counter = Fuse::never();
+    stage(broken(), AfterHold::Abort).drive(&counter);
+    for crossing in (1..=counter.crossings()).step_by(5) {
+        let context = format!("stopped at crossing {crossing}");
+        let mut stage = stage(broken(), AfterHold::Abort);
+        assert_eq!(stage.drive(&Fuse::at(crossing)), None, "{context}");
+        let ended = stage.drive(&Fuse::never());
+        assert_eq!(ended, Some(Ended::Finished(Outcome::Aborted)), "{context}");
+        judge_aborted(&stage, &context);
+    }
+}
+
+#[test]
+fn a_hold_that_ends_in_time_ends_nothing() {
+    let mut stage = stage(slow_drains(), AfterHold::Abort);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert!(!all(&stage, "HoldEnded").is_empty());
+    assert!(all(&stage, "HoldOverdue").is_empty());
+}
+
+#[test]
+fn another_reason_does_not_begin_another_hold() {
+    let mut stage = stage(slow_drains(), AfterHold::Abort);
+    stage.later(300, |h| h.world.set_load(|_| f64::NAN));
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Aborted));
+    let (held, overdue) = (all(&stage, "Held"), only(&stage, "HoldOverdue"));
+    let reasons: Vec<_> = held.iter().map(|r| r.payload["hold"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["loadUnknown", "drainTimeout", "loadUnknown"]);
+    assert!(all(&stage, "HoldEnded").is_empty());
+    assert_eq!(seconds(&held[0], &overdue), 1_807);
+    assert!(stage.world.surge_running().is_empty());
+}
+
+#[test]
+fn a_person_who_has_paused_a_rollout_is_not_told_and_nothing_is_ended() {
+    let mut stage = stage(broken(), AfterHold::Abort);
+    stage.later(1_500, |h| h.append(vec![Event::PauseRequested {}]));
+    assert_eq!(play(&mut stage), Ended::Waiting);
+    assert!(only(&stage, "Held").at < only(&stage, "PauseRequested").at);
+    assert!(all(&stage, "HoldOverdue").is_empty());
+}
