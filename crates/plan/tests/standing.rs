@@ -30,8 +30,8 @@ fn left(request: &Request, plan: &Plan, batches: &[usize]) -> Request {
 #[test]
 fn a_plan_weighed_on_the_same_paths_risks_what_it_states() {
     // One path in a hundred has a burst that the risk leaves room for.
-    let burst = |p: usize| if noise(p, 7) > 0.99 { 300.0 } else { 0.0 };
-    let load = |p: usize, t: usize| 650.0 + 0.5 * t as f64 + 60.0 * noise(p, t / 40) + burst(p);
+    let burst = |p: usize| if noise(p, 7) > 0.99 { 120.0 } else { 0.0 };
+    let load = |p: usize, t: usize| 780.0 + 0.5 * t as f64 + 60.0 * noise(p, t / 40) + burst(p);
     let mut request = request(facts(10), load);
     request.facts.deadline = minute(60);
     let plan = plan(&request).unwrap();

@@ -103,7 +103,10 @@ fn server_command(state: &State, seen: &Seen, server: &Server) -> Vec<Command> {
         let key = admission_key(state, name, server.seq);
         list.push(Command::Admission(Admission { key, target: server.target(), wanted }));
     }
-    if server.stage == Stage::Updating && !is_reached(seen, server) {
+    // Unseen, a drain may have been forgotten: an update must not begin then, and one that runs can
+    // wait to be asked about.
+    let out_of_reach = seen.traffic.is_some() && !is_reached(seen, server);
+    if server.stage == Stage::Updating && out_of_reach {
         let attempt = server.attempts.to_string();
         let key = Key::of(&[state.id.as_str(), name.as_str(), "update", &attempt]);
         let version = state.created.target.clone();

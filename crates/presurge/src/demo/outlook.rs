@@ -121,11 +121,19 @@ impl Outlook {
     }
 
     fn plan(&self, question: &Question) -> Result<Plan, OutlookError> {
-        Ok(plan::plan(&self.asked(question)?)?)
+        let until = self.deadline + STABILISATION + Duration::from_secs(86_400);
+        let count = plan::paths_for(question.risk);
+        Ok(plan::plan(&self.asked(question, until, [count, count])?)?)
     }
 
-    /// The question with the load as it is known now.
-    fn asked(&self, question: &Question) -> Result<Request, OutlookError> {
+    /// The question with the load as it is known now, sampled as far as `until` on so many paths to
+    /// choose on and to report on.
+    fn asked(
+        &self,
+        question: &Question,
+        until: Timestamp,
+        counts: [usize; 2],
+    ) -> Result<Request, OutlookError> {
         let mut forecaster = self.forecaster();
         let complete = self.load.complete(question.now);
         for sample in
@@ -133,12 +141,10 @@ impl Outlook {
         {
             forecaster.update(sample)?;
         }
-        let until = self.deadline + STABILISATION + Duration::from_secs(86_400);
         let horizon = until.duration_since(forecaster.end()).as_secs() / LOAD_STEP_SECONDS + 1;
         let horizon = usize::try_from(horizon).unwrap_or(1);
-        let count = plan::paths_for(question.risk);
-        let draw = |salt: u64| forecaster.paths(horizon, count, self.seed ^ salt);
-        let (choosing, fresh) = (draw(0)?, draw(0x9E37_79B9_7F4A_7C15)?);
+        let draw = |count, salt: u64| forecaster.paths(horizon, count, self.seed ^ salt);
+        let (choosing, fresh) = (draw(counts[0], 0)?, draw(counts[1], 0x9E37_79B9_7F4A_7C15)?);
         let used: Vec<_> = complete.iter().map(|s| (s.at, s.value)).collect();
         let inputs = Inputs {
             config: digest_of(&(SERVER_CAPACITY, PRICE, RISK, self.deadline)),
@@ -311,8 +317,11 @@ impl Planner for Reviser {
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
         let (question, batches) = (Question::of(ask), schedule(rest));
         let schedule = Schedule { start_at: None, batches: Some(batches) };
+        // Batches may run late, as far as the forecast has to see.
+        let until = ask.deadline + Duration::from_secs(3_600);
         let weigh = move |outlook: &Outlook| {
-            let request = Request { schedule, ..outlook.asked(&question)? };
+            let counts = [1, plan::paths_for(question.risk)];
+            let request = Request { schedule, ..outlook.asked(&question, until, counts)? };
             Ok(plan::standing(&request)?)
         };
         let standing = self.compute(weigh).await?;
