@@ -156,8 +156,7 @@ pub struct Look {
     pub in_service: u32,
     /// Surge instances in service.
     pub surge: u32,
-    /// What the batches that are left risk by the load known then, as a one-sided 95 % upper bound;
-    /// absent while the plan is too young to be weighed again, or where that cannot be done.
+    /// What the batches that are left are estimated to risk by the load known then; absent while the plan is too young to be weighed again, or where that cannot be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreseen: Option<f64>,
     /// What the load was known from.

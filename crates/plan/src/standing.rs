@@ -14,9 +14,11 @@ use crate::search::horizon;
 /// See [`standing`]. All numbers are probabilities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
-    /// The one-sided 95 % upper bound of attributable overload at any moment.
+    /// The share of paths with attributable overload at any moment.
+    pub planned: f64,
+    /// Its one-sided 95 % upper bound.
     pub upper95: f64,
-    /// What each batch has of it, in order; together they have all of it.
+    /// What each batch has of the bound, in order; together they have all of it.
     pub batches: Vec<f64>,
 }
 
@@ -46,5 +48,9 @@ pub fn standing(request: &Request) -> Result<Standing, Refused> {
     let (whole, besides) = held::on_paths(&fleet, &nothing, (start, finish));
     let chosen = Chosen { fleet: &fleet, layout, start: 0, quote: &whole, besides: &besides };
     let assessed = assess(&chosen, &fresh, request.seed ^ FRESH_SEED, &vec![0; grid.steps]);
-    Ok(Standing { upper95: assessed.upper95(), batches: assessed.spent(Assessment::ALL) })
+    Ok(Standing {
+        planned: assessed.share(assessed.hits),
+        upper95: assessed.upper95(),
+        batches: assessed.spent(Assessment::ALL),
+    })
 }

@@ -46,8 +46,8 @@ pub struct Revision {
     pub inputs: Inputs,
 }
 
-/// What is left of a plan, weighed again. The amounts are probabilities of attributable overload,
-/// as one-sided 95 % upper bounds.
+/// What is left of a plan, weighed again. The amounts are probabilities of attributable overload, as
+/// they are estimated by what is known now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weighed {
     /// In any of the batches.

@@ -70,10 +70,13 @@ pub fn schedule(rest: &[Batch]) -> Vec<Vec<ServerName>> {
     rest.iter().map(|batch| batch.servers.clone()).collect()
 }
 
-/// What the decider has to know of a schedule that was weighed.
+/// What the decider has to know of a schedule that was weighed: the estimate itself. A plan is
+/// chosen by a bound above it, and stands until more is estimated than is left: by the bound, half
+/// of all plans would be thrown away for the draw of their paths.
 pub fn weighed(standing: &Standing, inputs: Option<Digest>) -> Weighed {
     let next = standing.batches.first().copied().unwrap_or(standing.upper95);
-    Weighed { rest: standing.upper95, next, inputs }
+    let share = standing.planned / standing.upper95;
+    Weighed { rest: standing.planned, next: next * share, inputs }
 }
 
 /// Whether there is no plan since the load cannot be read or forecast.

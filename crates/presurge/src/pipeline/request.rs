@@ -39,6 +39,11 @@ pub struct Ask {
     pub share: Share,
 }
 
+/// What little is left of a risk takes more and more paths to be shown, and would take minutes and
+/// gigabytes in the end. No more than these are drawn (or twice those of the first plan); what they
+/// cannot show is refused as a risk that is used up.
+const MOST_PATHS_LEFT: usize = 20_000;
+
 /// How much of the rollout's risk a plan may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Share {
@@ -63,7 +68,10 @@ impl Share {
     pub fn paths(self, whole: Probability) -> usize {
         match self {
             Self::Whole => plan::paths_for(whole),
-            Self::Left(left) => plan::paths_for(left),
+            Self::Left(left) => {
+                let most = MOST_PATHS_LEFT.max(2 * plan::paths_for(whole));
+                plan::paths_for(left).min(most)
+            }
             Self::OneOf(fleets) => plan::paths_for_each(whole, fleets),
         }
     }

@@ -93,7 +93,8 @@ impl Planner for Forecaster {
         let schedule = Schedule { start_at: None, batches: Some(batches) };
         let standing = standing(&Request { schedule, ..self.request(question(ask)) })?;
         let next = standing.batches.first().copied().unwrap_or(standing.upper95);
-        Ok(Weighed { rest: standing.upper95, next, inputs: None })
+        let next = next * standing.planned / standing.upper95;
+        Ok(Weighed { rest: standing.planned, next, inputs: None })
     }
 }
 
