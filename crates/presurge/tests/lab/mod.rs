@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The program under test.
@@ -29,9 +31,18 @@ fn where_is(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// A port on loopback that nobody listens on.
+/// A port on loopback that nobody listens on, below those that the system gives to clients: one of
+/// these may be taken by any connection before it is used.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let own = std::process::id().wrapping_mul(131);
+    loop {
+        let nth = NEXT.fetch_add(7, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + own.wrapping_add(nth) % 22_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Seconds since 1970.
@@ -144,7 +155,11 @@ impl Lab {
         }
         let path = self.write("haproxy.cfg", &config);
         self.start("haproxy", &["-db", "-f", path.to_str().unwrap()]);
-        until("HAProxy sees the fleet", || self.get("/health", Duration::from_secs(2)).is_ok());
+        let socket = self.path("admin.sock");
+        until("HAProxy sees the fleet", || {
+            let asked = self.get("/health", Duration::from_secs(2));
+            asked.is_ok() && UnixStream::connect(&socket).is_ok()
+        });
     }
 
     /// Where HAProxy tells its metrics.
