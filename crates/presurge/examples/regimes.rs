@@ -30,6 +30,9 @@ struct Args {
     /// The seed of every draw
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Write every rollout of every strategy to this file, one JSON object a line
+    #[arg(long)]
+    rows: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         instants: instants as usize,
         traces: traces as usize,
         seed: args.seed,
+        rows: args.rows,
     };
     match measure(&options, &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,

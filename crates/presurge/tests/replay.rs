@@ -320,6 +320,7 @@ fn the_regimes_run_on_any_trace_of_the_known_names() {
         instants: 2,
         traces: 1,
         seed: 1,
+        rows: None,
     };
     let mut out = Vec::new();
     presurge::regimes::measure(&options(folder.path()), &mut out).unwrap();

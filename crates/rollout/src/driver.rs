@@ -26,7 +26,7 @@ use crate::machine::FoldError;
 use crate::observe::{Seen, Unweighed, Verdict};
 use crate::planner::{HeldSurge, Planner, ReviseError, Revision};
 use crate::settings::{LEAST_PAUSE, LEAST_RISK, MAX_ROUNDS, Pace};
-use crate::state::{OrderStage, State, SurgeStage};
+use crate::state::{State, SurgeStage};
 use book::{Book, Written};
 use memory::Memory;
 
@@ -358,10 +358,9 @@ fn left(state: &State) -> Result<Probability, Refused> {
 fn held(state: &State, now: Timestamp) -> Vec<HeldSurge> {
     let mut list = Vec::new();
     for order in state.orders.values() {
-        let running = matches!(order.stage, OrderStage::Ordered | OrderStage::Running);
         let lost = order.instances.iter().filter(|i| i.stage == SurgeStage::Lost).count();
         let count = u32::try_from(order.names.len() - lost).unwrap_or(u32::MAX);
-        if !running || count == 0 {
+        if !order.is_held() || count == 0 {
             continue;
         }
         let warm = order.instances.iter().map(|i| match i.stage {

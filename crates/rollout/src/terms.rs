@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use domain::event::AfterHold;
+use domain::event::{AfterHold, HoldReason};
 use jiff::Timestamp;
 
 use crate::state::{Order, OrderStage, Phase, State, SurgeStage};
@@ -41,7 +41,36 @@ impl State {
     }
 }
 
+impl State {
+    /// Since when nothing needs surge, with the event that says so: no plan fits, nobody is out, and
+    /// no person is at it.
+    pub fn unneeded_since(&self) -> Option<(Timestamp, u64)> {
+        let hold = self.hold.as_ref().filter(|hold| hold.reason == HoldReason::NoPlan)?;
+        let idle =
+            !self.paused && self.open.is_none() && self.servers.values().all(|s| !s.is_out());
+        idle.then_some((hold.since, hold.seq))
+    }
+
+    /// When an order that nothing needs since then has cost as much as another would before it is
+    /// of use.
+    pub fn given_back_at(&self, order: &Order, since: Timestamp) -> Option<Timestamp> {
+        let offers =
+            self.plan.as_ref().into_iter().flat_map(|plan| &plan.basis).flat_map(|b| &b.offers);
+        let own = offers.filter(|offer| offer.offer == order.offer);
+        let minimum =
+            own.filter_map(|o| Duration::try_from_secs_f64(o.billing_minimum_seconds).ok());
+        let paid = order.ordered_at.checked_add(minimum.max().unwrap_or_default()).ok()?;
+        let again = since.checked_add(order.ready_at.duration_since(order.ordered_at)).ok()?;
+        Some(paid.max(again))
+    }
+}
+
 impl Order {
+    /// Whether it is ordered or runs, and is not being given back.
+    pub fn is_held(&self) -> bool {
+        matches!(self.stage, OrderStage::Ordered | OrderStage::Running)
+    }
+
     /// What its instances cost per hour together, lost ones not counted.
     fn price_per_hour(&self) -> Option<f64> {
         let lost = self.instances.iter().filter(|i| i.stage == SurgeStage::Lost).count();

@@ -32,6 +32,8 @@ pub struct Timetable {
     pub target: f64,
     /// On these rungs nothing can be weighed.
     pub blind: Vec<Rung>,
+    /// Revisions are refused before this moment.
+    pub refuses_until: Option<Timestamp>,
     /// What a batch risks when it is weighed before it opens.
     pub batch_risk: f64,
     /// Servers per batch; revisions take out so many fewer as are out already, but at least one.
@@ -156,6 +158,9 @@ impl Planner for Timetable {
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
         if self.blind.contains(&ask.rung) {
             return Err(ReviseError::Failed("there is nothing to plan from".into()));
+        }
+        if self.refuses_until.is_some_and(|until| ask.now < until) {
+            return Err(ReviseError::Failed("nothing fits yet".into()));
         }
         let held: u32 = ask.held.iter().map(|h| h.count).sum();
         let buy = self.surge.1.saturating_sub(held);

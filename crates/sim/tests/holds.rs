@@ -154,3 +154,52 @@ fn a_person_who_has_paused_a_rollout_is_not_told_and_nothing_is_ended() {
     assert!(only(&stage, "Held").at < only(&stage, "PauseRequested").at);
     assert!(all(&stage, "HoldOverdue").is_empty());
 }
+
+/// A pause makes the second batch late, and no other plan fits before so many seconds have passed.
+fn nothing_fits_for(seconds: u64) -> Stage {
+    let stage = Stage::with(Settings::default(), |timetable| {
+        let start: jiff::Timestamp = "2026-03-01T02:00:00Z".parse().unwrap();
+        timetable.refuses_until = Some(start + Duration::from_secs(seconds));
+    });
+    stage.later(400, |h| h.append(vec![Event::PauseRequested {}]));
+    stage.later(2_000, |h| h.append(vec![Event::ResumeRequested {}]));
+    stage
+}
+
+#[test]
+fn surge_that_nothing_needs_is_given_back_when_it_has_cost_as_much_as_another() {
+    let mut stage = nothing_fits_for(86_400);
+    assert_eq!(play(&mut stage), Ended::Waiting);
+    let (held, back) = (all(&stage, "Held").remove(0), only(&stage, "SurgeReleasing"));
+    assert_eq!(seconds(&held, &back), 240, "the lead of another");
+    assert!(stage.world.surge_running().is_empty(), "it costs nothing any more");
+    assert!(stage.world.out().is_empty());
+    stage.append(vec![Event::AbortRequested {}]);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Aborted));
+}
+
+#[test]
+fn surge_is_bought_anew_where_a_plan_fits_later() {
+    let mut stage = nothing_fits_for(3_000);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert_eq!(all(&stage, "SurgeOrdered").len(), 2);
+    let (back, opened) = (all(&stage, "SurgeReleasing").remove(0), all(&stage, "BatchOpened"));
+    let next = opened.iter().find(|record| record.at > back.at).expect("batches go on");
+    let ready = all(&stage, "SurgeJoined").pop().unwrap();
+    assert!(ready.at < next.at, "not before the new surge is ready");
+}
+
+#[test]
+fn surge_is_kept_where_a_plan_fits_soon() {
+    let mut stage = nothing_fits_for(2_200);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert_eq!(all(&stage, "SurgeOrdered").len(), 1);
+    assert_eq!(all(&stage, "SurgeReleasing").len(), 1, "after the last batch");
+}
+
+#[test]
+fn surge_is_kept_while_capacity_is_missing() {
+    let mut stage = Stage::with(broken(), |timetable| timetable.batch = 1);
+    assert_eq!(play(&mut stage), Ended::Waiting);
+    assert!(all(&stage, "SurgeReleasing").is_empty());
+}

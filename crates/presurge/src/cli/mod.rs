@@ -14,7 +14,7 @@ pub(crate) mod output;
 mod plan;
 mod progress;
 pub(crate) mod render;
-mod replay;
+pub(crate) mod replay;
 mod rollout;
 mod schema;
 mod series;

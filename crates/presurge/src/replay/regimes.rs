@@ -6,7 +6,7 @@ mod table;
 
 use std::error::Error;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use super::{AFTER_DEADLINE, Question, Recorded, Row, Strategy, replay};
 use crate::cli::Progress;
+use crate::cli::replay::document::Line;
 use crate::documents;
 use crate::pipeline::Prepared;
 use scenario::{FILES, REGIMES, RISKS, Regime};
@@ -34,6 +35,8 @@ pub struct Options {
     pub traces: usize,
     /// The seed of every draw.
     pub seed: u64,
+    /// Where every row is written to, as a line of JSON.
+    pub rows: Option<PathBuf>,
 }
 
 /// One trace, cut where the instants begin.
@@ -87,7 +90,23 @@ pub fn measure(options: &Options, out: &mut impl Write) -> Result<(), Box<dyn Er
         progress.step();
     }
     drop(progress);
+    if let Some(path) = &options.rows {
+        write_rows(path, &parts)?;
+    }
     table::print(&parts, &traces.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), options, out)
+}
+
+/// A line for each row: its regime, its risk, its trace and day, and what a replay's document says.
+fn write_rows(path: &Path, parts: &[Part]) -> Result<(), Box<dyn Error>> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for part in parts {
+        for row in &part.rows {
+            let line = (part.regime, part.risk, &row.block, Line::new(row));
+            serde_json::to_writer(&mut file, &line)?;
+            writeln!(file)?;
+        }
+    }
+    Ok(file.flush()?)
 }
 
 fn rows(

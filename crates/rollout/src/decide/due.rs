@@ -35,7 +35,11 @@ pub fn due(state: &State, now: Timestamp) -> Option<Timestamp> {
         Phase::Stabilising { until } => Some(until),
         _ => None,
     };
+    let idle = state.unneeded_since().into_iter().flat_map(|(since, _)| {
+        let held = state.orders.values().filter(|order| order.is_held());
+        held.filter_map(move |order| state.given_back_at(order, since))
+    });
     let held = state.hold.as_ref().and_then(|hold| state.terms(hold.since).until);
     let all = orders.chain(batch).chain(watched).chain(warm).chain(joined);
-    all.chain(releases).chain(stable).chain(held).filter(|at| *at > now).min()
+    all.chain(releases).chain(idle).chain(stable).chain(held).filter(|at| *at > now).min()
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Decision, over};
 use crate::observe::{Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
-use crate::state::{OrderStage, Stage, State, SurgeInstance, SurgeStage};
+use crate::state::{Stage, State, SurgeInstance, SurgeStage};
 
 /// What follows when a hold has lasted its maximum: it is said once, and then done. A person who has
 /// paused the rollout knows of it.
@@ -142,8 +142,7 @@ fn slow_surge(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {
     for (key, order) in &state.orders {
         let ready = |s: SurgeStage| matches!(s, SurgeStage::Joined(_) | SurgeStage::Lost);
         let all = !order.instances.is_empty() && order.instances.iter().all(|i| ready(i.stage));
-        let wanted = matches!(order.stage, OrderStage::Ordered | OrderStage::Running);
-        if wanted && !all && over(order.ordered_at, limit, now) {
+        if order.is_held() && !all && over(order.ordered_at, limit, now) {
             let detail = format!("order {key} is not in service after {limit} s");
             return Some((HoldReason::SurgeMissing, detail));
         }

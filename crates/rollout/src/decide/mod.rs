@@ -62,6 +62,7 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
         Phase::Planned | Phase::Provisioning | Phase::Rolling => {
             list.extend(ladder::step(state, seen, now));
             list.extend(hold::watch(state, seen, now));
+            list.extend(surge::give_back(state, seen, now));
             list.extend(surge::order(state, seen, now));
             list.extend(surge::replace(state, now));
             if list.is_empty() {
@@ -106,9 +107,7 @@ fn release(state: &State, now: Timestamp, outcome: Outcome) -> Vec<Decision> {
         };
         return vec![Decision::write(Event::Finished { outcome }, reason, state.head.seq)];
     }
-    let held =
-        |o: &crate::state::Order| matches!(o.stage, OrderStage::Ordered | OrderStage::Running);
-    let due = state.orders.iter().filter(|(_, o)| held(o));
+    let due = state.orders.iter().filter(|(_, o)| o.is_held());
     let due = due.filter(|(_, o)| outcome == Outcome::Aborted || now >= o.release_at);
     due.map(|(key, order)| {
         let reason = match outcome {

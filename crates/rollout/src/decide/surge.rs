@@ -56,9 +56,7 @@ pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
     if state.paused {
         return Vec::new();
     }
-    let wanted = |o: &&Order| {
-        matches!(o.stage, OrderStage::Ordered | OrderStage::Running) && now < o.release_at
-    };
+    let wanted = |o: &&Order| o.is_held() && now < o.release_at;
     let mut list = Vec::new();
     for order in state.orders.values().filter(wanted) {
         let Some(replacement) = &order.on_loss else { continue };
@@ -80,6 +78,27 @@ pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
         }
     }
     list
+}
+
+/// Gives back surge that nothing needs: no plan fits, and the whole fleet serves. Nobody knows for how
+/// long, so that it is held for as long as buying it anew would have to be paid for before it is of
+/// use, which costs at most twice what a prophet would pay (the ski rental of Karlin, Manasse,
+/// Rudolph and Sleator 1988), and for what has to be paid for in any case.
+pub(super) fn give_back(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    let idle =
+        state.unneeded_since().filter(|_| seen.traffic.is_some() && seen.down_since.is_empty());
+    let Some((since, cause)) = idle else { return Vec::new() };
+    let due = state.orders.iter().filter(|(_, order)| {
+        order.is_held() && state.given_back_at(order, since).is_some_and(|at| now >= at)
+    });
+    due.map(|(key, _)| {
+        let reason = format!(
+            "no plan fits since {since:.0} and every server is in service; to hold it costs more \
+             by now than to buy it anew"
+        );
+        Decision::write(Event::SurgeReleasing { key: key.clone() }, reason, cause)
+    })
+    .collect()
 }
 
 /// A name that no other rollout uses, made of what every load balancer accepts.

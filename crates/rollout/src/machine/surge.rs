@@ -143,15 +143,17 @@ pub(super) fn joined(
     step(state, at, name, |s| s == SurgeStage::Joining, SurgeStage::Joined(warm_at))
 }
 
-/// Everything that may receive requests is drained; the rest needs no drain.
+/// Everything that may receive requests is drained; the rest needs no drain. While batches go out only
+/// surge that nothing needs is given back.
 pub(super) fn releasing(state: &mut State, at: &Record, key: &Key) -> Result<(), Refusal> {
     match state.phase {
         Phase::Stabilising { .. } => state.phase = Phase::Releasing,
         Phase::Releasing | Phase::Aborting => {}
+        Phase::Provisioning | Phase::Rolling if state.unneeded_since().is_some() => {}
         phase => return Err(format!("the phase is {phase:?}")),
     }
     let order = find(state, key)?;
-    if !matches!(order.stage, OrderStage::Ordered | OrderStage::Running) {
+    if !order.is_held() {
         return Err(format!("{key} is {:?}", order.stage));
     }
     (order.stage, order.seq) = (OrderStage::Releasing, at.seq);

@@ -315,6 +315,7 @@ fn timetable(fate: &Fate, upper: f64) -> Timetable {
         revised_upper: upper,
         target: 1.0,
         blind: Vec::new(),
+        refuses_until: None,
         batch_risk: 0.0,
         batch: fate.batch,
         every: Duration::from_secs(600),

@@ -126,6 +126,7 @@ impl Stage {
             revised_upper: 200.0,
             target: 0.01,
             blind: Vec::new(),
+            refuses_until: None,
             batch_risk: 0.0,
             batch: 2,
             every: Duration::from_secs(600),

@@ -63,7 +63,7 @@ pub struct Document {
 /// One rollout.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+pub struct Line {
     instant: Timestamp,
     strategy: String,
     seed: u64,
@@ -90,7 +90,8 @@ struct Line {
 }
 
 impl Line {
-    fn new(row: &Row) -> Self {
+    /// What the document says of a row.
+    pub fn new(row: &Row) -> Self {
         let (course, account) = (&row.course, &row.account);
         let Account { attributable_minutes, baseline_minutes, unobserved_minutes, .. } = *account;
         let plan = course.told.plan.as_deref();
