@@ -36,7 +36,7 @@ pub enum Rule {
     Quota,
     /// Never more servers of a zone out than allowed, unhealthy ones included.
     ZoneLimit,
-    /// Surge is ready before the batch that it supports, and no sooner than it can be.
+    /// Surge is ready before a batch goes out or after it is back, and no sooner than it can be.
     SurgeReady,
     /// Surge stays until the watch after the last batch is over.
     SurgeRelease,

@@ -92,7 +92,7 @@ fn skeleton(
     let budget_left = request.budget.map_or(f64::INFINITY, |budget| budget - quote.cost);
     let surge = purchases(fleet, layout, first_out, stabilised, quote, budget_left);
     let batches = batches(fleet, layout, first_out);
-    let start = surge.iter().map(|s| s.order_at).min().unwrap_or(first_out);
+    let start = surge.iter().map(|s| s.order_at).fold(first_out, Timestamp::min);
     let resolution = 1.0 / (f64::from(request.comparable_windows) + 1.0);
     let gone = after(stabilised, release_seconds(facts));
     let any_surge = !surge.is_empty() || !facts.held.is_empty();
@@ -154,8 +154,8 @@ fn batches(fleet: &Fleet<'_>, layout: &Layout, first_out: Timestamp) -> Vec<Batc
     layout.slots.iter().enumerate().map(batch).collect()
 }
 
-/// Surge is ordered so that it is ready when the first batch goes out, and released when the
-/// watch after the last one ends.
+/// Surge is ordered so that it is ready when the first batch that needs it goes out, and released
+/// when the watch after the last one ends.
 fn purchases(
     fleet: &Fleet<'_>,
     layout: &Layout,
@@ -165,6 +165,7 @@ fn purchases(
     budget_left: f64,
 ) -> Vec<SurgePurchase> {
     let facts = fleet.facts;
+    let ready_at = after(first_out, layout.surge_at);
     let purchase = |order: &Order| {
         let offer = &facts.offers[order.offer];
         let lead = Duration::from_secs(lead_seconds(facts, offer).unsigned_abs());
@@ -172,8 +173,8 @@ fn purchases(
             fleet: facts.fleet.clone(),
             offer: offer.name.clone(),
             count: order.count,
-            order_at: first_out.checked_sub(lead).unwrap_or(first_out),
-            ready_at: first_out,
+            order_at: ready_at.checked_sub(lead).unwrap_or(ready_at),
+            ready_at,
             release_at,
             end_at: after(release_at, release_seconds(facts)),
             price_per_hour: offer.price_per_hour,

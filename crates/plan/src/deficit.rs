@@ -54,7 +54,11 @@ impl Deficits {
                 let (from, to) = span(phase, starts, demand[fleet.rows[row].dimension].steps());
                 let loss = phase.loss[row] * fleet.facts.balance;
                 let left = fleet.full_of(row) - loss + besides[row];
-                peaks.over(from, to, |peak| self.highest.raise(peak.path, peak.load - left));
+                let rounding = fleet.rounding(row);
+                peaks.over(from, to, |peak| {
+                    let lacks = coverable(peak.load - left, phase.bare, rounding);
+                    self.highest.raise(peak.path, lacks);
+                });
             }
             for peak in self.highest.drain() {
                 let next = u32::try_from(self.paths.len()).unwrap_or(u32::MAX);
@@ -95,8 +99,9 @@ impl Deficits {
                 demand.raise_over(from, to, &mut self.row);
                 let loss = phase.loss[row] * fleet.facts.balance;
                 let left = fleet.full_of(row) - loss + besides[row];
+                let rounding = fleet.rounding(row);
                 for (worst, load) in worst.iter_mut().zip(&self.row) {
-                    let deficit = load - left;
+                    let deficit = coverable(load - left, phase.bare, rounding);
                     *worst = if deficit > *worst { deficit } else { *worst };
                 }
             }
@@ -115,11 +120,19 @@ impl Deficits {
         seed: u64,
     ) {
         let of = &mut self.of;
-        sampled(fleet, demand, layout, start, besides, seed, |_, row, deficits| {
-            raise(&mut of[row], deficits);
+        let surge_from = start + layout.surge_step(fleet.facts.step.seconds());
+        sampled(fleet, demand, layout, start, besides, seed, |step, row, deficits| {
+            if step >= surge_from {
+                return raise(&mut of[row], deficits);
+            }
+            let rounding = fleet.rounding(row);
+            for (most, lacks) in of[row].iter_mut().zip(deficits) {
+                raise(std::slice::from_mut(most), &[coverable(*lacks, true, rounding)]);
+            }
         });
-        failing(fleet, demand, layout, start, besides, seed, |_, row, path, deficit| {
-            raise(&mut of[row][path..=path], &[deficit]);
+        failing(fleet, demand, layout, start, besides, seed, |step, row, path, lacks| {
+            let lacks = coverable(lacks, step < surge_from, fleet.rounding(row));
+            raise(&mut of[row][path..=path], &[lacks]);
         });
     }
 
@@ -194,6 +207,11 @@ impl Deficits {
         };
         (0..self.count()).filter(|p| lacks(*p)).count()
     }
+}
+
+/// What a purchase has to cover: what lacks before it is there, nothing can.
+fn coverable(lacks: f64, bare: bool, rounding: f64) -> f64 {
+    if bare && lacks > rounding { f64::INFINITY } else { lacks }
 }
 
 /// The steps of a phase that all starts have in common, as far as the load is known.

@@ -48,6 +48,20 @@ pub(crate) fn doubtful(
     sum
 }
 
+/// What is held but does not carry load by `start`, with when it will.
+pub(crate) fn coming(facts: &Facts, start: Timestamp) -> Vec<(Order, Timestamp)> {
+    let order = |held: &Held| {
+        let offer = facts.offers.iter().position(|offer| offer.name == held.offer)?;
+        Some((Order { offer, count: held.count, held: false }, held.ready_at))
+    };
+    facts.held.iter().filter(|held| held.ready_at > start).filter_map(order).collect()
+}
+
+/// When all of it will.
+pub(crate) fn last_ready(coming: &[(Order, Timestamp)]) -> Option<Timestamp> {
+    coming.iter().map(|(_, ready_at)| *ready_at).max()
+}
+
 /// What the paths lose of: what is bought, and what is held and can be lost; and per row, after
 /// `balance`, what is there besides these for batches within `[start, finish)`.
 pub(crate) fn on_paths(

@@ -55,9 +55,12 @@ pub(crate) struct Phase {
     pub(crate) to: usize,
     /// Capacity that is out, per row, before `balance`.
     pub(crate) loss: Vec<f64>,
+    /// Whether what is bought is not there yet: nothing may lack.
+    pub(crate) bare: bool,
 }
 
-/// Batches placed in time, relative to a start that is still open.
+/// Batches placed in time, relative to a start that is still open, and the batch from which on
+/// what is bought is there.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     /// Indices of servers; the batches are runs of it.
@@ -71,6 +74,10 @@ pub(crate) struct Layout {
     pub(crate) largest: usize,
     /// Seconds of the watch between the first batch and the second.
     pub(crate) watch: i64,
+    /// The number of batches, from the first on, that go out before what is bought is there.
+    pub(crate) bare: usize,
+    /// Seconds from the start until what is bought is there.
+    pub(crate) surge_at: i64,
 }
 
 impl Layout {
@@ -100,9 +107,27 @@ impl Layout {
             offset += ceil(lengths.back + pause);
         }
         let finish = slots.last().map_or(0, |s| s.offset as i64 * step + s.lengths.back);
-        let phases = phases(&slots);
+        let phases = phases(&slots, 0);
         let largest = sizes.iter().copied().max().unwrap_or(0);
-        Self { order: Rc::clone(order), slots, phases, finish, largest, watch }
+        let order = Rc::clone(order);
+        Self { order, slots, phases, finish, largest, watch, bare: 0, surge_at: 0 }
+    }
+
+    /// The same batches, of which the first `bare` go out before what is bought is there.
+    pub(crate) fn bare(&self, bare: usize, step: i64) -> Self {
+        let phases = phases(&self.slots, bare);
+        let surge_at = self.slots.get(bare).map_or(0, |slot| slot.offset as i64 * step);
+        Self { phases, bare, surge_at, ..self.clone() }
+    }
+
+    /// How long what is bought serves until the last batch is back.
+    pub(crate) fn surge_seconds(&self) -> i64 {
+        self.finish - self.surge_at
+    }
+
+    /// The step after the start from which on what is bought is there.
+    pub(crate) fn surge_step(&self, step: i64) -> usize {
+        usize::try_from(self.surge_at / step).unwrap_or(0)
     }
 
     /// The servers of a batch.
@@ -111,15 +136,21 @@ impl Layout {
     }
 }
 
-/// Each batch with its retreat; those that touch and take out the same are joined.
-fn phases(slots: &[Slot]) -> Vec<Phase> {
+/// Each batch with its retreat, cut where surge comes, after `bare` batches; those that touch and
+/// take out the same are joined.
+fn phases(slots: &[Slot], bare: usize) -> Vec<Phase> {
+    let surge_at =
+        if bare > 0 { slots.get(bare).map_or(usize::MAX, |slot| slot.offset) } else { 0 };
     let mut phases: Vec<Phase> = Vec::new();
+    let mut push = |from: usize, to: usize, loss: &Vec<f64>, bare: bool| match phases.last_mut() {
+        _ if from >= to => {}
+        Some(last) if last.to >= from && (&last.loss, last.bare) == (loss, bare) => last.to = to,
+        _ => phases.push(Phase { from, to, loss: loss.clone(), bare }),
+    };
     for slot in slots.iter().filter(|s| s.covers > 0) {
-        let to = slot.offset + slot.covers * RETREAT_LENGTHS;
-        match phases.last_mut() {
-            Some(last) if last.to >= slot.offset && last.loss == slot.loss => last.to = to,
-            _ => phases.push(Phase { from: slot.offset, to, loss: slot.loss.clone() }),
-        }
+        let (from, to) = (slot.offset, slot.offset + slot.covers * RETREAT_LENGTHS);
+        push(from, to.min(surge_at), &slot.loss, true);
+        push(from.max(surge_at), to, &slot.loss, false);
     }
     phases
 }

@@ -70,7 +70,10 @@ pub use standing::{Standing, standing};
 use layout::{Layout, sizes, spread_order};
 use problem::Fleet;
 use search::Problem;
-use settings::{CHOOSING_CONFIDENCE, LOAD_TIMES_FLEET_AT_MOST, SURVIVED_ZONES_AT_MOST};
+use settings::{
+    CHOOSING_CONFIDENCE, LATER_SURGE_AT_MOST, LATER_SURGE_BATCHES, LOAD_TIMES_FLEET_AT_MOST,
+    SURVIVED_ZONES_AT_MOST,
+};
 use zones::{dealt_order, spread};
 
 /// The cheapest plan, and among equally cheap ones the one that finishes first; sealed with its
@@ -217,7 +220,7 @@ pub(crate) fn layouts(request: &Request, fleet: &Fleet<'_>) -> Result<Vec<Layout
         let order = batches.iter().flatten().filter_map(|name| places.get(name).copied()).collect();
         let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
         let given = Layout::place(fleet, &Rc::new(order), &sizes, watch);
-        return spread(vec![given], facts);
+        return Ok(with_later_surge(spread(vec![given], facts)?, facts));
     }
     let order = Rc::new(spread_order(facts));
     let sizes = sizes(order.len(), most, request.canary);
@@ -228,5 +231,18 @@ pub(crate) fn layouts(request: &Request, fleet: &Fleet<'_>) -> Result<Vec<Layout
         };
         Layout::place(fleet, &order, sizes, watch)
     });
-    spread(layouts.collect(), facts)
+    Ok(with_later_surge(spread(layouts.collect(), facts)?, facts))
+}
+
+/// Each layout, followed by the same batches of which the first go out before there is surge.
+fn with_later_surge(layouts: Vec<Layout>, facts: &Facts) -> Vec<Layout> {
+    let can_buy = facts.max_surge > 0 && facts.offers.iter().any(|offer| offer.max > 0);
+    let all = layouts.into_iter().flat_map(|layout| {
+        let batches = layout.slots.len();
+        let most = if can_buy && batches <= LATER_SURGE_BATCHES { LATER_SURGE_AT_MOST } else { 0 };
+        let bare = 1..=most.min(batches.saturating_sub(1));
+        let later: Vec<_> = bare.map(|bare| layout.bare(bare, facts.step.seconds())).collect();
+        std::iter::once(layout).chain(later)
+    });
+    all.collect()
 }

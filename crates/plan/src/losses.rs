@@ -18,7 +18,13 @@ const BOOT_SEED: u64 = 0x626f_6f74_5f66_6169;
 pub(crate) struct Surviving {
     /// What all instances carry together, per row, less those that may be lost in the place of
     /// servers that carry less.
-    bought: Vec<f64>,
+    all: Vec<f64>,
+    /// The same before what is bought is there: of those that are held.
+    held: Vec<f64>,
+    /// Which orders are.
+    is_held: Vec<bool>,
+    /// Seconds after the first batch goes out until what is bought is there.
+    surge_at: f64,
     /// What one instance of each order carries, per row.
     units: Vec<Vec<f64>>,
     /// Per path, what is lost.
@@ -48,15 +54,17 @@ impl Surviving {
         let facts = fleet.facts;
         let units: Vec<Vec<f64>> =
             quote.orders.iter().map(|o| fleet.row_unit(&facts.offers[o.offer])).collect();
-        let mut bought = vec![0.0; fleet.rows.len()];
-        for (unit, order) in units.iter().zip(&quote.orders) {
-            for (sum, unit) in bought.iter_mut().zip(unit) {
-                *sum += unit * f64::from(order.count);
-            }
-        }
-        for (sum, row) in bought.iter_mut().zip(worse(fleet, &units)) {
-            *sum -= row;
-        }
+        let together = |keep: &dyn Fn(&Order) -> bool| {
+            let kept: Vec<_> = quote.orders.iter().zip(&units).filter(|(o, _)| keep(o)).collect();
+            let worse = worse(fleet, kept.iter().map(|(_, unit)| *unit));
+            let carries = |row: usize| {
+                kept.iter().map(|(order, unit)| unit[row] * f64::from(order.count)).sum::<f64>()
+            };
+            worse.enumerate().map(|(row, worse)| carries(row) - worse).collect()
+        };
+        let (all, held) = (together(&|_| true), together(&|order| order.held));
+        let is_held = quote.orders.iter().map(|order| order.held).collect();
+        let surge_at = layout.surge_at as f64;
         let end = (layout.finish + facts.followed_seconds()) as f64;
         let of_path = |path: usize| {
             let mut lost = Vec::new();
@@ -70,7 +78,7 @@ impl Surviving {
                     true => (0.0, 0.0),
                     false => {
                         let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
-                        (offer.boot_failure, -warmup)
+                        (offer.boot_failure, surge_at - warmup)
                     }
                 };
                 let draw = |nth: u64| uniform(seed ^ LOSS_SEED, [path as u64, index as u64, nth]);
@@ -86,14 +94,17 @@ impl Surviving {
             }
             lost
         };
-        Self { bought, units, lost: (0..paths).map(of_path).collect() }
+        let lost = (0..paths).map(of_path).collect();
+        Self { all, held, is_held, surge_at, units, lost }
     }
 
     /// What is left of the purchase on a path, after all that is lost before `until` (seconds
     /// after the first batch goes out).
     pub(crate) fn left(&self, path: usize, row: usize, until: f64) -> f64 {
+        let bare = until <= self.surge_at;
         let gone = self.lost[path].iter().filter(|loss| loss.at < until);
-        gone.fold(self.bought[row], |left, loss| {
+        let gone = gone.filter(|loss| !bare || self.is_held[loss.order]);
+        gone.fold(if bare { self.held[row] } else { self.all[row] }, |left, loss| {
             left - self.units[loss.order][row] * f64::from(loss.count)
         })
     }
@@ -101,13 +112,15 @@ impl Surviving {
 
 /// How much worse than the loss of the largest servers it is, per row, to lose as many of the
 /// largest instances.
-fn worse(fleet: &Fleet<'_>, units: &[Vec<f64>]) -> Vec<f64> {
-    let worse = |(index, row): (usize, &crate::problem::Row)| {
-        let larger = units.iter().filter(|unit| fleet.spared(unit) > 0).map(|unit| unit[index]);
+fn worse<'a>(
+    fleet: &'a Fleet<'_>,
+    units: impl Iterator<Item = &'a Vec<f64>> + Clone + 'a,
+) -> impl Iterator<Item = f64> + 'a {
+    fleet.rows.iter().enumerate().map(move |(index, row)| {
+        let larger = units.clone().filter(|unit| fleet.spared(unit) > 0).map(|unit| unit[index]);
         let lost = larger.map(|unit| unit * f64::from(fleet.few) - row.few_largest);
         lost.fold(0.0, |a, b| if b > a { b } else { a })
-    };
-    fleet.rows.iter().enumerate().map(worse).collect()
+    })
 }
 
 /// The losses of one order between `begin` and `end`: the instances one after the other (the

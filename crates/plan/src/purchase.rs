@@ -73,7 +73,7 @@ pub(crate) struct Shop<'a> {
     unit_of: Vec<usize>,
     needs: Vec<Vec<f64>>,
     scratch: Vec<f64>,
-    /// Mixes by the end of the layout and by the offers that are there in time.
+    /// Mixes by how long the surge serves and by the offers that are there in time.
     mixes: BTreeMap<(i64, Vec<usize>), Vec<Family>>,
 }
 
@@ -92,6 +92,11 @@ impl<'a> Shop<'a> {
         let needs = vec![Vec::new(); units.len()];
         let mixes = BTreeMap::new();
         Self { fleet, limits, paths, now, units, unit_of, needs, scratch: Vec::new(), mixes }
+    }
+
+    /// How many paths may lack capacity.
+    pub(crate) fn hits(&self) -> f64 {
+        self.limits.hits
     }
 
     /// Whether there is more than one offer to choose from at any time.
@@ -117,7 +122,7 @@ impl<'a> Shop<'a> {
         if deficits.lacking(self.fleet) as f64 <= self.limits.hits {
             return self.affordable(Quote { orders: Vec::new(), cost: kept });
         }
-        let on_sale = self.on_sale(start);
+        let on_sale = self.on_sale(start + layout.surge_at);
         self.measure(deficits, &on_sale);
         let mut best: Option<Quote> = None;
         for offer in on_sale.iter().copied() {
@@ -130,6 +135,9 @@ impl<'a> Shop<'a> {
         for family in self.families(layout, &on_sale) {
             let below = best.as_ref().map_or(f64::INFINITY, |b| b.cost);
             let need = deficits.kept(fleet, family.hits);
+            if need.contains(&f64::INFINITY) {
+                continue;
+            }
             let Some((counts, cost)) = family.cheapest(&need, below) else { continue };
             let orders = counts
                 .into_iter()
@@ -153,7 +161,7 @@ impl<'a> Shop<'a> {
         if deficits.lacking(self.fleet) as f64 <= self.limits.hits {
             return self.affordable(Quote { orders: Vec::new(), cost: kept });
         }
-        let on_sale = self.on_sale(starts.1);
+        let on_sale = self.on_sale(starts.1 + layout.surge_at);
         self.measure(deficits, &on_sale);
         let mut least = f64::INFINITY;
         for offer in on_sale.iter().copied() {
@@ -163,7 +171,9 @@ impl<'a> Shop<'a> {
         let fleet = self.fleet;
         for family in self.families(layout, &on_sale) {
             let need = deficits.marginal(fleet, family.hits);
-            least = smaller(least, family.at_least(&need));
+            if !need.contains(&f64::INFINITY) {
+                least = smaller(least, family.at_least(&need));
+            }
         }
         self.affordable(Quote { orders: Vec::new(), cost: kept + least })
     }
@@ -189,7 +199,7 @@ impl<'a> Shop<'a> {
         layout: &Layout,
         start: i64,
     ) -> Vec<(usize, Option<Quote>)> {
-        let on_sale = self.on_sale(start);
+        let on_sale = self.on_sale(start + layout.surge_at);
         self.measure(deficits, &on_sale);
         let kept = kept_cost(self.fleet.facts, layout, start - self.now);
         let all = 0..self.fleet.facts.offers.len();
@@ -204,11 +214,11 @@ impl<'a> Shop<'a> {
         (quote.cost.is_finite() && quote.cost <= self.limits.budget + COST_UNIT).then_some(quote)
     }
 
-    /// The offers of which instances can be there for a start.
-    fn on_sale(&self, start: i64) -> Vec<usize> {
+    /// The offers of which instances can be there at a moment, in seconds from the origin.
+    fn on_sale(&self, at: i64) -> Vec<usize> {
         let facts = self.fleet.facts;
         let in_time = |offer: &usize| {
-            self.now + lead_seconds(facts, &facts.offers[*offer]) <= start && self.most(*offer) > 0
+            self.now + lead_seconds(facts, &facts.offers[*offer]) <= at && self.most(*offer) > 0
         };
         (0..facts.offers.len()).filter(in_time).collect()
     }
@@ -265,7 +275,7 @@ impl<'a> Shop<'a> {
         if on_sale.len() < 2 {
             return &mut [];
         }
-        let key = (layout.finish, on_sale.to_vec());
+        let key = (layout.surge_seconds(), on_sale.to_vec());
         if !self.mixes.contains_key(&key) {
             let families = self.new_families(layout, on_sale);
             self.mixes.insert(key.clone(), families);
@@ -367,7 +377,7 @@ fn losses(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> Losses {
 /// together, from when they run until the last batch is back.
 fn lost_within(facts: &Facts, offer: &Offer, layout: &Layout) -> (f64, f64) {
     let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
-    let (lost, pool) = interrupted_within(offer, layout.finish as f64 + warmup);
+    let (lost, pool) = interrupted_within(offer, layout.surge_seconds() as f64 + warmup);
     // Without boot failures the probability stays what it is to the last bit.
     let missing = offer.boot_failure + (1.0 - offer.boot_failure) * lost;
     (missing, pool)
@@ -418,7 +428,7 @@ pub(crate) fn billed_seconds(billing: Billing, seconds: i64) -> f64 {
 
 /// What so many instances cost from their order until they are given back with a layout.
 pub(crate) fn price(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> f64 {
-    let after = layout.finish + stabilisation_seconds(facts) + release_seconds(facts);
+    let after = layout.surge_seconds() + stabilisation_seconds(facts) + release_seconds(facts);
     bill(offer.billing, offer.price_per_hour, count, lead_seconds(facts, offer) + after)
 }
 

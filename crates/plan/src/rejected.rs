@@ -6,7 +6,7 @@ use crate::demand::after;
 use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::{Quote, lead_seconds};
-use crate::search::{Choice, Problem};
+use crate::search::{Choice, Problem, soonest_surge};
 use crate::settings::REJECTED_AT_MOST;
 
 /// A shortage in words: the moment, the dimension and the numbers.
@@ -99,9 +99,15 @@ pub(crate) fn rejected(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec
     let fewest = 0;
     let mut candidates: Vec<(usize, Option<usize>)> =
         vec![(choice.layout, soonest(choice.layout)), (fewest, soonest(fewest))];
-    let step = problem.layouts.len().div_ceil(REJECTED_AT_MOST - 3);
-    let near = [choice.layout.saturating_sub(1), choice.layout + 1];
-    let others = near.into_iter().chain((0..problem.layouts.len()).step_by(step.max(1)));
+    // The same batches with surge from the first on, and other batches.
+    let sizes: Vec<usize> =
+        (0..problem.layouts.len()).filter(|i| problem.layouts[*i].bare == 0).collect();
+    let step = sizes.len().div_ceil(REJECTED_AT_MOST - 3);
+    let own = soonest_surge(problem.layouts, choice.layout);
+    let place = sizes.iter().position(|index| *index == own).unwrap_or(0);
+    let near = [Some(place), place.checked_sub(1), Some(place + 1)];
+    let near = near.into_iter().flatten().filter_map(|place| sizes.get(place).copied());
+    let others = near.chain(sizes.iter().copied().step_by(step.max(1)));
     candidates.extend(others.map(|layout| (layout, Some(choice.start))));
     for (layout, start) in candidates {
         let (Some(start), true) = (start, layout < problem.layouts.len()) else { continue };
@@ -125,6 +131,7 @@ fn other_offers(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec<Reject
         return Vec::new();
     }
     let singles = problem.singles(choice.layout, choice.start, &problem.limits(hits));
+    let in_time = problem.instant(choice.start) + problem.layouts[choice.layout].surge_at;
     let taken = |offer: usize| orders.len() == 1 && orders[0].offer == offer;
     let reason = |(offer, quote): (usize, Option<Quote>)| {
         let (offer, currency) = (&facts.offers[offer], &facts.currency);
@@ -136,7 +143,7 @@ fn other_offers(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec<Reject
                 quote.cost,
                 choice.quote.cost
             ),
-            None if lead_seconds(facts, offer) > problem.instant(choice.start) => {
+            None if lead_seconds(facts, offer) > in_time => {
                 format!("{} is not ready in time", offer.name)
             }
             None => format!(

@@ -1,9 +1,12 @@
-//! The search: least cost, then earliest finish, over every start and every number of batches.
+//! The search: least cost, then earliest finish, over every start, every number of batches, and
+//! the batch from which on there is surge.
 //!
 //! Best-first branch and bound, exact. A node is a layout with an interval of starts. Its bound
 //! is the quote for the steps that all these starts have in common: each of them has to cover at
 //! least those, so that none can be cheaper. The cheapest node is halved until it is one start;
 //! when that is the cheapest, its quote is made exact. The first exact node on top is a best plan.
+//! Where a node need not buy anything, later surge is no cheaper, so that it stands for the layouts
+//! of the same batches with later surge as well.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -176,6 +179,17 @@ impl<'a> Problem<'a> {
     }
 }
 
+/// The layouts with the batches of layout `index` and later surge; they follow it.
+fn later(layouts: &[Layout], index: usize) -> impl Iterator<Item = usize> + use<> {
+    let count = layouts[index + 1..].iter().take_while(|layout| layout.bare > 0).count();
+    index + 1..index + 1 + count
+}
+
+/// The layout with the batches of layout `index` and surge from the first of them on.
+pub(crate) fn soonest_surge(layouts: &[Layout], index: usize) -> usize {
+    (0..=index).rev().find(|i| layouts[*i].bare == 0).unwrap_or(index)
+}
+
 /// Where the sampled load ends, in all dimensions and in both sets of paths.
 pub(crate) fn horizon(request: &Request) -> Timestamp {
     let ends = request.choosing.values().chain(request.fresh.values()).map(|p| p.end());
@@ -202,6 +216,8 @@ struct Node {
     /// Its first and its last start.
     starts: (usize, usize),
     stage: Stage,
+    /// Whether it stands for the same batches with later surge as well.
+    for_all: bool,
 }
 
 impl Ord for Node {
@@ -260,9 +276,10 @@ impl<'a> Search<'a> {
     }
 
     fn best(mut self) -> Option<Choice> {
-        for index in 0..self.problem.layouts.len() {
-            for starts in self.problem.starts(&self.problem.layouts[index]) {
-                self.push(index, starts);
+        let layouts = self.problem.layouts;
+        for (index, layout) in layouts.iter().enumerate().filter(|(_, l)| l.bare == 0) {
+            for starts in self.problem.starts(layout) {
+                self.push_all(index, starts);
             }
         }
         while let Some(node) = self.nodes.pop() {
@@ -273,21 +290,54 @@ impl<'a> Search<'a> {
                     return Some(Choice { layout, start: first, quote });
                 }
                 Stage::Single => {
-                    if let Some(quote) = self.settle(node.layout, first) {
+                    let (layout, for_all) = (node.layout, node.for_all);
+                    if let Some(quote) = self.settle(layout, first) {
                         self.nodes.push(Node { quote, stage: Stage::Settled, ..node });
+                    }
+                    if for_all && self.buys() {
+                        self.push_later(layout, (first, first));
                     }
                 }
                 Stage::Bound => {
                     let middle = first + (last - first) / 2;
-                    self.push(node.layout, (first, middle));
-                    self.push(node.layout, (middle + 1, last));
+                    for starts in [(first, middle), (middle + 1, last)] {
+                        match node.for_all {
+                            true => self.push_all(node.layout, starts),
+                            false => {
+                                let half = self.node(node.layout, starts);
+                                self.nodes.extend(half);
+                            }
+                        }
+                    }
                 }
             }
         }
         None
     }
 
-    fn push(&mut self, index: usize, starts: (usize, usize)) {
+    /// The same batches with surge from the first on, and with later surge where any is needed.
+    fn push_all(&mut self, index: usize, starts: (usize, usize)) {
+        let node = self.node(index, starts);
+        let buys = self.buys();
+        self.nodes.extend(node.map(|node| Node { for_all: !buys, ..node }));
+        if buys {
+            self.push_later(index, starts);
+        }
+    }
+
+    fn push_later(&mut self, index: usize, starts: (usize, usize)) {
+        for later in later(self.problem.layouts, index) {
+            let node = self.node(later, starts);
+            self.nodes.extend(node);
+        }
+    }
+
+    /// Whether what was measured last takes a purchase.
+    fn buys(&self) -> bool {
+        self.deficits.lacking(self.problem.fleet) as f64 > self.shop.hits()
+    }
+
+    fn node(&mut self, index: usize, starts: (usize, usize)) -> Option<Node> {
         let layout = &self.problem.layouts[index];
         let certain = self.problem.fleet.facts.are_certain();
         // A mix is worth its program only where nothing else is cheaper than its bound.
@@ -298,9 +348,8 @@ impl<'a> Search<'a> {
             }
             true => (self.bound(layout, starts), Stage::Single),
         };
-        let Some(quote) = quote else { return };
         let finish = self.instant(starts.0) + layout.finish;
-        self.nodes.push(Node { quote, finish, layout: index, starts, stage });
+        Some(Node { quote: quote?, finish, layout: index, starts, stage, for_all: false })
     }
 
     fn instant(&self, step: usize) -> i64 {

@@ -87,6 +87,14 @@ pub(crate) const WATCHED_FOR_LOSSES: usize = 24;
 /// which takes drain, update and warm-up once more.
 pub(crate) const RETREAT_LENGTHS: usize = 2;
 
+/// So many batches may go out before there is surge: mostly the canary, and what goes out before a
+/// rise that is coming.
+pub(crate) const LATER_SURGE_AT_MOST: usize = 3;
+
+/// … where there are at most so many: of more, one takes too short a time for its surge to cost
+/// anything.
+pub(crate) const LATER_SURGE_BATCHES: usize = 20;
+
 /// A mean load of more than so many times the capacity of the whole fleet is in another unit: an
 /// overload can be tenfold, and units differ by 60, 100 or 1,000.
 pub(crate) const LOAD_TIMES_FLEET_AT_MOST: f64 = 20.0;

@@ -6,6 +6,7 @@ use crate::assess::{Assessment, Chosen, assess};
 use crate::compose::FRESH_SEED;
 use crate::demand::{Demand, Grid, Shape, after};
 use crate::held;
+use crate::layout::Slot;
 use crate::problem::Fleet;
 use crate::purchase::Quote;
 use crate::request::Request;
@@ -23,8 +24,10 @@ pub struct Standing {
 }
 
 /// The risk of the batches of the request's schedule, one after the other from its `startAt` on
-/// (from now on where it gives none), with the surge that is held and no other. Held instances
-/// that can be lost are lost on the paths, as bought ones are in [`plan`](crate::plan()).
+/// (from now on where it gives none), with the surge that is held and no other. What is held but
+/// not ready by then is there for the first batch that goes out when it is (the last one at the
+/// latest, which waits for it). Held instances that can be lost are lost on the paths, as bought ones
+/// are in [`plan`](crate::plan()).
 ///
 /// # Errors
 /// A request that [`Request::check`] does not pass, or batches that may not go out, are refused
@@ -36,6 +39,16 @@ pub fn standing(request: &Request) -> Result<Standing, Refused> {
     let fleet = Fleet::new(facts, request.choosing.keys()).surviving(request.survive);
     let layouts = crate::layouts(request, &fleet)?;
     let layout = layouts.first().expect("layouts are refused where there is none");
+    let coming = held::coming(facts, start);
+    let step = facts.step.seconds();
+    let layout = &match held::last_ready(&coming) {
+        None => layout.clone(),
+        Some(ready_at) => {
+            let out = |slot: &Slot| after(start, slot.offset as i64 * step);
+            let bare = layout.slots.iter().position(|slot| out(slot) >= ready_at);
+            layout.bare(bare.unwrap_or(layout.slots.len().saturating_sub(1)), step)
+        }
+    };
     let finish = after(start, layout.finish);
     let last = after(finish, facts.followed_seconds()).min(horizon(request));
     let grid = Grid::covering(facts.step, start, last);
@@ -44,8 +57,8 @@ pub fn standing(request: &Request) -> Result<Standing, Refused> {
         .iter()
         .map(|dimension| Demand::new(&request.fresh[*dimension], &grid, Shape::PLAIN))
         .collect();
-    let nothing = Quote { orders: Vec::new(), cost: 0.0 };
-    let (whole, besides) = held::on_paths(&fleet, &nothing, (start, finish));
+    let coming = Quote { orders: coming.into_iter().map(|(order, _)| order).collect(), cost: 0.0 };
+    let (whole, besides) = held::on_paths(&fleet, &coming, (start, finish));
     let chosen = Chosen { fleet: &fleet, layout, start: 0, quote: &whole, besides: &besides };
     let assessed = assess(&chosen, &fresh, request.seed ^ FRESH_SEED, &vec![0; grid.steps]);
     Ok(Standing {

@@ -211,15 +211,22 @@ fn everything(request: &Request) -> Option<(f64, jiff::Timestamp)> {
             continue;
         }
         let length = 10 * sizes.len() as i64 + watch;
-        for start in 0..=(deadline - length) {
+        // Surge may come with each of the first four batches.
+        let begins = (0..=(deadline - length))
+            .flat_map(|start| (0..sizes.len().min(4)).map(move |bare| (start, bare)));
+        for (start, bare) in begins {
+            let waits = 10 * bare as i64 + if bare > 0 { watch } else { 0 };
             let mut needs: Vec<f64> = paths
                 .iter()
-                .map(|path| need(path, &sizes, start as usize, watch as usize))
+                .map(|path| {
+                    need(path, &sizes, start as usize, watch as usize, (start + waits) as usize)
+                })
                 .collect();
             needs.sort_by(|a, b| b.total_cmp(a));
             let count = (needs[hits] / 100.0 - 1e-7).ceil();
-            let minutes = 5 + length + 10 + 1;
-            let affordable = count <= f64::from(facts.max_surge.min(offer.max)) && start >= 5;
+            let minutes = 5 + length - waits + 10 + 1;
+            let affordable =
+                count <= f64::from(facts.max_surge.min(offer.max)) && start + waits >= 5;
             let cost = match count {
                 c if c <= 0.0 => 0.0,
                 c if affordable => c * offer.price_per_hour * minutes as f64 / 60.0,
@@ -237,14 +244,15 @@ fn everything(request: &Request) -> Option<(f64, jiff::Timestamp)> {
 }
 
 /// The most that a path lacks while batches of these sizes are out, ten minutes each, and ten
-/// more should one be rolled back.
-fn need(path: &[f64], sizes: &[usize], start: usize, watch: usize) -> f64 {
+/// more should one be rolled back; without limit if it lacks anything before `surge_at`.
+fn need(path: &[f64], sizes: &[usize], start: usize, watch: usize, surge_at: usize) -> f64 {
     let full = 100.0 * sizes.iter().sum::<usize>() as f64;
     let (mut at, mut worst) = (start, 0.0);
     for (index, size) in sizes.iter().enumerate() {
-        for load in &path[at..path.len().clamp(at, at + 20)] {
+        for (here, load) in path.iter().enumerate().take(at + 20).skip(at) {
             let load = if *load > full { full } else { *load };
             let lacks = load - (full - 100.0 * *size as f64);
+            let lacks = if here < surge_at && lacks > 1e-6 { f64::INFINITY } else { lacks };
             worst = if lacks > worst { lacks } else { worst };
         }
         at += 10 + if index == 0 { watch } else { 0 };
@@ -292,11 +300,13 @@ fn the_stated_risk_holds_on_load_that_nobody_has_seen() {
         request.canary = Canary::Auto;
         let plan = plan(&request).unwrap();
         let surge: u32 = plan.surge.iter().map(|s| s.count).sum();
+        let ready = plan.surge.first().map_or(minute(0), |s| s.ready_at);
+        let surge_at = ready.duration_since(minute(0)).as_secs() as usize / 60;
         let start = plan.batches[0].out_at.duration_since(minute(0)).as_secs() as usize / 60;
         let sizes: Vec<usize> = plan.batches.iter().map(|b| b.servers.len()).collect();
         for path in 200_000..200_400 {
             let load: Vec<f64> = (0..380).map(|step| case.load(path, step)).collect();
-            let short = need(&load, &sizes, start, 0) > f64::from(surge) * 100.0 + 1e-6;
+            let short = need(&load, &sizes, start, 0, surge_at) > f64::from(surge) * 100.0 + 1e-6;
             lacking += usize::from(short);
             judged += 1;
         }

@@ -307,19 +307,22 @@ fn everything(case: &Case, request: &Request) -> f64 {
             continue;
         }
         let length = 10 * sizes.len() as i64;
-        for start in 0..=(case.deadline - length) {
+        // Surge may come with each of the first four batches.
+        let begins = (0..=(case.deadline - length))
+            .flat_map(|start| (0..sizes.len().min(4)).map(move |bare| (start, bare)));
+        for (start, bare) in begins {
             let mut needs: Vec<f64> =
-                paths.iter().map(|path| need(path, &sizes, start as usize)).collect();
+                paths.iter().map(|path| need(path, &sizes, start as usize, bare)).collect();
             needs.sort_by(|a, b| b.total_cmp(a));
-            let in_time = request
-                .facts
-                .offers
-                .iter()
-                .filter(|offer| offer.lead.p50() + offer.warmup.p50() <= minutes(start as u64));
+            let (surge_at, serves) = (start + 10 * bare as i64, length - 10 * bare as i64);
+            let in_time =
+                request.facts.offers.iter().filter(|offer| {
+                    offer.lead.p50() + offer.warmup.p50() <= minutes(surge_at as u64)
+                });
             let priced: Vec<(f64, f64, u32)> = in_time
                 .map(|offer| {
                     let lead = (offer.lead.p50() + offer.warmup.p50()).as_secs() as i64 / 60;
-                    let running = (lead + length + 11) as f64 * 60.0;
+                    let running = (lead + serves + 11) as f64 * 60.0;
                     let least = offer.billing.minimum.as_secs_f64();
                     let unit = offer.billing.granularity.as_secs_f64();
                     let running = if running < least { least } else { running };
@@ -338,6 +341,9 @@ fn counts(offers: &[(f64, f64, u32)], need: f64, room: u32) -> f64 {
     if need <= 0.0 {
         return 0.0;
     }
+    if need.is_infinite() {
+        return f64::INFINITY;
+    }
     let Some(((cost, carries, max), rest)) = offers.split_first() else { return f64::INFINITY };
     let each = (0..=room.min(*max)).map(|count| {
         let left = need - f64::from(count) * carries;
@@ -347,15 +353,20 @@ fn counts(offers: &[(f64, f64, u32)], need: f64, room: u32) -> f64 {
 }
 
 /// The most that a path lacks while batches of these sizes are out, ten minutes each, and ten
-/// more should one be rolled back.
-fn need(path: &[f64], sizes: &[usize], start: usize) -> f64 {
+/// more should one be rolled back; without limit if it lacks anything before batch `bare`, from 0
+/// on, goes out.
+fn need(path: &[f64], sizes: &[usize], start: usize, bare: usize) -> f64 {
+    let surge_at = start + 10 * bare;
     let full = 100.0 * sizes.iter().sum::<usize>() as f64;
     let batches = sizes.iter().enumerate();
     let lacks = batches.flat_map(|(index, size)| {
         let from = start + 10 * index;
         let load =
-            path[from..path.len().clamp(from, from + 20)].iter().map(|load| load.clamp(0.0, full));
-        load.map(|load| load - (full - 100.0 * *size as f64))
+            (from..path.len().clamp(from, from + 20)).map(|at| (at, path[at].clamp(0.0, full)));
+        load.map(move |(at, load)| {
+            let lacks = load - (full - 100.0 * *size as f64);
+            if at < surge_at && lacks > 1e-6 { f64::INFINITY } else { lacks }
+        })
     });
     lacks.fold(0.0, |a, b| if b > a { b } else { a })
 }

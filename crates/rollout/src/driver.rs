@@ -20,6 +20,7 @@ use domain::plan::{Batch, Plan, Refused};
 use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 
+use crate::decide::surge::order_key;
 use crate::decide::{Decision, due};
 use crate::gates::Gate;
 use crate::machine::FoldError;
@@ -240,10 +241,13 @@ impl Driver {
             plan.batches.iter().filter(|batch| batch.index >= next.index).cloned().collect();
         let answer = match left(state) {
             Ok(risk) => {
+                let asked = question(state, plan, now, risk);
+                let held = asked.held.iter().cloned().chain(coming(state, plan, now)).collect();
                 let ask = Revision {
+                    held,
                     pending: rest.iter().flat_map(|batch| batch.servers.clone()).collect(),
                     deadline: rest.last().map_or(now, |last| last.back_at).max(now),
-                    ..question(state, plan, now, risk)
+                    ..asked
                 };
                 self.planner.weigh(&rest, &ask).await.map_err(|error| match error {
                     ReviseError::Refused(refused) => Unweighed::Refused(refused.to_string()),
@@ -352,6 +356,19 @@ fn left(state: &State) -> Result<Probability, Refused> {
         ),
         would_fit: Vec::new(),
     })
+}
+
+/// What the plan in force has still to order.
+fn coming(state: &State, plan: &Plan, now: Timestamp) -> Vec<HeldSurge> {
+    let all = plan.surge.iter().enumerate().filter(|(index, purchase)| {
+        purchase.count > 0 && !state.orders.contains_key(&order_key(state, plan, *index))
+    });
+    all.map(|(_, purchase)| HeldSurge {
+        offer: purchase.offer.clone(),
+        count: purchase.count,
+        ready_at: purchase.ready_at.max(now),
+    })
+    .collect()
 }
 
 /// The surge that runs and goes on running under a revision.

@@ -93,7 +93,7 @@ fn bought(plan: &Plan, facts: &Facts, purchase: &SurgePurchase, findings: &mut F
         format!("{name} is ready {} s after its order, it takes {lead} s", ready - order)
     });
     let mut early = plan.batches.iter().filter(|b| b.out_at < purchase.ready_at);
-    let late = early.find(|b| b.back_at > purchase.ready_at || b.out_at >= purchase.order_at);
+    let late = early.find(|b| b.back_at > purchase.ready_at);
     findings.ensure(late.is_none(), Rule::SurgeReady, || {
         let batch = late.map_or(0, |b| b.index);
         format!("{name} is ready at {}, after batch {batch} went out", purchase.ready_at)

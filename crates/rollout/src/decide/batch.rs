@@ -238,7 +238,7 @@ fn grace(batch: &Batch) -> f64 {
 fn surge_ready(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> bool {
     let needed = plan.surge.iter().enumerate().filter(|(_, purchase)| {
         purchase.count > 0
-            && purchase.order_at <= batch.out_at
+            && purchase.ready_at <= batch.out_at
             && batch.out_at < purchase.release_at
     });
     let warm = |order: &Order| {

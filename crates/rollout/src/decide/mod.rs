@@ -6,7 +6,7 @@ mod due;
 mod hold;
 mod ladder;
 mod server;
-mod surge;
+pub(crate) mod surge;
 
 use std::time::Duration;
 

@@ -10,17 +10,18 @@ use crate::observe::{GateState, Seen, Stop};
 use crate::state::{Order, OrderStage, State, SurgeInstance, SurgeStage};
 
 /// The key of purchase number `index` of a plan.
-pub(super) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
+pub(crate) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
     let revision = format!("r{}", plan.revision);
     Key::of(&[state.id.as_str(), "surge", &revision, &index.to_string()])
 }
 
-/// Every purchase of the plan in force whose time has come and that is not made yet. A freeze while
-/// nobody is out buys nothing: nobody knows when it ends, and what is late then is planned again.
+/// Every purchase of the plan in force whose time has come and that is not made yet. A freeze, or a
+/// hold without a plan, while nobody is out buys nothing: nobody knows when it ends, and what is late
+/// then is planned again.
 pub(super) fn order(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     let Some(plan) = &state.plan else { return Vec::new() };
     let frozen = seen.stop != Stop::No && state.open.is_none();
-    if state.paused || frozen {
+    if state.paused || frozen || state.unneeded_since().is_some() {
         return Vec::new();
     }
     let mut list = Vec::new();
