@@ -123,31 +123,35 @@ impl Explained {
     ) -> Vec<Vec<f64>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let rows = self.rows_ahead(horizon, ahead);
-        let (rate, scale) = (self.surface.frame.changes.len() as f64, self.bend());
         let deviation = self.variance.sqrt();
-        let now = self.now();
-        let end = self.surface.frame.time(self.next + horizon.max(1) - 1);
-        let mut unit = || rng.random_range(1e-12..1.0f64);
         let mut path = || {
-            let mut bends = Vec::new();
-            let mut at = now;
-            while rate > 0.0 {
-                at -= unit().ln() / rate;
-                if at >= end {
-                    break;
-                }
-                let u = unit() - 0.5;
-                bends.push((at, -scale * u.signum() * (1.0 - 2.0 * u.abs()).ln()));
-            }
+            let bends = self.bends_ahead(horizon, &mut rng);
             let step = |(h, row): (usize, &Vec<f64>)| {
                 let t = self.surface.frame.time(self.next + h);
                 let lift = bends.iter().map(|(at, bend)| bend * (t - at).max(0.0)).sum();
                 let said = self.surface.look(row, &self.theta, lift).value();
-                self.surface.unit.back(said + deviation * quantile::normal(unit()))
+                self.surface.unit.back(said + deviation * quantile::normal(even(&mut rng)))
             };
             rows.iter().enumerate().map(step).collect()
         };
         (0..count).map(|_| path()).collect()
+    }
+
+    /// Bends of the next `horizon` steps, each with its time.
+    fn bends_ahead(&self, horizon: usize, rng: &mut ChaCha8Rng) -> Vec<(f64, f64)> {
+        let (rate, scale) = (self.surface.frame.changes.len() as f64, self.bend());
+        let end = self.surface.frame.time(self.next + horizon);
+        let mut at = self.now();
+        let mut bends = Vec::new();
+        loop {
+            // Without changepoints the next one never comes.
+            at -= even(rng).ln() / rate;
+            if at >= end {
+                return bends;
+            }
+            let u = even(rng) - 0.5;
+            bends.push((at, -scale * u.signum() * (1.0 - 2.0 * u.abs()).ln()));
+        }
     }
 
     /// The time of the newest value.
@@ -183,6 +187,11 @@ impl Explained {
         }
         self.fresh = 0;
     }
+}
+
+/// A number between 0 and 1.
+fn even(rng: &mut ChaCha8Rng) -> f64 {
+    rng.random_range(1e-12..1.0)
 }
 
 /// The value of a column, if there is one.

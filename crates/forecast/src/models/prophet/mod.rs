@@ -16,6 +16,29 @@
 //! [`Explained::components`] takes a fit apart, [`Explained::simulate`] draws futures whose trend
 //! goes on to bend as it did. Both are for people and plots: the intervals of
 //! [`auto`](crate::auto()) come from past errors, as those of every model do.
+//!
+//! ```
+//! use domain::series::{Series, Step};
+//! use forecast::models::prophet::Prophet;
+//! use forecast::models::{Context, Regressors};
+//!
+//! // Three weeks of hours with a day, a rising level, and a campaign that is repeated.
+//! let campaign: Vec<f64> = (0..528).map(|i| if i % 60 < 6 { 1.0 } else { 0.0 }).collect();
+//! let day = |i: usize| 20.0 * ((i % 24) as f64 / 24.0 * 6.283).sin();
+//! let values = (0..504).map(|i| 100.0 + 0.1 * i as f64 + day(i) + 50.0 * campaign[i]).collect();
+//! let step = Step::from_seconds(3_600).unwrap();
+//! let series = Series::new(jiff::Timestamp::UNIX_EPOCH, step, values);
+//!
+//! let regressors = Regressors { ahead: vec![campaign], past: vec![] };
+//! let context = Context { regressors: regressors.clone(), ..Context::default() };
+//! let fitted = Prophet::default().explain(&series, &context)?;
+//!
+//! // The week, the day and the campaign of the next day; the campaign is on from hour 36 on.
+//! let parts = fitted.components(504..528, &regressors);
+//! assert_eq!(parts.seasons.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["week", "day"]);
+//! assert!(parts.events[0].values.iter().all(|lift| lift.abs() < 1.0 || (lift - 50.0).abs() < 1.0));
+//! # Ok::<(), forecast::models::FitError>(())
+//! ```
 
 use domain::series::Series;
 

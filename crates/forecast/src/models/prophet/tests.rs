@@ -2,6 +2,7 @@ use std::f64::consts::TAU;
 
 use domain::series::Step;
 use jiff::Timestamp;
+use proptest::prelude::*;
 
 use super::*;
 use crate::models::{Observation, Regressors};
@@ -188,16 +189,26 @@ fn parts_add_up_to_the_forecast() {
     }
 }
 
-#[test]
-fn columns_that_say_nothing_change_nothing() {
-    let value = |i: usize| 80.0 + 0.05 * i as f64 + 10.0 * day(i) + noise(i);
-    let values: Vec<f64> = (0..300).map(value).collect();
-    for recipe in [Prophet::default(), MULTIPLICATIVE()] {
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Columns that do not vary, or are not known, leave every bit as it is.
+    #[test]
+    fn columns_that_say_nothing_change_nothing(
+        values in proptest::collection::vec(-50.0..500.0f64, 12..200),
+        constants in proptest::collection::vec(prop_oneof![Just(0.0), Just(f64::NAN), -1e6..1e6f64], 1..4),
+        multiplies in any::<bool>(),
+    ) {
+        let recipe = if multiplies { MULTIPLICATIVE() } else { Prophet::default() };
+        let n = values.len();
+        let mut columns: Vec<Vec<f64>> = constants.iter().map(|c| vec![*c; n + 10]).collect();
+        columns.push((0..n / 2).map(|i| i as f64).collect());
         let plain = explain(recipe, values.clone(), vec![]);
-        let columns = vec![vec![0.0; 348], vec![7.5; 348], vec![f64::NAN; 348], vec![1.0; 20]];
-        let told = explain(recipe, values.clone(), columns);
-        assert_eq!(plain, told);
-        assert_eq!(state::to_bytes(&plain), state::to_bytes(&told));
+        let told = explain(recipe, values, columns.clone());
+        prop_assert_eq!(&plain, &told);
+        prop_assert_eq!(state::to_bytes(&plain), state::to_bytes(&told));
+        let ahead = Regressors { ahead: columns, past: Vec::new() };
+        prop_assert_eq!(plain.forecast(9, &Regressors::NONE), told.forecast(9, &ahead));
     }
 }
 
