@@ -396,8 +396,10 @@ pub const ARIMA_START_AR: f64 = 0.1;
 /// The same for moving averages.
 pub const ARIMA_START_MA: f64 = 0.25;
 
-/// Changepoints of Prophet's trend (its default, as all of the next eight).
+/// Changepoints of Prophet's trend (its default, as the next scales and shares).
 pub const PROPHET_CHANGEPOINTS: usize = 25;
+/// The most that can be asked for.
+pub const PROPHET_CHANGEPOINTS_MOST: usize = 200;
 /// The scale of the Laplace prior of its bends.
 pub const PROPHET_BEND_SCALE: f64 = 0.05;
 /// The oldest share of the history in which the trend bends.

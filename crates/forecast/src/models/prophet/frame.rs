@@ -47,7 +47,9 @@ impl Frame {
         let span = (last - first).max(1) as f64;
         let step_days = series.step().seconds() as f64 / 86_400.0;
         let slopes = recipe.growth != Growth::Flat;
-        let changes = if slopes { changepoints(indices, recipe.changepoints) } else { Vec::new() };
+        let bends = slopes && recipe.bend_scale > 0.0;
+        let most = recipe.changepoints.min(settings::PROPHET_CHANGEPOINTS_MOST);
+        let changes = changepoints(indices, if bends { most } else { 0 });
         Self {
             first,
             span,

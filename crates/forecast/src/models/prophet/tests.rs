@@ -286,6 +286,21 @@ fn seasons_are_those_of_the_calendar() {
 }
 
 #[test]
+fn no_bends_and_too_many_are_both_answered() {
+    let value = |i: usize| 50.0 + 0.1 * i as f64 + 10.0 * day(i) + noise(i);
+    let values: Vec<f64> = (0..600).map(value).collect();
+    for bend_scale in [0.0, -1.0, f64::NAN] {
+        let fitted = explain(Prophet { bend_scale, ..Prophet::default() }, values.clone(), vec![]);
+        let trend = fitted.components(0..700, &Regressors::NONE).trend;
+        let slope = trend[1] - trend[0];
+        assert!(near(slope, 0.1, 0.01) && near(trend[699] - trend[698], slope, 1e-9));
+    }
+    let many = Prophet { changepoints: usize::MAX, bend_scale: 1e9, ..Prophet::default() };
+    let centre = explain(many, values, vec![]).forecast(5, &Regressors::NONE).centre;
+    assert!(centre.iter().all(|c| c.is_finite()), "{centre:?}");
+}
+
+#[test]
 fn few_values_give_a_forecast_or_say_so() {
     let values: Vec<f64> = (0..20).map(|i| 5.0 + f64::from(i)).collect();
     let fitted = explain(Prophet::default(), values, vec![]);
