@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Our forecasts beside statsforecast's: the same series, the same machine, one run.
+"""Our forecasts beside statsforecast's and Prophet's: the same series, machine and run.
 
 Makes a virtual environment beside this file (or at --venv), installs requirements.txt there,
 builds the example `compare`, lets both forecast the same windows, and prints one table per data
@@ -20,6 +20,8 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 
+import with_prophet
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TRACES = ["nab_aws_5min.csv", "nab_tweets_5min.csv", "azure_vm_cpu_5min.csv",
@@ -38,6 +40,8 @@ def arguments():
                         help="AutoARIMA takes many seconds a series: the first so many only")
     parser.add_argument("--trace-origins", type=int, default=3, help="per trace; 0 for no traces")
     parser.add_argument("--arima-origins", type=int, default=1, help="per trace, for AutoARIMA")
+    parser.add_argument("--only", help="rows of this model of ours alone (and of its kin), for"
+                        " instance prophet")
     parser.add_argument("--out", type=Path, help="write the tables into this Markdown file")
     return parser.parse_args()
 
@@ -113,6 +117,9 @@ def bridged(values):
 # ---- forecasts ------------------------------------------------------------------------------
 
 
+parts = {}  # the components that Prophet found: kind of effects -> id -> table
+
+
 def reference(make, windows):
     """One reference model: id -> (mean, quantile rows by level, ms of fit and forecast)."""
     import numpy as np
@@ -123,14 +130,18 @@ def reference(make, windows):
         horizon = len(w["actual"])
         start = time.process_time()
         try:
-            said = make(w).forecast(y=y, h=horizon, level=[80, 90, 95, 98])
+            model = make(w)
+            said = model.forecast(y=y, h=horizon, level=[80, 90, 95, 98])
         except Exception as error:  # the reference refuses some series
             print(f"{w['id']}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
         spent = 1e3 * (time.process_time() - start)
         keys = ["lo-95", "lo-90", "lo-80", "mean", "hi-80", "hi-90", "hi-95", "hi-98"]
         rows = np.array([said[k] for k in keys]).T.tolist()
-        found[w["id"]] = (said["mean"].tolist(), rows, spent, spent)
+        spent = said.get("ms_fit", spent), said.get("ms_all", spent)
+        found[w["id"]] = (said["mean"].tolist(), rows, *spent)
+        if hasattr(model, "components"):
+            parts.setdefault(model.mode, {})[w["id"]] = model.components
     return found
 
 
@@ -287,7 +298,7 @@ def table(windows, bench, first, title, pairs, alone, binary):
             told = "" if seasons == "auto" else f" [{seasons}]"
             out.append(line(f"**{name}{told}**", mine, first, theirs))
         print("\n".join(out[-2:]), file=sys.stderr, flush=True)
-    for name, said in ours(binary, windows, "auto", alone).items():
+    for name, said in (ours(binary, windows, "auto", alone) if alone else {}).items():
         mine = score(windows, said, bench)
         if mine:
             out.append(line(f"**{name}**", mine, first))
@@ -311,22 +322,28 @@ def main():
     if "PRESURGE_DATA" in os.environ:
         options.data = Path(os.environ["PRESURGE_DATA"])
     with_reference(options)
-    warnings.filterwarnings("ignore")
+    with_prophet.quiet()
     from statsforecast.models import (MSTL, AutoARIMA, AutoETS, AutoTheta,
                                       DynamicOptimizedTheta, SeasonalNaive)
 
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    subprocess.run(["cargo", "build", "--release", "-p", "forecast", "--example", "compare"],
-                   cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "-p", "forecast", "--example", "compare",
+                    "--example", "components"], cwd=ROOT, check=True)
     binary = target / "release" / "examples" / "compare"
-    alone = ["auto", "card"]
+    alone = [name for name in ("auto", "card") if asked(options, name)]
+    prophets = lambda windows: [
+        ("Prophet", with_prophet.Model, "auto", "prophet", windows),
+        ("Prophet, multiplicative", lambda w: with_prophet.Model(w, "multiplicative"), "auto",
+         "prophet-multiplicative", windows),
+    ]
+    chosen = lambda pairs: [pair for pair in pairs if asked(options, pair[3])]
     out = []
 
     windows = m4_windows(options)
     naive = reference(lambda w: SeasonalNaive(season_length=24), windows)
     bench = benches(windows, naive, lambda w: naive2(w["past"], 24, len(w["actual"])))
     few = [w for w in windows if w["rank"] < options.arima_series]
-    out += table(windows, bench, "owa", "M4 hourly", [
+    out += table(windows, bench, "owa", "M4 hourly", chosen([
         ("SeasonalNaive (24)", lambda w: SeasonalNaive(season_length=24), "24", "seasonal-naive", windows),
         ("AutoETS (24)", lambda w: AutoETS(season_length=24), "24", "ets", windows),
         ("AutoETS (24)", lambda w: AutoETS(season_length=24), "auto", "ets", windows),
@@ -335,30 +352,38 @@ def main():
         ("MSTL [24]", lambda w: MSTL(season_length=24), "24", "mstl", windows),
         ("MSTL [24,168]", lambda w: MSTL(season_length=[24, 168]), "auto", "mstl", windows),
         ("AutoARIMA (24)", lambda w: AutoARIMA(season_length=24), "auto", "arima", few),
-    ], alone, binary)
+    ] + prophets(windows)), alone, binary)
+    if "additive" in parts:
+        out += ["", with_prophet.components(binary.with_name("components"), windows,
+                                            parts["additive"])]
 
     if options.trace_origins > 0:
         windows = trace_windows(options)
         naive = reference(lambda w: SeasonalNaive(season_length=w["day"]), windows)
         bench = benches(windows, naive, lambda w: naive[w["id"]][0])
         few = [w for w in windows if w["rank"] < options.arima_origins]
-        out += [""] + table(windows, bench, "ratio", "server traces, 4 h", [
+        out += [""] + table(windows, bench, "ratio", "server traces, 4 h", chosen([
             ("SeasonalNaive (day)", lambda w: SeasonalNaive(season_length=w["day"]), "auto", "seasonal-naive", windows),
             ("AutoETS (none)", lambda w: AutoETS(season_length=1), "auto", "ets", windows),
             ("DynamicOptimizedTheta (day)", lambda w: DynamicOptimizedTheta(season_length=w["day"]), "auto", "theta", windows),
             ("MSTL [day, week]", lambda w: MSTL(season_length=w["seasons"]), "auto", "mstl", windows),
             ("AutoARIMA (none)", lambda w: AutoARIMA(season_length=1), "auto", "arima", few),
-        ], alone, binary)
+        ] + prophets(windows)), alone, binary)
 
     text = "\n".join(out)
     print(text)
     if options.out:
-        write(options.out, text)
+        write(options.out, text, f"compare {options.only}" if options.only else "compare")
 
 
-def write(path, text):
+def asked(options, name):
+    """Whether the rows of this model of ours are wanted."""
+    return not options.only or name.startswith(options.only)
+
+
+def write(path, text, mark):
     """Puts the tables between the marks of the file."""
-    begin, end = "<!-- compare: begin -->", "<!-- compare: end -->"
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
     before, _, rest = (path.read_text() if path.exists() else "").partition(begin)
     _, _, after = rest.partition(end)
     places = {"--data": "DIR", "--venv": "DIR", "--out": "FILE"}
@@ -366,7 +391,7 @@ def write(path, text):
     command = "bench/compare.py " + " ".join(told)
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if "model name" in l),
                platform.processor()) if Path("/proc/cpuinfo").exists() else platform.processor()
-    said = (f"Made by `{command.strip()}` with statsforecast 2.1.1, {datetime.now():%B %Y},"
+    said = (f"Made by `{command.strip()}` with statsforecast 2.1.1 and Prophet 1.5.0, {datetime.now():%B %Y},"
             f" {cpu}, {os.cpu_count()} cores, one thread, CPU time.")
     path.write_text(f"{before.rstrip()}\n\n{begin}\n{said}\n\n{text}\n{end}{after}")
 

@@ -47,7 +47,8 @@
 //! | step | module | source |
 //! | --- | --- | --- |
 //! | seasons | [`season`] | leave-one-cycle-out R² of clock and autocorrelation candidates |
-//! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) and Hyndman et al. (2008), Theta after Fiorucci et al. (2016), MSTL after Bandara et al. (2021) |
+//! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) and Hyndman et al. (2008), Theta after Fiorucci et al. (2016), MSTL after Bandara et al. (2021), Prophet after Taylor and Letham (2018) |
+//! | components | [`models::prophet`] | trend, seasons, events and regressors of Prophet, for plots |
 //! | choice | [`Report`] | pinball loss over rolling origins; combinations after Bates and Granger (1969) |
 //! | demand | [`AutoForecaster::update_at_saturation`] | Tobit regression (1958) above lower bounds; outages are gaps |
 //! | live choice | [`AutoForecaster::update`] | exponential weights with a fixed share, Cesa-Bianchi et al. (2012) |

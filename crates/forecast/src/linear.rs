@@ -46,33 +46,41 @@ impl Normal {
         for i in 0..k {
             low[i * k + i] += (ridge + settings::RIDGE_FLOOR) * self.weight;
         }
-        for j in 0..k {
-            for i in j..k {
-                let mut sum = low[i * k + j];
-                for p in 0..j {
-                    sum -= low[i * k + p] * low[j * k + p];
+        solve(low, self.target.clone())
+    }
+}
+
+/// The solution of `A x = target` for a positive definite `A`, by Cholesky; `low` holds its lower
+/// triangle, row after row of full width. `None` if `A` is not positive definite or the solution
+/// not finite.
+pub(crate) fn solve(mut low: Vec<f64>, target: Vec<f64>) -> Option<Vec<f64>> {
+    let k = target.len();
+    for j in 0..k {
+        for i in j..k {
+            let mut sum = low[i * k + j];
+            for p in 0..j {
+                sum -= low[i * k + p] * low[j * k + p];
+            }
+            if i == j {
+                if sum.is_nan() || sum <= 0.0 {
+                    return None;
                 }
-                if i == j {
-                    if sum.is_nan() || sum <= 0.0 {
-                        return None;
-                    }
-                    low[i * k + i] = sum.sqrt();
-                } else {
-                    low[i * k + j] = sum / low[j * k + j];
-                }
+                low[i * k + i] = sum.sqrt();
+            } else {
+                low[i * k + j] = sum / low[j * k + j];
             }
         }
-        let mut beta = self.target.clone();
-        for i in 0..k {
-            let known: f64 = (0..i).map(|p| low[i * k + p] * beta[p]).sum();
-            beta[i] = (beta[i] - known) / low[i * k + i];
-        }
-        for i in (0..k).rev() {
-            let known: f64 = (i + 1..k).map(|p| low[p * k + i] * beta[p]).sum();
-            beta[i] = (beta[i] - known) / low[i * k + i];
-        }
-        beta.iter().all(|b| b.is_finite()).then_some(beta)
     }
+    let mut beta = target;
+    for i in 0..k {
+        let known: f64 = (0..i).map(|p| low[i * k + p] * beta[p]).sum();
+        beta[i] = (beta[i] - known) / low[i * k + i];
+    }
+    for i in (0..k).rev() {
+        let known: f64 = (i + 1..k).map(|p| low[p * k + i] * beta[p]).sum();
+        beta[i] = (beta[i] - known) / low[i * k + i];
+    }
+    beta.iter().all(|b| b.is_finite()).then_some(beta)
 }
 
 #[cfg(test)]

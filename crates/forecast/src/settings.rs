@@ -395,3 +395,37 @@ pub const SEASON_NEARLY: f64 = 0.5;
 pub const ARIMA_START_AR: f64 = 0.1;
 /// The same for moving averages.
 pub const ARIMA_START_MA: f64 = 0.25;
+
+/// Changepoints of Prophet's trend (its default, as the next scales and shares).
+pub const PROPHET_CHANGEPOINTS: usize = 25;
+/// The most that can be asked for.
+pub const PROPHET_CHANGEPOINTS_MOST: usize = 200;
+/// The scale of the Laplace prior of its bends.
+pub const PROPHET_BEND_SCALE: f64 = 0.05;
+/// The oldest share of the history in which the trend bends.
+pub const PROPHET_CHANGE_RANGE: f64 = 0.8;
+/// The deviation of the normal priors of slope and level.
+pub const PROPHET_LINE_SCALE: f64 = 5.0;
+/// That of waves, events and regressors.
+pub const PROPHET_EFFECT_SCALE: f64 = 10.0;
+/// Frequencies of a season that is not of the calendar: as many as a day has.
+pub const PROPHET_ORDER: usize = 4;
+/// The fewest values that Prophet learns from.
+pub const PROPHET_LEAST: usize = 10;
+/// The least deviation of its noise, over the greatest value: keeps a fit through every point from
+/// being infinitely likely.
+pub const PROPHET_NOISE_LEAST: f64 = 1e-5;
+/// Rounds of coefficients and noise in turn; three to six are usual.
+pub const PROPHET_ROUNDS: usize = 60;
+/// They end when the negative log-posterior falls by less than this per value.
+pub const PROPHET_TOLERANCE: f64 = 1e-10;
+/// How often a step is halved until it helps.
+pub const PROPHET_HALVINGS: usize = 25;
+/// Changes of the set of bends in one minimisation at most.
+pub const PROPHET_ACTIVE_STEPS: usize = 400;
+/// How far a slope may exceed its penalty at the minimum, as a share of it.
+pub const PROPHET_SLACK: f64 = 1e-7;
+/// Added to the diagonal, per value: keeps columns apart that rounding would make one.
+pub const PROPHET_RIDGE: f64 = 1e-10;
+/// The share of new values after which the coefficients are found again.
+pub const PROPHET_FRESH: f64 = 0.005;

@@ -1,7 +1,7 @@
 //! Measured accuracy on the developers' data must not get worse. The bounds are what was
 //! measured (see the example `accuracy`) plus a small allowance.
 
-use forecast::Options;
+use forecast::{ModelChoice, Options};
 
 mod data;
 #[path = "data/score.rs"]
@@ -19,6 +19,22 @@ fn m4_hourly_keeps_its_accuracy() {
     assert!(score.pinball[2] < 0.125, "pinball at 0.95 {}", score.pinball[2]);
     for (found, wanted) in score.coverage.iter().zip([0.80, 0.90, 0.95]) {
         assert!((found - wanted).abs() < 0.02, "coverage {found} at {wanted}");
+    }
+}
+
+/// Python's Prophet has an OWA of 0.821 on these series (`bench/compare.py --only prophet`).
+#[test]
+fn prophet_is_as_good_as_the_reference() {
+    if data::folder().is_none() {
+        println!("skipped: the data folder is missing (set PRESURGE_DATA)");
+        return;
+    }
+    let models = ModelChoice::Named(vec!["prophet".to_owned()]);
+    let score = score::m4(&Options { models, horizon: Some(48), ..Options::default() });
+    println!("{}\n{score}", score::HEADER);
+    assert!((score.owa / 0.821 - 1.0).abs() < 0.01, "OWA {}", score.owa);
+    for (found, wanted) in score.coverage.iter().zip([0.80, 0.90, 0.95]) {
+        assert!((found - wanted).abs() < 0.04, "coverage {found} at {wanted}");
     }
 }
 

@@ -97,6 +97,9 @@ impl Tracker {
         let heat = base.heat.factor();
         let quantiles: Vec<f64> = shapes.iter().flat_map(Shape::values).copied().collect();
         let (centres, quantiles) = (Row::of(centres), Row::of(&quantiles));
+        // Never doubled: thousands of these live side by side.
+        let most = settings::JUDGED_FORECASTS + 1;
+        self.waiting.reserve_exact(most.saturating_sub(self.waiting.len()));
         self.waiting.push_back(Issued { origin, centres, heat, quantiles });
     }
 

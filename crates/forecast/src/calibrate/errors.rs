@@ -11,8 +11,8 @@ use crate::settings;
 pub(crate) struct Errors {
     /// Index of the first value that each origin forecast; rising.
     origins: Vec<usize>,
-    /// What was said, one row per origin, all equally long.
-    said: Vec<Row>,
+    /// What was said, one row per origin.
+    said: Rows,
     /// The values from the first origin on; `NaN` where nothing came.
     values: Vec<f64>,
     /// The indices, rising, whose values are lower bounds: the errors there are so too.
@@ -23,24 +23,77 @@ pub(crate) struct Errors {
 /// told far more coarsely than that. The last place stands for `NaN`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Row {
-    least: f64,
-    unit: f64,
+    scale: Scale,
     places: Box<[u16]>,
 }
 
-impl Row {
-    pub(super) fn of(values: &[f64]) -> Self {
+/// Where the places of a row lie.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Scale {
+    least: f64,
+    unit: f64,
+}
+
+impl Scale {
+    const STEPS: u16 = u16::MAX - 1;
+
+    fn of(values: &[f64]) -> Self {
         let (least, most) = values
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
         // In halves, since the difference of two finite numbers may not be finite.
-        let steps = f64::from(u16::MAX - 1);
-        let unit = (0.5 * most - 0.5 * least) / steps * 2.0;
-        let place = |v: &f64| {
-            let share = if unit > 0.0 { (0.5 * v - 0.5 * least) / (0.5 * unit) } else { 0.0 };
-            if v.is_nan() { u16::MAX } else { share.round().clamp(0.0, steps) as u16 }
-        };
-        Self { least, unit, places: values.iter().map(place).collect() }
+        Self { least, unit: (0.5 * most - 0.5 * least) / f64::from(Self::STEPS) * 2.0 }
+    }
+
+    fn place(self, value: f64) -> u16 {
+        let Self { least, unit } = self;
+        let share = if unit > 0.0 { (0.5 * value - 0.5 * least) / (0.5 * unit) } else { 0.0 };
+        if value.is_nan() {
+            u16::MAX
+        } else {
+            share.round().clamp(0.0, f64::from(Self::STEPS)) as u16
+        }
+    }
+
+    fn value(self, place: u16) -> f64 {
+        if place == u16::MAX { f64::NAN } else { self.least + self.unit * f64::from(place) }
+    }
+}
+
+/// Rows of one length, side by side: each by itself would cost half as much again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Rows {
+    width: usize,
+    scales: Vec<Scale>,
+    places: Vec<u16>,
+}
+
+impl Rows {
+    fn push(&mut self, values: &[f64]) {
+        let scale = Scale::of(values);
+        make_room(&mut self.scales, 1);
+        make_room(&mut self.places, values.len());
+        self.scales.push(scale);
+        self.places.extend(values.iter().map(|v| scale.place(*v)));
+        self.width = values.len();
+    }
+
+    fn forget_first(&mut self) {
+        self.scales.remove(0);
+        self.places.drain(..self.width);
+    }
+
+    fn get(&self, row: usize, place: usize) -> Option<f64> {
+        let scale = self.scales.get(row)?;
+        let own = self.places.get(row * self.width..(row + 1) * self.width)?;
+        own.get(place).map(|place| scale.value(*place))
+    }
+}
+
+impl Row {
+    pub(super) fn of(values: &[f64]) -> Self {
+        let scale = Scale::of(values);
+        Self { scale, places: values.iter().map(|v| scale.place(*v)).collect() }
     }
 
     /// The value in that place, if there is one.
@@ -50,11 +103,7 @@ impl Row {
 
     /// The values from that place on.
     pub(super) fn from(&self, place: usize) -> impl Iterator<Item = f64> {
-        let value = |place: &u16| match *place {
-            u16::MAX => f64::NAN,
-            place => self.least + self.unit * f64::from(place),
-        };
-        self.places.iter().skip(place).map(value)
+        self.places.iter().skip(place).map(|place| self.scale.value(*place))
     }
 }
 
@@ -62,8 +111,11 @@ impl Errors {
     /// What was `said` from each of the rising `origins` on; `values` are those from the first
     /// origin on, as far as they have come.
     pub(crate) fn new(origins: Vec<usize>, said: &[Vec<f64>], values: &[f64]) -> Self {
-        let said = said.iter().map(|row| Row::of(row)).collect();
-        Self { origins, said, values: values.to_vec(), floors: Vec::new() }
+        let mut rows = Rows::default();
+        rows.scales.reserve_exact(said.len());
+        rows.places.reserve_exact(said.iter().map(Vec::len).sum());
+        said.iter().for_each(|row| rows.push(row));
+        Self { origins, said: rows, values: values.to_vec(), floors: Vec::new() }
     }
 
     /// How many origins there are.
@@ -73,7 +125,7 @@ impl Errors {
 
     /// How many steps were forecast.
     pub(crate) fn horizon(&self) -> usize {
-        self.said.first().map_or(0, |row| row.places.len())
+        self.said.width
     }
 
     /// The index of the first value that each origin forecast; rising.
@@ -83,7 +135,7 @@ impl Errors {
 
     /// What the origin in place `o` said of the value `ahead` steps ahead (0 is the next one).
     pub(crate) fn centre(&self, o: usize, ahead: usize) -> f64 {
-        self.said[o].get(ahead).unwrap_or(f64::NAN)
+        self.said.get(o, ahead).unwrap_or(f64::NAN)
     }
 
     /// What came then; `NaN` if nothing did (yet).
@@ -121,18 +173,18 @@ impl Errors {
     /// Takes note of what is said from `origin` on; the oldest of too many origins is forgotten,
     /// with what only it spoke of.
     pub(crate) fn issue(&mut self, origin: usize, said: &[f64]) {
-        make_room(&mut self.said, 1);
-        make_room(&mut self.origins, 1);
-        self.said.push(Row::of(said));
-        self.origins.push(origin);
-        if self.count() > settings::ORIGINS {
-            self.said.remove(0);
-            let first = self.origins.remove(0);
-            let cut = (self.origins[0] - first).min(self.values.len());
+        let first = self.origins.first().copied();
+        if let (Some(first), true) = (first, self.count() >= settings::ORIGINS) {
+            self.said.forget_first();
+            self.origins.remove(0);
+            let oldest = self.origins.first().copied().unwrap_or(origin);
+            let cut = (oldest - first).min(self.values.len());
             self.values.drain(..cut);
-            let oldest = self.origins[0];
             self.floors.retain(|floor| *floor >= oldest);
         }
+        make_room(&mut self.origins, 1);
+        self.said.push(said);
+        self.origins.push(origin);
     }
 
     /// Every known error: place of the origin, steps ahead, what was said, and the error.

@@ -98,6 +98,9 @@ impl Band {
     pub(super) fn issue(&mut self, index: usize, said: &[Vec<f64>]) {
         let at = self.lead - 1;
         let said = said.iter().map(|row| row.get(at).map_or(f32::NAN, |v| *v as f32)).collect();
+        // Never doubled: thousands of these live side by side.
+        let most = self.lead.div_ceil(self.stride) + 1;
+        self.pending.reserve_exact(most.saturating_sub(self.pending.len()));
         self.pending.push_back(Pending { index: index + at, said });
     }
 

@@ -143,6 +143,7 @@ mod card;
 mod ets;
 mod mstl;
 mod naive;
+pub mod prophet;
 mod scale;
 mod seasonal_ar;
 mod simplex;
@@ -153,7 +154,7 @@ use scale::Scale;
 use seasonal_ar::{Recipe, Target};
 
 /// All models, by the name under which each can be asked for.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 20] = [
     "naive",
     "seasonal-naive",
     "seasonal-naive-long",
@@ -172,9 +173,12 @@ pub const NAMES: [&str; 18] = [
     "theta",
     "mstl",
     arima::NAME,
+    prophet::NAME,
+    prophet::NAME_MULTIPLICATIVE,
 ];
 
-/// The models of the automatic choice: all but `card`, whose members take part themselves.
+/// The models of the automatic choice: all but `card`, whose members take part themselves, and
+/// Prophet, which costs more than it brings (docs/accuracy.md).
 pub const AUTOMATIC: [&str; 17] = [
     "naive",
     "seasonal-naive",
@@ -206,6 +210,11 @@ pub fn by_name(name: &str) -> Option<Box<dyn Model>> {
     let smoothing = if name.contains("profile") { crate::settings::PROFILE_SMOOTHING } else { 1.0 };
     Some(match name {
         arima::NAME => Box::new(arima::Arima),
+        prophet::NAME => Box::new(prophet::Prophet::default()),
+        prophet::NAME_MULTIPLICATIVE => Box::new(prophet::Prophet {
+            effects: prophet::Effects::Multiplicative,
+            ..prophet::Prophet::default()
+        }),
         "naive" => Box::new(naive::Naive),
         "seasonal-naive" => Box::new(naive::SeasonalNaive::Shortest),
         "seasonal-naive-long" => Box::new(naive::SeasonalNaive::Longest),

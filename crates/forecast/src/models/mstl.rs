@@ -50,7 +50,10 @@ impl Model for Mstl {
             .periods()
             .iter()
             .zip(parts.seasonal())
-            .map(|(&m, component)| Cycle { phases: component[n - m..].to_vec(), next: 0 })
+            .map(|(&m, component)| {
+                let phases = component[n - m..].iter().map(|phase| *phase as f32).collect();
+                Cycle { phases, next: 0 }
+            })
             .collect();
         let (low, high) = scaled
             .iter()
@@ -64,16 +67,17 @@ impl Model for Mstl {
     }
 }
 
-/// The last cycle of one season; `next` is the place of the value that comes next.
+/// The last cycle of one season; `next` is the place of the value that comes next. Phases lie
+/// around 0, so that single precision loses nothing of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Cycle {
-    phases: Vec<f64>,
+    phases: Vec<f32>,
     next: usize,
 }
 
 impl Cycle {
     fn ahead(&self, steps: usize) -> f64 {
-        self.phases[(self.next + steps) % self.phases.len()]
+        f64::from(self.phases[(self.next + steps) % self.phases.len()])
     }
 }
 
@@ -104,7 +108,8 @@ impl Fitted for Decomposed {
         let share = settings::MSTL_CARRY / self.cycles.len() as f64;
         for cycle in &mut self.cycles {
             if error.is_finite() {
-                cycle.phases[cycle.next] += share * error;
+                let phase = &mut cycle.phases[cycle.next];
+                *phase = (f64::from(*phase) + share * error) as f32;
             }
             cycle.next = (cycle.next + 1) % cycle.phases.len();
         }

@@ -28,7 +28,9 @@ impl Scale {
         let own = |v: f64| if log { v.ln() } else { v };
         let centre = values.iter().map(|v| own(*v)).sum::<f64>() / n;
         let variance = values.iter().map(|v| (own(*v) - centre).powi(2)).sum::<f64>() / n;
-        let spread = variance.sqrt();
+        // Squares of huge values overflow; then the largest deviation has to do.
+        let largest = || values.iter().fold(0.0, |l: f64, v| l.max((own(*v) - centre).abs()));
+        let spread = if variance.is_finite() { variance.sqrt() } else { largest() };
         // A spread of rounding errors alone counts as none.
         let spread = if spread > 1e-12 * centre.abs() && spread.is_normal() { spread } else { 1.0 };
         Fitted { log, centre, spread }
@@ -80,5 +82,6 @@ mod tests {
         assert_eq!(Scale::Log.fit(&[0.0, 0.0]).into(1.0), 1.0);
         assert_eq!(Scale::Plain.fit(&[5.0, 5.0]).into(5.0), 0.0);
         assert!(Scale::Log.fit(&[1.0, 2.0]).into(-3.0).is_finite());
+        assert!(Scale::Plain.fit(&[1e300, -1e300, 1e300]).into(1e300) < 2.0);
     }
 }

@@ -75,10 +75,11 @@ struct Form {
 }
 
 /// Scaled values and the smoothed profile of each season, up to now. Without smoothing a profile
-/// is the value one season before and is not kept.
+/// is the value one season before and is not kept. Values near 1 that carry noise lose nothing in
+/// single precision, and thousands of these live side by side.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Past {
-    values: Vec<f64>,
+    values: Vec<f32>,
     profiles: Vec<Profile>,
     /// How many of the oldest values were dropped.
     dropped: usize,
@@ -90,23 +91,25 @@ struct Profile {
     season: usize,
     /// Which of the values that are kept the first one belongs to.
     from: usize,
-    smoothed: Vec<f64>,
+    smoothed: Vec<f32>,
 }
 
 impl Profile {
     fn at(&self, t: usize) -> f64 {
-        self.smoothed[t - self.from]
+        f64::from(self.smoothed[t - self.from])
     }
 
     /// `E^m_t` from the values before `t`, of which `dropped` are gone.
-    fn push(&mut self, values: &[f64], dropped: usize, smoothing: f64) {
+    fn push(&mut self, values: &[f32], dropped: usize, smoothing: f64) {
         let (t, m) = (self.from + self.smoothed.len(), self.season);
-        self.smoothed.push(if t + dropped < m {
-            values[t.min(values.len() - 1)]
+        let value = |t: usize| f64::from(values[t]);
+        let next = if t + dropped < m {
+            value(t.min(values.len() - 1))
         } else {
-            let before = if t + dropped >= 2 * m { self.at(t - m) } else { values[t - m] };
-            before + smoothing * (values[t - m] - before)
-        });
+            let before = if t + dropped >= 2 * m { self.at(t - m) } else { value(t - m) };
+            before + smoothing * (value(t - m) - before)
+        };
+        self.smoothed.push(next as f32);
     }
 
     /// Forgets `cut` values, and what is older than a season and the step before it, less `room`.
@@ -134,8 +137,12 @@ impl Past {
         self.profiles.iter_mut().for_each(|profile| profile.forget(cut, room));
     }
 
+    fn at(&self, t: usize) -> f64 {
+        f64::from(self.values[t])
+    }
+
     fn push(&mut self, value: f64, smoothing: f64) {
-        self.values.push(value);
+        self.values.push(value as f32);
         for profile in &mut self.profiles {
             profile.push(&self.values, self.dropped, smoothing);
         }
@@ -143,7 +150,7 @@ impl Past {
 
     /// A copy that has room for so many more.
     fn longer(&self, more: usize) -> Self {
-        let longer = |values: &[f64]| {
+        let longer = |values: &[f32]| {
             let mut longer = Vec::with_capacity(values.len() + more);
             longer.extend_from_slice(values);
             longer
@@ -185,27 +192,26 @@ impl Form {
         let d = self.difference;
         row.clear();
         row.push(1.0);
-        let values = &past.values;
-        let value = |i: usize| if d == 0 { values[i] } else { values[i] - self.base(past, i) };
+        let value = |i: usize| if d == 0 { past.at(i) } else { past.at(i) - self.base(past, i) };
         for lag in 1..=self.lags {
             row.push(value(t - lag));
         }
         for (season, &m) in self.seasons.iter().enumerate() {
             let base = |i: usize| if d == 0 { 0.0 } else { self.base(past, i) };
-            let profile = |i: usize| past.profiles.get(season).map_or(values[i - m], |p| p.at(i));
+            let profile = |i: usize| past.profiles.get(season).map_or(past.at(i - m), |p| p.at(i));
             row.push(profile(t) - base(t));
             row.push(profile(t - 1) - base(t - 1));
-            row.push(values[t - m] - base(t));
+            row.push(past.at(t - m) - base(t));
         }
     }
 
     /// What a difference is taken against.
     fn base(&self, past: &Past, t: usize) -> f64 {
-        past.values[t.saturating_sub(self.difference)]
+        past.at(t.saturating_sub(self.difference))
     }
 
     fn target(&self, past: &Past, t: usize) -> f64 {
-        past.values[t] - if self.difference == 0 { 0.0 } else { self.base(past, t) }
+        past.at(t) - if self.difference == 0 { 0.0 } else { self.base(past, t) }
     }
 }
 
@@ -226,7 +232,7 @@ impl Regression {
         let mut past = Past { values: Vec::with_capacity(n), profiles: Vec::new(), dropped: 0 };
         if form.smoothing < 1.0 {
             let first = scale.into(history.values()[0]);
-            let profile = |m: &usize| Profile { season: *m, from: 0, smoothed: vec![first] };
+            let profile = |m: &usize| Profile { season: *m, from: 0, smoothed: vec![first as f32] };
             past.profiles = form.seasons.iter().map(profile).collect();
         }
         for value in history.values() {
@@ -236,7 +242,8 @@ impl Regression {
         let (low, high) = past
             .values
             .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+            .map(|v| f64::from(*v))
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         let room = settings::RANGE_ROOM * (high - low);
         let bounds = (low - room, high + room);
         let mut fitted = Self { form, beta, scale, past, bounds };
@@ -257,13 +264,13 @@ impl Regression {
     /// The next values, still scaled.
     pub(crate) fn iterate(&self, horizon: usize) -> Vec<f64> {
         let mut past = self.past.longer(horizon);
-        let start = past.values.len();
         let mut row = Vec::with_capacity(self.form.width());
-        for _ in 0..horizon {
+        let step = |_| {
             let value = self.next(&past, &mut row);
             past.push(value, self.form.smoothing);
-        }
-        past.values.split_off(start)
+            value
+        };
+        (0..horizon).map(step).collect()
     }
 }
 

@@ -38,8 +38,9 @@ struct State {
     level: f64,
     trend: f64,
     error: f64,
-    /// One ring per season, indexed by the absolute index modulo its length.
-    seasons: Vec<Vec<f64>>,
+    /// One ring per season, indexed by the absolute index modulo its length. Scaled to be near 1,
+    /// so that single precision loses nothing of a noisy season.
+    seasons: Vec<Vec<f32>>,
     next: usize,
 }
 
@@ -47,7 +48,7 @@ impl State {
     /// Level and seasons `ahead` steps after the next value.
     fn base(&self, ahead: usize, trend: f64) -> f64 {
         let index = self.next + ahead;
-        let seasons: f64 = self.seasons.iter().map(|s| s[index % s.len()]).sum();
+        let seasons: f64 = self.seasons.iter().map(|s| f64::from(s[index % s.len()])).sum();
         self.level + trend + seasons
     }
 
@@ -60,7 +61,7 @@ impl State {
         self.trend = slope + weights.trend * error;
         for (season, weight) in self.seasons.iter_mut().zip(&weights.seasons) {
             let phase = self.next % season.len();
-            season[phase] += weight * error;
+            season[phase] = (f64::from(season[phase]) + weight * error) as f32;
         }
         self.error = value - base;
         self.next += 1;
@@ -122,7 +123,7 @@ fn initial(values: &[f64], periods: &[usize], first: usize) -> State {
         for (i, v) in rest.iter_mut().enumerate() {
             *v -= season[(first + i) % m];
         }
-        seasons.push(season);
+        seasons.push(season.into_iter().map(|s| s as f32).collect());
     }
     State { level, trend: 0.0, error: 0.0, seasons, next: first }
 }
