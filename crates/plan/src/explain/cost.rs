@@ -118,14 +118,13 @@ pub(super) fn offers(plan: &Plan, basis: &Basis) -> Vec<OfferExplained> {
 
 fn why(plan: &Plan, terms: &OfferLine, taken: Taken, bought: usize) -> String {
     let (cost, currency) = (plan.cost.surge, &plan.cost.currency);
-    let ready = plan
-        .batches
-        .first()
-        .map_or(i64::MAX, |batch| batch.out_at.as_second() - plan.created_at.as_second());
+    let bought_for = plan.surge.iter().map(|purchase| purchase.ready_at).min();
+    let needed = bought_for.or(plan.batches.first().map(|batch| batch.out_at));
+    let ready = needed.map_or(i64::MAX, |at| at.as_second() - plan.created_at.as_second());
     match (taken, terms.alone) {
         (Taken::No, _) if bought == 0 => "no surge is needed".into(),
         (Taken::No, _) if terms.lead_seconds > ready => format!(
-            "it takes {} s to be ready, the first batch goes out {ready} s after the plan is made",
+            "it takes {} s to be ready, surge is needed {ready} s after the plan is made",
             terms.lead_seconds
         ),
         (Taken::No, Some(alone)) if alone.cost > cost => format!(
