@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use domain::event::{AfterHold, Event, HoldLimit, HoldReason, Outcome};
 use domain::journal::{Actor, Record};
-use domain::name::ServerName;
+use domain::name::{OfferName, ServerName};
+use domain::plan::Replacement;
 use domain::spread::Spread;
 use rollout::driver::Ended;
 use rollout::machine::{FoldError, fold};
@@ -155,20 +156,26 @@ fn a_person_who_has_paused_a_rollout_is_not_told_and_nothing_is_ended() {
     assert!(all(&stage, "HoldOverdue").is_empty());
 }
 
-/// A pause makes the second batch late, and no other plan fits before so many seconds have passed.
-fn nothing_fits_for(seconds: u64) -> Stage {
+/// A pause makes the second batch late, and no other plan fits before so many seconds have passed;
+/// an instance of the surge is lost before, or none.
+fn nothing_fits_for(seconds: u64, loses: bool) -> Stage {
     let stage = Stage::with(Settings::default(), |timetable| {
+        let offer = OfferName::new("sure").unwrap();
+        timetable.on_loss = Some(Replacement { offer, ready_seconds: 240 });
         let start: jiff::Timestamp = "2026-03-01T02:00:00Z".parse().unwrap();
         timetable.refuses_until = Some(start + Duration::from_secs(seconds));
     });
     stage.later(400, |h| h.append(vec![Event::PauseRequested {}]));
+    if loses {
+        stage.later(540, |h| h.world.lose(&h.world.surge_running()[0]));
+    }
     stage.later(2_000, |h| h.append(vec![Event::ResumeRequested {}]));
     stage
 }
 
 #[test]
 fn surge_that_nothing_needs_is_given_back_when_it_has_cost_as_much_as_another() {
-    let mut stage = nothing_fits_for(86_400);
+    let mut stage = nothing_fits_for(86_400, false);
     assert_eq!(play(&mut stage), Ended::Waiting);
     let (held, back) = (all(&stage, "Held").remove(0), only(&stage, "SurgeReleasing"));
     assert_eq!(seconds(&held, &back), 240, "the lead of another");
@@ -180,7 +187,7 @@ fn surge_that_nothing_needs_is_given_back_when_it_has_cost_as_much_as_another() 
 
 #[test]
 fn surge_is_bought_anew_where_a_plan_fits_later() {
-    let mut stage = nothing_fits_for(3_000);
+    let mut stage = nothing_fits_for(3_000, false);
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
     assert_eq!(all(&stage, "SurgeOrdered").len(), 2);
     let (back, opened) = (all(&stage, "SurgeReleasing").remove(0), all(&stage, "BatchOpened"));
@@ -190,8 +197,16 @@ fn surge_is_bought_anew_where_a_plan_fits_later() {
 }
 
 #[test]
+fn what_took_the_place_of_lost_surge_goes_with_the_rest_and_nothing_waits_for_it() {
+    let mut stage = nothing_fits_for(3_000, true);
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert_eq!(all(&stage, "SurgeLost").len(), 1);
+    assert_eq!(all(&stage, "SurgeOrdered").len(), 3, "two, one in the place of one, two anew");
+}
+
+#[test]
 fn surge_is_kept_where_a_plan_fits_soon() {
-    let mut stage = nothing_fits_for(2_200);
+    let mut stage = nothing_fits_for(2_200, false);
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
     assert_eq!(all(&stage, "SurgeOrdered").len(), 1);
     assert_eq!(all(&stage, "SurgeReleasing").len(), 1, "after the last batch");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Look, RiskSpent, Rung};
-use domain::name::ServerName;
+use domain::name::{Key, ServerName};
 use domain::plan::{Batch, Plan};
 use jiff::Timestamp;
 
@@ -233,20 +233,21 @@ fn grace(batch: &Batch) -> f64 {
     (length * LATE_SHARE_OF_BATCH).clamp(LATE_AT_LEAST_SECONDS, f64::MAX)
 }
 
-/// Whether all surge that the plan counts on at the time of a batch carries full load, and all that
-/// took the place of what was lost.
+/// Whether all surge that the plan counts on at the time of a batch carries full load: what it buys
+/// for the batch, and all that runs besides, from plans before it or in the place of what was lost.
 fn surge_ready(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> bool {
-    let needed = plan.surge.iter().enumerate().filter(|(_, purchase)| {
-        purchase.count > 0
-            && purchase.ready_at <= batch.out_at
-            && batch.out_at < purchase.release_at
-    });
     let warm = |order: &Order| {
         order.stage == OrderStage::Running && order.instances.iter().all(|i| is_warm(i.stage, now))
     };
-    let bought = |index| state.orders.get(&order_key(state, plan, index));
-    needed.map(|(index, _)| bought(index)).all(|order| order.is_some_and(warm))
-        && replacements(state).all(warm)
+    let own = plan.surge.iter().enumerate().filter(|(_, purchase)| purchase.count > 0);
+    let own = own.map(|(index, purchase)| (order_key(state, plan, index), purchase));
+    let (now_needed, later): (Vec<_>, Vec<_>) = own
+        .filter(|(_, purchase)| batch.out_at < purchase.release_at)
+        .partition(|(_, purchase)| purchase.ready_at <= batch.out_at);
+    let is_later = |key: &Key| later.iter().any(|(later, _)| later == key);
+    let mut others = state.orders.iter().filter(|(key, o)| o.is_held() && !is_later(key));
+    now_needed.iter().all(|(key, _)| state.orders.get(key).is_some_and(warm))
+        && others.all(|(_, order)| warm(order))
 }
 
 /// The orders that took the place of lost instances.
