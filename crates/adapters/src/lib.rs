@@ -7,6 +7,7 @@ pub mod command;
 pub mod health;
 pub mod load;
 pub mod notify;
+mod prometheus;
 pub mod provisioner;
 pub mod traffic;
 pub mod updater;

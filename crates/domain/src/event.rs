@@ -218,6 +218,20 @@ pub enum HoldReason {
     AdapterFailing,
     /// A person has frozen the fleet, or everything.
     Frozen,
+    /// A gate could not tell within its time whether a server is well.
+    GateInconclusive,
+}
+
+/// What a health gate says of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GateVerdict {
+    /// It is well.
+    Pass,
+    /// It is not.
+    Fail,
+    /// It cannot be told.
+    Inconclusive,
 }
 
 /// How a rollout ended.
@@ -369,6 +383,17 @@ pub enum Event {
         version: Option<Version>,
         /// Its boot id, if the updater can observe it.
         boot_id: Option<String>,
+    },
+    /// Outcome: a gate says something else of a server than before, or something for the first time.
+    GateJudged {
+        /// Which server or surge instance.
+        server: ServerName,
+        /// Which gate.
+        gate: String,
+        /// What it says.
+        verdict: GateVerdict,
+        /// What was seen.
+        saw: String,
     },
     /// Outcome: a server passed its health gates.
     Verified {

@@ -173,8 +173,9 @@ impl Driver {
         let seen = self.look(book.state(), memory).await;
         self.audience.looked(book.state(), &seen, self.world.clock.now());
         let before = book.state().head.seq;
-        let lost = self.losses(book.state(), &seen);
-        if book.write(lost).await? != Written::Done {
+        let mut found = self.losses(book.state(), &seen);
+        found.extend(self.verdicts(book.state(), memory));
+        if book.write(found).await? != Written::Done {
             return Ok(false);
         }
         if self.settle(book, memory, &seen).await? != Written::Done {

@@ -1,6 +1,7 @@
 //! All legal transitions, in one `match`; everything else is an error.
 
 mod fleet;
+mod gate;
 mod phase;
 mod surge;
 
@@ -122,6 +123,8 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::Drained { server, .. }                 => fleet::drained(state, at, &server),
         Event::UpdateStarted { server, attempt }      => fleet::update(state, at, &server, attempt),
         Event::Updated { server, .. }                 => fleet::updated(state, at, &server),
+        Event::GateJudged { server, gate, verdict, .. }
+                                                      => gate::judged(state, &server, gate, verdict),
         Event::Verified { server }                    => fleet::verified(state, at, &server),
         Event::RestoreStarted { server }              => fleet::restore(state, at, &server),
         Event::Restored { server, warm_at }           => fleet::restored(state, at, &server, warm_at),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::event::{Created, HoldReason, Member, Outcome, Rung, Running};
+use domain::event::{Created, GateVerdict, HoldReason, Member, Outcome, Rung, Running};
 use domain::journal::Head;
 use domain::name::{Key, OfferName, RolloutId, ServerName, Version};
 use domain::plan::{Batch, Plan, Replacement};
@@ -79,6 +79,15 @@ pub enum Stage {
     Failed(String),
 }
 
+/// What a gate said last of a server, as far as it was written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: GateVerdict,
+    /// How often that was news.
+    pub changes: u32,
+}
+
 /// One server of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -96,6 +105,8 @@ pub struct Server {
     pub skipped: u32,
     /// The share of its full weight that it shall have when it gets traffic, in percent.
     pub percent: u8,
+    /// What each gate said of it since.
+    pub verdicts: BTreeMap<String, Judged>,
     /// The number of the event that brought it here.
     pub seq: u64,
 }
@@ -150,6 +161,8 @@ pub struct SurgeInstance {
     pub since: Timestamp,
     /// The share of its full weight that it shall have when it gets traffic, in percent.
     pub percent: u8,
+    /// What each gate said of it since.
+    pub verdicts: BTreeMap<String, Judged>,
     /// The number of the event that brought it here.
     pub seq: u64,
 }

@@ -270,6 +270,7 @@ impl Trial<'_> {
             every: Duration::from_secs(5),
             successes: 2,
             failures: 2,
+            timeout: Duration::from_secs(300),
         };
         let watch = LoadWatch {
             dimension: scene::dimension(),

@@ -135,6 +135,8 @@ struct Inner {
     hangs: BTreeMap<ServerName, Timestamp>,
     boots_to_fail: u32,
     updates_to_fail: u32,
+    /// Why checks cannot tell, if so.
+    blind: Option<String>,
     facts: Facts,
 }
 
@@ -166,6 +168,7 @@ impl SimWorld {
             hangs: BTreeMap::new(),
             boots_to_fail: 0,
             updates_to_fail: 0,
+            blind: None,
             facts: Facts::default(),
         };
         Self { clock, inner: Arc::new(Mutex::new(inner)) }

@@ -250,6 +250,7 @@ fn driver(
         every: gate.every,
         successes: gate.successes,
         failures: gate.failures,
+        timeout: gate.timeout,
     });
     let tick = Duration::from_secs(case.tick_seconds);
     Driver {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
-use domain::event::{Event, HoldReason, Outcome, Rung};
+use domain::event::{Event, GateVerdict, HoldReason, Outcome, Rung};
 use domain::journal::Record;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -183,6 +183,8 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             format!("  {server} runs {version}")
         }
         Event::Updated { server, .. } => format!("  {server} updated"),
+        Event::GateJudged { verdict: GateVerdict::Pass, .. } => return None,
+        Event::GateJudged { server, gate, saw, .. } => format!("  {server} {gate}: {saw}"),
         Event::Verified { server } => format!("  {server} healthy"),
         Event::RestoreStarted { .. } => return None,
         Event::Restored { server, .. } => format!("  {server} in service, warming up"),

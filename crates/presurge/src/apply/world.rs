@@ -83,17 +83,29 @@ pub fn world(
 }
 
 fn gates(prepared: &Prepared) -> Result<Vec<Gate>, Failed> {
-    let gate = |gate: &domain::config::Gate| {
+    let all = &prepared.rollout.gates;
+    let gate = |(index, gate): (usize, &domain::config::Gate)| {
         let health = registry::health(&gate.adapter, &prepared.rollout_here);
         Ok(Gate {
-            name: gate.adapter.adapter.clone(),
+            name: gate_name(all, index),
             health: health.map_err(Failed::data)?,
             every: gate.every,
             successes: gate.successes,
             failures: gate.failures,
+            timeout: gate.timeout,
         })
     };
-    prepared.rollout.gates.iter().map(gate).collect()
+    all.iter().enumerate().map(gate).collect()
+}
+
+/// The name of a gate in messages and in the journal: its adapter, with a number from the second
+/// one of that adapter on.
+fn gate_name(all: &[domain::config::Gate], index: usize) -> String {
+    let name = &all[index].adapter.adapter;
+    match all[..index].iter().filter(|gate| gate.adapter.adapter == *name).count() {
+        0 => name.clone(),
+        before => format!("{name}/{}", before + 1),
+    }
 }
 
 /// How the newest load is watched.

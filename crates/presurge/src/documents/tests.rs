@@ -423,8 +423,8 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     );
     says(
         "http: { url: \"http://{address}/health\" }",
-        "promql: { query: up }",
-        "f.yaml:29:7: spec.gates[0].promql: \"promql\" is not supported yet",
+        "promql: { url: \"http://prometheus:9090\", query: up }",
+        "f.yaml:29:51: spec.gates[0].promql.query: nothing says which values pass; give atLeast, atMost, or both",
     );
     says(
         "  capacity: { requests: 850 }\n  load",

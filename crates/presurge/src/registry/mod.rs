@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use adapters::health::command::{CommandConfig, CommandHealth};
 use adapters::health::http::{HttpConfig, HttpHealth};
+use adapters::health::promql::{PromqlConfig, PromqlHealth};
 use adapters::health::tcp::{TcpConfig, TcpHealth};
 use adapters::load::csv::{CsvConfig, CsvLoad};
 use adapters::load::prometheus::{PrometheusConfig, PrometheusLoad};
@@ -70,6 +71,7 @@ const TRAFFIC: &[Adapter<dyn Traffic>] = &[
 const HEALTH: &[Adapter<dyn Health>] = &[
     adapter!("http": Health, HttpConfig, |config, _| HttpHealth::new(config)?),
     adapter!("tcp": Health, TcpConfig, |config, _| TcpHealth::new(config)?),
+    adapter!("promql": Health, PromqlConfig, |config, here| PromqlHealth::new(config, &here.folder)?),
     adapter!("command": Health, CommandConfig, |config, here| CommandHealth::new(config, &here.folder)?),
 ];
 
@@ -154,7 +156,7 @@ impl Port {
             Self::Traffic => &["alb", "nlb", "kubernetes", "nginx", "envoy", "traefik"],
             Self::Updater => &["ssh", "asg", "kubernetes", "ansible", "redfish"],
             Self::Provisioner => &["ec2", "asg", "kubernetes", "standby", "redfish"],
-            Self::Health => &["promql"],
+            Self::Health => &[],
             Self::Size => &["asg", "hpa", "keda"],
             Self::Signal => &["ical", "feed", "http", "prometheus", "csv"],
             Self::Notify => &["pagerduty", "email", "teams"],

@@ -5,7 +5,7 @@ use domain::plan::PerDimension;
 use jiff::Timestamp;
 
 use super::{Decision, over};
-use crate::observe::{Seen, Stop};
+use crate::observe::{GateState, Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
 use crate::state::{OrderStage, Stage, State, SurgeInstance, SurgeStage};
 
@@ -63,15 +63,19 @@ pub(super) fn watch(state: &State, seen: &Seen, now: Timestamp) -> Option<Decisi
     }
 }
 
-/// While surge is given back, the only thing to wait for is the end of its requests: said as a
-/// hold when it takes too long, since it costs money and only a person can end them.
-pub(super) fn watch_leaving(state: &State, now: Timestamp) -> Option<Decision> {
-    match (&state.hold, slow_leave(state, now)) {
-        (None, Some(detail)) => {
-            let event = Event::Held { hold: HoldReason::DrainTimeout, detail };
-            Some(Decision::write(event, "surge cannot be given back", state.head.seq))
+/// While surge is given back, or what is out comes back, there are two things to wait for: the end
+/// of requests, since it costs money and only a person can end them, and gates that cannot tell.
+pub(super) fn watch_leaving(state: &State, seen: &Seen, now: Timestamp) -> Option<Decision> {
+    let slow = slow_leave(state, now).map(|detail| (HoldReason::DrainTimeout, detail));
+    match (&state.hold, slow.or_else(|| vague(seen))) {
+        (None, Some((hold, detail))) => {
+            let reason = match hold {
+                HoldReason::DrainTimeout => "surge cannot be given back",
+                _ => "a server is not taken back while nobody knows whether it is well",
+            };
+            Some(Decision::write(Event::Held { hold, detail }, reason, state.head.seq))
         }
-        (Some(present), None) if present.reason == HoldReason::DrainTimeout => {
+        (Some(present), None) if !needs_person(present.reason) => {
             let detail = format!("{:?} is over", present.reason);
             Some(Decision::write(Event::HoldEnded { detail }, "nothing holds it", present.seq))
         }
@@ -104,6 +108,7 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
         .or_else(|| frozen(seen))
         .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
         .or_else(|| slow_drain(state, now))
+        .or_else(|| vague(seen))
         .or_else(|| slow_surge(state, now))
         .or_else(|| foreign(seen, now))
         .or_else(|| unknown_load(state, seen, now).filter(|_| !state.created.policy.degrade))
@@ -118,6 +123,15 @@ fn unborne(state: &State) -> Option<(HoldReason, String)> {
 fn frozen(seen: &Seen) -> Option<(HoldReason, String)> {
     let Stop::Frozen(detail) = &seen.stop else { return None };
     Some((HoldReason::Frozen, detail.clone()))
+}
+
+/// A gate that cannot tell: nobody knows whether the server is well, so that it is neither sent
+/// requests nor given up.
+fn vague(seen: &Seen) -> Option<(HoldReason, String)> {
+    seen.gates.iter().find_map(|(server, gate)| match gate {
+        GateState::Vague(why) => Some((HoldReason::GateInconclusive, format!("{server}: {why}"))),
+        _ => None,
+    })
 }
 
 fn slow_drain(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {

@@ -76,11 +76,11 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
             }
         }
         Phase::Releasing => {
-            list.extend(hold::watch_leaving(state, now));
+            list.extend(hold::watch_leaving(state, seen, now));
             list.extend(release(state, now, reached(state)));
         }
         Phase::Aborting => {
-            list.extend(hold::watch_leaving(state, now));
+            list.extend(hold::watch_leaving(state, seen, now));
             list.extend(retreat(state, now));
         }
     }

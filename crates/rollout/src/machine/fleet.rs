@@ -22,6 +22,7 @@ fn step(
         return Err(format!("{name} is {:?}", server.stage));
     }
     (server.stage, server.since, server.seq) = (to, at.at, at.seq);
+    server.verdicts.clear();
     Ok(())
 }
 

@@ -33,6 +33,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
             updated: false,
             skipped: 0,
             percent: FULL,
+            verdicts: BTreeMap::new(),
             seq: at.seq,
         };
         if servers.insert(member.name.clone(), server).is_some() {

@@ -67,6 +67,8 @@ fn holds(scene: &Scene, dice: &Dice, state: &State, reason: HoldReason) -> bool 
             let spent = state.account.left() < LEAST_RISK;
             spent || scene.refused.lock().expect("no panic under the lock").is_some()
         }
+        // A check that cannot tell is a fault, and faults are over when this is asked.
+        HoldReason::GateInconclusive => false,
         HoldReason::AdapterFailing => scene.world.is_short_of_stock(),
     }
 }

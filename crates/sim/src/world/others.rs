@@ -76,6 +76,11 @@ impl SimWorld {
         }
     }
 
+    /// From now on checks cannot tell, for this reason; `None`: they can again.
+    pub fn blind_checks(&self, why: Option<&str>) {
+        self.lock().blind = why.map(str::to_owned);
+    }
+
     /// Connections of a server, of the fleet or of the surge, do not end before `until`.
     pub fn hang(&self, name: &ServerName, until: Timestamp) {
         let (now, mut inner) = self.present();

@@ -336,7 +336,14 @@ impl Updater for SimWorld {
 impl Health for SimWorld {
     async fn check(&self, target: &Target) -> Result<Verdict, PortError> {
         let (now, inner) = self.present();
+        if let Some(why) = &inner.blind {
+            return Ok(Verdict::Inconclusive(why.clone()));
+        }
         let well = inner.well_at(&target.server).is_some_and(|at| at <= now);
-        Ok(if well { Verdict::Pass } else { Verdict::Fail("connection refused".into()) })
+        Ok(if well {
+            Verdict::Pass("it answers".into())
+        } else {
+            Verdict::Fail("connection refused".into())
+        })
     }
 }

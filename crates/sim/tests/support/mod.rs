@@ -183,6 +183,7 @@ impl Stage {
             every: Duration::from_secs(5),
             successes: 2,
             failures: 2,
+            timeout: Duration::from_secs(300),
         };
         let load = Arc::new(Counted(self.world.load(), self.queries.clone()));
         let watch = LoadWatch {
