@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod clock;
 pub mod command;
 pub mod health;
+pub mod hook;
 pub mod load;
 pub mod notify;
 mod prometheus;

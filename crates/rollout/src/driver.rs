@@ -9,15 +9,16 @@ mod issue;
 mod memory;
 mod sight;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::event::{Event, HoldReason, Outcome};
+use domain::event::{Event, HoldReason, HookPoint, Outcome};
 use domain::forecast::Probability;
 use domain::journal::{Actor, Digest, Entry, Record};
 use domain::name::{Dimension, RolloutId};
 use domain::plan::{Batch, Plan, Refused};
-use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
+use domain::ports::{Clock, Hook, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 
 use crate::decide::{Decision, due};
@@ -60,6 +61,8 @@ pub struct World {
     pub gates: Vec<Gate>,
     /// The newest load.
     pub load: Vec<LoadWatch>,
+    /// What runs at the points of the rollout.
+    pub hooks: BTreeMap<HookPoint, Arc<dyn Hook>>,
 }
 
 /// Who watches a rollout: a terminal, a log, nobody.

@@ -60,6 +60,9 @@ pub const FAILURES_WRITTEN: u32 = 20;
 /// goes back and forth says nothing new.
 pub const VERDICTS_WRITTEN: u32 = 20;
 
+/// A hook that its adapter should have ended is given up after this many seconds more.
+pub const HOOK_GRACE_SECONDS: f64 = 60.0;
+
 /// A refused revision is asked for again after this many seconds.
 pub const REVISE_AGAIN_SECONDS: f64 = 60.0;
 

@@ -1,6 +1,6 @@
 //! Where a rollout stands: rollout phase × server stage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::event::{Created, GateVerdict, HoldReason, Member, Outcome, Rung, Running};
@@ -11,6 +11,8 @@ use domain::ports::Target;
 use jiff::Timestamp;
 
 use crate::account::Account;
+use crate::approval::Approved;
+use crate::hooks::{HookRun, HookStep};
 use crate::settings::FULL;
 
 /// The phase of the whole rollout. What a batch does is told by the stages of its servers.
@@ -256,6 +258,18 @@ pub struct State {
     pub closed_at: Option<Timestamp>,
     /// Failed servers are to be tried once more.
     pub retry: bool,
+    /// What was approved last.
+    pub approved: Option<Approved>,
+    /// Why the plan in force needs an approval, while it does.
+    pub unapproved: Option<String>,
+    /// The number of the event that rejected a plan.
+    pub rejected: Option<u64>,
+    /// The newest run of a hook.
+    pub hook: Option<HookRun>,
+    /// The steps of hooks that ended well.
+    pub hooks_done: BTreeSet<HookStep>,
+    /// The batch that was closed last.
+    pub last_batch: Option<Batch>,
     /// What batches stand on.
     pub rung: Rung,
     /// The end of the journal so far.

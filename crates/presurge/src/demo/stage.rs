@@ -292,6 +292,7 @@ impl Stage<'_> {
                 )),
                 gates: vec![gate],
                 load: vec![watch],
+                hooks: BTreeMap::new(),
             },
             journal: Arc::clone(journal),
             planner: Arc::new(Reviser(Arc::clone(&self.common.outlook))),

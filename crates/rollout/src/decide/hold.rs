@@ -5,9 +5,10 @@ use domain::plan::PerDimension;
 use jiff::Timestamp;
 
 use super::{Decision, over};
+use crate::approval;
 use crate::observe::{GateState, Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
-use crate::state::{OrderStage, Stage, State, SurgeInstance, SurgeStage};
+use crate::state::{OrderStage, Phase, Stage, State, SurgeInstance, SurgeStage};
 
 /// What follows when a hold has lasted its maximum: it is said once, and then done. A person who has
 /// paused the rollout knows of it.
@@ -67,10 +68,12 @@ pub(super) fn watch(state: &State, seen: &Seen, now: Timestamp) -> Option<Decisi
 /// of requests, since it costs money and only a person can end them, and gates that cannot tell.
 pub(super) fn watch_leaving(state: &State, seen: &Seen, now: Timestamp) -> Option<Decision> {
     let slow = slow_leave(state, now).map(|detail| (HoldReason::DrainTimeout, detail));
-    match (&state.hold, slow.or_else(|| vague(seen))) {
+    let failed = failed_hook(state).filter(|_| state.phase != Phase::Aborting);
+    match (&state.hold, failed.or(slow).or_else(|| vague(seen))) {
         (None, Some((hold, detail))) => {
             let reason = match hold {
                 HoldReason::DrainTimeout => "surge cannot be given back",
+                HoldReason::HookFailed => "it is not done before this has ended well",
                 _ => "a server is not taken back while nobody knows whether it is well",
             };
             Some(Decision::write(Event::Held { hold, detail }, reason, state.head.seq))
@@ -99,12 +102,15 @@ fn slow_leave(state: &State, now: Timestamp) -> Option<String> {
 
 /// A hold that does not end by itself: a person, or a new plan, ends it.
 fn needs_person(reason: HoldReason) -> bool {
-    matches!(reason, HoldReason::ServerFailed | HoldReason::OutcomeUnknown | HoldReason::NoPlan)
+    use HoldReason::{HookFailed, NoPlan, OutcomeUnknown, ServerFailed};
+    matches!(reason, ServerFailed | OutcomeUnknown | NoPlan | HookFailed)
 }
 
 /// The first reason to hold, in the order of their weight.
 fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
     unborne(state)
+        .or_else(|| failed_hook(state))
+        .or_else(|| unapproved(state))
         .or_else(|| frozen(seen))
         .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
         .or_else(|| slow_drain(state, now))
@@ -118,6 +124,20 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
 fn unborne(state: &State) -> Option<(HoldReason, String)> {
     let detail = state.unborne().filter(|_| !state.retry)?;
     Some((HoldReason::ServerFailed, detail))
+}
+
+fn unapproved(state: &State) -> Option<(HoldReason, String)> {
+    let (digest, why) = state.approval_needed()?;
+    let by = state.created.policy.approval.as_ref().map(|rule| rule.by.join(", "));
+    let by = by.filter(|by| !by.is_empty()).map_or_else(String::new, |by| format!(" by {by}"));
+    let command = approval::command(state, digest);
+    Some((HoldReason::ApprovalNeeded, format!("approval needed{by}: {why}; `{command}`")))
+}
+
+fn failed_hook(state: &State) -> Option<(HoldReason, String)> {
+    let (run, detail) = state.hook_failed()?;
+    let after = run.batch.map_or_else(String::new, |batch| format!(" after batch {batch}"));
+    Some((HoldReason::HookFailed, format!("the hook {}{after} failed: {detail}", run.step.hook)))
 }
 
 fn frozen(seen: &Seen) -> Option<(HoldReason, String)> {

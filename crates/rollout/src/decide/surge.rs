@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Decision, over};
 use crate::observe::{GateState, Seen, Stop};
-use crate::state::{Order, OrderStage, State, SurgeInstance, SurgeStage};
+use crate::state::{Order, OrderStage, Phase, State, SurgeInstance, SurgeStage};
 
 /// The key of purchase number `index` of a plan.
 pub(super) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
@@ -20,7 +20,8 @@ pub(super) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
 pub(super) fn order(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     let Some(plan) = &state.plan else { return Vec::new() };
     let frozen = seen.stop != Stop::No && state.open.is_none();
-    if state.paused || frozen {
+    let begins = state.phase == Phase::Planned && state.hook_due().is_some();
+    if state.paused || frozen || begins || state.approval_needed().is_some() {
         return Vec::new();
     }
     let mut list = Vec::new();
@@ -53,7 +54,7 @@ pub(super) fn replacement_key(state: &State, lost: &ServerName) -> Key {
 
 /// Buys what the plan foresees in the place of instances that were lost.
 pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
-    if state.paused {
+    if state.paused || state.approval_needed().is_some() {
         return Vec::new();
     }
     let wanted = |o: &&Order| {

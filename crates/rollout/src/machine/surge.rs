@@ -53,6 +53,10 @@ fn step(
 }
 
 pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Result<(), Refusal> {
+    state.is_approved()?;
+    if state.phase == Phase::Planned {
+        state.hooks_are_done()?;
+    }
     match state.phase {
         Phase::Planned => state.phase = Phase::Provisioning,
         Phase::Provisioning | Phase::Rolling => {}
