@@ -212,6 +212,7 @@ mod tests {
         assert_eq!(tallies.state(&web, &gates, at(5)), GateState::Open);
         assert!(matches!(tallies.state(&web, &gates, at(60)), GateState::Vague(_)));
         tallies.count(&web, 2, at(0), &Verdict::Fail("503".into()));
+        tallies.count(&web, 2, at(5), &Verdict::Fail("503".into()));
         assert!(matches!(tallies.state(&web, &gates, at(60)), GateState::Red(_)));
     }
 

@@ -427,7 +427,7 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     says(
         "http: { url: \"http://{address}/health\" }",
         "promql: { url: \"http://prometheus:9090\", query: up }",
-        "f.yaml:29:51: spec.gates[0].promql.query: nothing says which values pass; give atLeast, atMost, or both",
+        "f.yaml:29:55: spec.gates[0].promql.query: nothing says which values pass; give atLeast, atMost, or both",
     );
     says(
         "  capacity: { requests: 850 }\n  load",
@@ -459,7 +459,7 @@ fn hooks_and_approval_that_make_no_sense_are_named() {
         ),
         (
             "hooks: { after: { exec: { command: [x] }, timeout: 1500ms } }",
-            "spec.hooks.after.timeout: expected whole seconds, found 1500ms",
+            "spec.hooks.after.timeout: expected whole seconds, found 1s500ms",
         ),
         ("approval: { by: [ann] }", "spec.approval.by: says who may agree, and nobody has to"),
         (
