@@ -62,6 +62,56 @@ pub struct HoldLimit {
     pub then: AfterHold,
 }
 
+/// Who has to agree to plans before they are performed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApprovalRule {
+    /// The operators who may, by name; empty: every one.
+    pub by: Vec<String>,
+    /// What the surge of the whole rollout may cost without another approval; `None`: what the
+    /// approved plan says.
+    pub budget: Option<f64>,
+}
+
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookPoint {
+    /// Before the first order or removal.
+    Before,
+    /// After each batch, when it is back and watched.
+    AfterBatch,
+    /// Before the rollout says that it is done.
+    After,
+}
+
+impl HookPoint {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::AfterBatch => "afterBatch",
+            Self::After => "after",
+        }
+    }
+}
+
+impl std::fmt::Display for HookPoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A hook of a rollout, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HookLimit {
+    /// When it runs.
+    pub hook: HookPoint,
+    /// It is ended after this long.
+    pub timeout_seconds: f64,
+}
+
 /// The waits and bounds of a rollout, frozen at its creation. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -94,6 +144,12 @@ pub struct Policy {
     /// How long it may hold; in former releases for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldLimit>,
+    /// Who has to agree, where somebody has to; former releases asked nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRule>,
+    /// What runs around it; former releases had no hooks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookLimit>,
     /// Watch this long after the canary batch and before the next one.
     pub canary_watch_seconds: f64,
     /// Watch this long after the last batch, before the surge is released.
@@ -218,6 +274,24 @@ pub enum HoldReason {
     AdapterFailing,
     /// A person has frozen the fleet, or everything.
     Frozen,
+    /// A gate could not tell within its time whether a server is well.
+    GateInconclusive,
+    /// A hook failed, took too long, or nobody knows how it ended.
+    HookFailed,
+    /// The plan in force waits for somebody who agrees.
+    ApprovalNeeded,
+}
+
+/// What a health gate says of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GateVerdict {
+    /// It is well.
+    Pass,
+    /// It is not.
+    Fail,
+    /// It cannot be told.
+    Inconclusive,
 }
 
 /// How a rollout ended.
@@ -370,6 +444,17 @@ pub enum Event {
         /// Its boot id, if the updater can observe it.
         boot_id: Option<String>,
     },
+    /// Outcome: a gate says something else of a server than before, or something for the first time.
+    GateJudged {
+        /// Which server or surge instance.
+        server: ServerName,
+        /// Which gate.
+        gate: String,
+        /// What it says.
+        verdict: GateVerdict,
+        /// What was seen.
+        saw: String,
+    },
     /// Outcome: a server passed its health gates.
     Verified {
         /// Which.
@@ -415,6 +500,35 @@ pub enum Event {
     BatchClosed {
         /// Its index in the plan.
         index: u32,
+    },
+    /// Decision: run a hook.
+    HookStarted {
+        /// The key of this one run.
+        key: Key,
+        /// Which hook.
+        hook: HookPoint,
+        /// After which batch of the plan in force, where it runs after each.
+        batch: Option<u32>,
+        /// The servers of that batch; none where it is about the whole fleet.
+        servers: Vec<ServerName>,
+        /// The revision of the plan in force.
+        revision: u32,
+        /// 1 for the first try.
+        attempt: u32,
+    },
+    /// Outcome: a hook ended well.
+    HookEnded {
+        /// The key of the run.
+        key: Key,
+        /// The end of what it printed.
+        said: String,
+    },
+    /// Outcome: a hook failed, took too long, or nobody knows how it ended.
+    HookFailed {
+        /// The key of the run.
+        key: Key,
+        /// How.
+        detail: String,
     },
     /// Decision: watch before the surge is released.
     StabilisationStarted {
@@ -463,6 +577,16 @@ pub enum Event {
     /// Request of a person, or decision after a hold that lasted too long: put back what is out, give
     /// back the surge, and end.
     AbortRequested {},
+    /// Request: the plan of this digest may be performed. The actor is who agrees.
+    PlanApproved {
+        /// The digest of the plan in force.
+        digest: Digest,
+    },
+    /// Request: the plan of this digest may not be performed; the rollout is aborted.
+    PlanRejected {
+        /// The digest of the plan in force.
+        digest: Digest,
+    },
     /// Request: no server goes out any more. Stands in the chain of freezes only.
     FreezeRequested {
         /// Which fleet; `None`: every one.

@@ -15,6 +15,8 @@ pub enum Topic {
     Breach,
     /// What is left of the rollout does not fit into the budget.
     Budget,
+    /// A plan waits for somebody who agrees to it.
+    Approval,
     /// A person has frozen the fleet, or everything.
     Freeze,
     /// Nobody can say what became of a command: something may run, or be out, that the journal
@@ -34,6 +36,7 @@ impl Topic {
             Self::Breach => "breach",
             Self::Budget => "budget",
             Self::Metrics => "metrics",
+            Self::Approval => "approval",
             Self::Freeze => "freeze",
             Self::Orphan => "orphan",
             Self::Rollout => "rollout",

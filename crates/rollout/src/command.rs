@@ -2,10 +2,10 @@
 //! after a crash the same list comes out, under the same keys.
 
 use domain::name::{Key, ServerName};
-use domain::ports::{Admission, Backend, BackendState, SurgeOrder, UpdateOrder, Wanted};
+use domain::ports::{Admission, Backend, BackendState, HookOrder, SurgeOrder, UpdateOrder, Wanted};
 
 use crate::observe::Seen;
-use crate::state::{OrderStage, Server, Stage, State, SurgeInstance, SurgeStage};
+use crate::state::{OrderStage, Phase, Server, Stage, State, SurgeInstance, SurgeStage};
 
 /// A keyed, level-triggered call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Command {
     Admission(Admission),
     /// A server shall run a version.
     Version(UpdateOrder),
+    /// A hook shall run.
+    Hook(HookOrder),
 }
 
 impl Command {
@@ -25,6 +27,7 @@ impl Command {
             Self::Surge(order) => &order.key,
             Self::Admission(admission) => &admission.key,
             Self::Version(order) => &order.key,
+            Self::Hook(order) => &order.key,
         }
     }
 
@@ -35,6 +38,7 @@ impl Command {
             Self::Surge(order) => format!("{} ×{}", order.key, order.names.len()),
             Self::Admission(admission) => format!("{} {:?}", admission.key, admission.wanted),
             Self::Version(order) => order.key.to_string(),
+            Self::Hook(order) => order.key.to_string(),
         }
     }
 }
@@ -57,7 +61,25 @@ pub fn commands(state: &State, seen: &Seen) -> Vec<Command> {
     for server in state.servers.values() {
         list.extend(server_command(state, seen, server));
     }
+    list.extend(hook_command(state));
     list
+}
+
+/// The hook that is under way; after an abort nobody waits for it any more.
+fn hook_command(state: &State) -> Option<Command> {
+    let run = state.hook_under_way().filter(|_| state.phase != Phase::Aborting)?;
+    let all = || state.servers.keys().cloned().collect();
+    Some(Command::Hook(HookOrder {
+        key: run.key.clone(),
+        hook: run.step.hook,
+        rollout: state.id.clone(),
+        fleet: state.created.fleet.clone(),
+        version: state.created.target.clone(),
+        revision: state.plan.as_ref().map_or(0, |plan| plan.revision),
+        batch: run.batch,
+        servers: if run.batch.is_some() { run.servers.clone() } else { all() },
+        timeout: state.hook_limit(run.step.hook).unwrap_or_default(),
+    }))
 }
 
 fn all_left(instances: &[SurgeInstance]) -> bool {

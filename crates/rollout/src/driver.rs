@@ -9,15 +9,16 @@ mod issue;
 mod memory;
 mod sight;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::event::{Event, HoldReason, Outcome};
+use domain::event::{Event, HoldReason, HookPoint, Outcome};
 use domain::forecast::Probability;
 use domain::journal::{Actor, Digest, Entry, Record};
 use domain::name::{Dimension, RolloutId};
 use domain::plan::{Batch, Plan, Refused};
-use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
+use domain::ports::{Clock, Hook, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 
 use crate::decide::surge::order_key;
@@ -61,6 +62,8 @@ pub struct World {
     pub gates: Vec<Gate>,
     /// The newest load.
     pub load: Vec<LoadWatch>,
+    /// What runs at the points of the rollout.
+    pub hooks: BTreeMap<HookPoint, Arc<dyn Hook>>,
 }
 
 /// Who watches a rollout: a terminal, a log, nobody.
@@ -174,8 +177,9 @@ impl Driver {
         let seen = self.look(book.state(), memory).await;
         self.audience.looked(book.state(), &seen, self.world.clock.now());
         let before = book.state().head.seq;
-        let lost = self.losses(book.state(), &seen);
-        if book.write(lost).await? != Written::Done {
+        let mut found = self.losses(book.state(), &seen);
+        found.extend(self.verdicts(book.state(), memory));
+        if book.write(found).await? != Written::Done {
             return Ok(false);
         }
         if self.settle(book, memory, &seen).await? != Written::Done {

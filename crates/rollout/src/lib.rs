@@ -14,11 +14,13 @@
 //! issues the commands, then writes down what became of them.
 
 pub mod account;
+pub mod approval;
 pub mod command;
 pub mod decide;
 pub mod driver;
 mod failure;
 pub mod gates;
+pub mod hooks;
 pub mod machine;
 pub mod notices;
 pub mod observe;

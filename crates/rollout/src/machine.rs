@@ -1,6 +1,9 @@
 //! All legal transitions, in one `match`; everything else is an error.
 
+mod approval;
 mod fleet;
+mod gate;
+mod hook;
 mod phase;
 mod surge;
 
@@ -102,6 +105,8 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::PauseRequested {}                      => phase::pause(state),
         Event::ResumeRequested {}                     => phase::resume(state),
         Event::AbortRequested {}                      => phase::abort(state),
+        Event::PlanApproved { digest }                => approval::approved(state, at, &digest),
+        Event::PlanRejected { digest }                => approval::rejected(state, at, &digest),
         Event::FreezeRequested { .. }
         | Event::UnfreezeRequested { .. }             => Err("it belongs to the journal of freezes".into()),
         Event::Held { hold, detail }                  => phase::hold(state, at, hold, detail),
@@ -122,6 +127,8 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::Drained { server, .. }                 => fleet::drained(state, at, &server),
         Event::UpdateStarted { server, attempt }      => fleet::update(state, at, &server, attempt),
         Event::Updated { server, .. }                 => fleet::updated(state, at, &server),
+        Event::GateJudged { server, gate, verdict, .. }
+                                                      => gate::judged(state, &server, gate, verdict),
         Event::Verified { server }                    => fleet::verified(state, at, &server),
         Event::RestoreStarted { server }              => fleet::restore(state, at, &server),
         Event::Restored { server, warm_at }           => fleet::restored(state, at, &server, warm_at),
@@ -129,6 +136,11 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::ServerFailed { server, detail }        => fleet::fail(state, at, &server, detail),
         Event::ServerRetried { server }               => fleet::retry(state, at, &server),
         Event::BatchClosed { index }                  => fleet::close(state, at, index),
+
+        Event::HookStarted { key, hook, batch, servers, attempt, .. }
+                                                      => hook::started(state, at, hook::Wish { key, hook, batch, servers, attempt }),
+        Event::HookEnded { key, .. }                  => hook::ended(state, at, &key),
+        Event::HookFailed { key, detail }             => hook::failed(state, at, &key, detail),
 
         Event::SurgeOrdered { key, offer, names, version, release_at }
                                                       => surge::order(state, at, key, surge::Wish { offer, names, version, release_at }),

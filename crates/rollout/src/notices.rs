@@ -29,7 +29,10 @@ impl Notices {
             self.open = None;
         }
         if let (Some(hold), Some((topic, since)), None) = (&state.hold, now, self.open) {
-            let title = format!("{}: no more servers go out: {}", state.id, word(topic));
+            let title = match topic {
+                Topic::Approval => format!("{}: {}", state.id, word(topic)),
+                _ => format!("{}: no more servers go out: {}", state.id, word(topic)),
+            };
             let (severity, detail) = (severity(hold), hold.detail.clone());
             list.push(notice(state, record, topic, Course::Begun, severity, title, detail));
             self.open = Some((topic, since));
@@ -93,6 +96,7 @@ fn topic(hold: &Hold) -> Topic {
     match hold.reason {
         HoldReason::LoadLeftBand => Topic::Breach,
         HoldReason::Frozen => Topic::Freeze,
+        HoldReason::ApprovalNeeded => Topic::Approval,
         HoldReason::OutcomeUnknown => Topic::Orphan,
         HoldReason::NoPlan if hold.detail.starts_with("no plan fits: budget:") => Topic::Budget,
         _ => Topic::Hold,
@@ -103,9 +107,10 @@ fn topic(hold: &Hold) -> Topic {
 fn severity(hold: &Hold) -> Severity {
     match hold.reason {
         HoldReason::Frozen => Severity::Info,
-        HoldReason::ServerFailed | HoldReason::OutcomeUnknown | HoldReason::NoPlan => {
-            Severity::Critical
-        }
+        HoldReason::ServerFailed
+        | HoldReason::OutcomeUnknown
+        | HoldReason::NoPlan
+        | HoldReason::HookFailed => Severity::Critical,
         _ => Severity::Warning,
     }
 }
@@ -114,6 +119,7 @@ fn word(topic: Topic) -> &'static str {
     match topic {
         Topic::Hold => "hold",
         Topic::Breach => "load left its band",
+        Topic::Approval => "approval needed",
         Topic::Budget => "the budget is too small",
         Topic::Freeze => "freeze",
         Topic::Orphan => "an outcome is unknown, something may be left running",

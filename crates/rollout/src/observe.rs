@@ -18,8 +18,11 @@ pub enum GateState {
     Open,
     /// Every gate has passed often enough.
     Passed,
-    /// A gate that had passed has failed often enough, and how.
+    /// A gate that had passed has failed often enough, or one did not pass within its time, and
+    /// how.
     Red(String),
+    /// The time of a gate is over, and it cannot tell: which, and why.
+    Vague(String),
 }
 
 /// Whether people have frozen the fleet.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Running};
 use domain::ports::{
-    Drained, Instance, InstanceState, PortError, Progress, Retry, UpdateState, Wanted,
+    Drained, HookEnd, HookOrder, Instance, InstanceState, PortError, Progress, Retry, UpdateState,
+    Wanted,
 };
 use jiff::Timestamp;
 
@@ -20,6 +21,8 @@ pub enum Answer {
     Admission(Progress<Drained>),
     /// Of the updater.
     Version(Progress<UpdateState>),
+    /// Of a hook.
+    Hook(Progress<HookEnd>),
 }
 
 /// An event that follows from an answer, with its reason and its cause.
@@ -50,9 +53,18 @@ pub fn outcomes(
         (Command::Version(order), Answer::Version(Progress::Done(seen))) => {
             (version_done(state, order, seen), None)
         }
+        (Command::Hook(order), Answer::Hook(Progress::Done(end))) => {
+            (hook_done(state, order, end).into_iter().collect(), None)
+        }
+        // Only a person can tell whether it may run once more.
+        (Command::Hook(order), Answer::Hook(Progress::Unknown { detail })) => {
+            let detail = format!("nobody can say how it ended: {detail}");
+            (hook_done(state, order, HookEnd::Badly(detail)).into_iter().collect(), None)
+        }
         (_, Answer::Surge(Progress::Pending { poll_after }))
         | (_, Answer::Admission(Progress::Pending { poll_after }))
-        | (_, Answer::Version(Progress::Pending { poll_after })) => (Vec::new(), Some(poll_after)),
+        | (_, Answer::Version(Progress::Pending { poll_after }))
+        | (_, Answer::Hook(Progress::Pending { poll_after })) => (Vec::new(), Some(poll_after)),
         (_, Answer::Surge(Progress::Unknown { detail }))
         | (_, Answer::Admission(Progress::Unknown { detail }))
         | (_, Answer::Version(Progress::Unknown { detail })) => {
@@ -62,8 +74,26 @@ pub fn outcomes(
     }
 }
 
-/// The event that follows when a call failed for good: an update that fails is a failed server.
+fn hook_done(state: &State, order: &HookOrder, end: HookEnd) -> Option<Outcome> {
+    let run = state.hook_under_way().filter(|run| run.key == order.key)?;
+    let (key, hook) = (order.key.clone(), order.hook);
+    let (event, reason) = match end {
+        HookEnd::Well(said) => {
+            (Event::HookEnded { key, said }, format!("the hook {hook} ended well"))
+        }
+        HookEnd::Badly(detail) => {
+            (Event::HookFailed { key, detail }, format!("the hook {hook} did not end well"))
+        }
+    };
+    Some(Outcome { event, reason, cause: run.seq })
+}
+
+/// The event that follows when a call failed for good: an update that fails is a failed server, a
+/// hook that cannot be started has failed.
 pub fn failed_for_good(state: &State, command: &Command, error: &PortError) -> Option<Outcome> {
+    if let (Command::Hook(order), Retry::Never) = (command, error.retry) {
+        return hook_done(state, order, HookEnd::Badly(error.chain()));
+    }
     let Command::Version(order) = command else { return None };
     let server = state.servers.get(&order.target.server)?;
     (error.retry == Retry::Never && server.stage == Stage::Updating).then(|| Outcome {

@@ -56,6 +56,13 @@ pub const FAILURES_TO_HOLD: u32 = 5;
 /// So many failures of one call are written to the journal; the rest only to the audience.
 pub const FAILURES_WRITTEN: u32 = 20;
 
+/// So many changes of one gate's verdict on one server are written to the journal; a gate that
+/// goes back and forth says nothing new.
+pub const VERDICTS_WRITTEN: u32 = 20;
+
+/// A hook that its adapter should have ended is given up after this many seconds more.
+pub const HOOK_GRACE_SECONDS: f64 = 60.0;
+
 /// A refused revision is asked for again after this many seconds.
 pub const REVISE_AGAIN_SECONDS: f64 = 60.0;
 

@@ -1,9 +1,9 @@
 //! Where a rollout stands: rollout phase × server stage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use domain::event::{Created, HoldReason, Member, Outcome, Rung, Running};
+use domain::event::{Created, GateVerdict, HoldReason, Member, Outcome, Rung, Running};
 use domain::journal::Head;
 use domain::name::{Key, OfferName, RolloutId, ServerName, Version};
 use domain::plan::{Batch, Plan, Replacement};
@@ -11,6 +11,8 @@ use domain::ports::Target;
 use jiff::Timestamp;
 
 use crate::account::Account;
+use crate::approval::Approved;
+use crate::hooks::{HookRun, HookStep};
 use crate::settings::FULL;
 
 /// The phase of the whole rollout. What a batch does is told by the stages of its servers.
@@ -79,6 +81,15 @@ pub enum Stage {
     Failed(String),
 }
 
+/// What a gate said last of a server, as far as it was written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: GateVerdict,
+    /// How often that was news.
+    pub changes: u32,
+}
+
 /// One server of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -96,6 +107,8 @@ pub struct Server {
     pub skipped: u32,
     /// The share of its full weight that it shall have when it gets traffic, in percent.
     pub percent: u8,
+    /// What each gate said of it since.
+    pub verdicts: BTreeMap<String, Judged>,
     /// The number of the event that brought it here.
     pub seq: u64,
 }
@@ -150,6 +163,8 @@ pub struct SurgeInstance {
     pub since: Timestamp,
     /// The share of its full weight that it shall have when it gets traffic, in percent.
     pub percent: u8,
+    /// What each gate said of it since.
+    pub verdicts: BTreeMap<String, Judged>,
     /// The number of the event that brought it here.
     pub seq: u64,
 }
@@ -243,6 +258,18 @@ pub struct State {
     pub closed_at: Option<Timestamp>,
     /// Failed servers are to be tried once more.
     pub retry: bool,
+    /// What was approved last.
+    pub approved: Option<Approved>,
+    /// Why the plan in force needs an approval, while it does.
+    pub unapproved: Option<String>,
+    /// The number of the event that rejected a plan.
+    pub rejected: Option<u64>,
+    /// The newest run of a hook.
+    pub hook: Option<HookRun>,
+    /// The steps of hooks that ended well.
+    pub hooks_done: BTreeSet<HookStep>,
+    /// The batch that was closed last.
+    pub last_batch: Option<Batch>,
     /// What batches stand on.
     pub rung: Rung,
     /// The end of the journal so far.

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{
-    Admission, Append, AppendError, Backend, Clock, Drained, Health, Instance, Journal, Lease,
-    LoadSource, PortError, Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder,
-    UpdateState, Updater, Verdict,
+    Admission, Append, AppendError, Backend, Clock, Drained, Health, Hook, HookEnd, HookOrder,
+    Instance, Journal, Lease, LoadSource, PortError, Progress, Provisioner, SurgeOrder, Target,
+    Traffic, UpdateOrder, UpdateState, Updater, Verdict,
 };
 use domain::series::Sample;
 use jiff::Timestamp;
@@ -118,6 +118,13 @@ impl Updater for Fused<dyn Updater> {
 impl Health for Fused<dyn Health> {
     async fn check(&self, target: &Target) -> Result<Verdict, PortError> {
         self.fuse.around(self.port.check(target)).await
+    }
+}
+
+#[async_trait]
+impl Hook for Fused<dyn Hook> {
+    async fn ensure_run(&self, order: &HookOrder) -> Result<Progress<HookEnd>, PortError> {
+        self.fuse.around(self.port.ensure_run(order)).await
     }
 }
 

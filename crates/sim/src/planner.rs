@@ -42,6 +42,8 @@ pub struct Timetable {
     pub every: Duration,
     /// The offer and the number of the surge; zero buys none.
     pub surge: (OfferName, u32),
+    /// What a plan says that each instance costs which it buys.
+    pub each_costs: f64,
     /// What takes the place of surge that is lost.
     pub on_loss: Option<Replacement>,
     /// From order to service.
@@ -134,7 +136,11 @@ impl Timetable {
             stabilised_at,
             done_at: stabilised_at + Duration::from_secs(60),
             risk,
-            cost: Cost { currency: "USD".into(), surge: 0.0, size: 0.0 },
+            cost: Cost {
+                currency: "USD".into(),
+                surge: self.each_costs * f64::from(buy),
+                size: 0.0,
+            },
             batches,
             surge: if buy > 0 { vec![purchase] } else { Vec::new() },
             timeline: vec![entry],

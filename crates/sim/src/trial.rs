@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::event::{Event, Outcome};
+use domain::event::{Event, HookPoint, Outcome};
 use domain::journal::Record;
-use domain::ports::{Clock, Health, Journal, LoadSource, Provisioner, Traffic, Updater};
+use domain::ports::{Clock, Health, Hook, Journal, LoadSource, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 use rollout::driver::{Decider, DriveError, Driver, Ended, LoadWatch, Nobody, World};
 use rollout::gates::Gate;
@@ -91,6 +91,8 @@ pub struct Rig {
     pub seller: Fit<dyn Provisioner>,
     /// The updater as it is.
     pub worker: Fit<dyn Updater>,
+    /// What runs hooks, as it is.
+    pub runner: Fit<dyn Hook>,
 }
 
 impl Default for Rig {
@@ -107,6 +109,7 @@ impl Default for Rig {
             balancer: |port| port,
             seller: |port| port,
             worker: |port| port,
+            runner: |port| port,
         }
     }
 }
@@ -219,6 +222,13 @@ impl Trial<'_> {
     /// A person looks at a rollout that waits.
     fn person(&mut self, asked: u32) {
         let scene = self.scene.clone();
+        if let Some(digest) = scene.unapproved() {
+            let agrees = self.lots.chance(0.9);
+            return scene.say(match agrees {
+                true => Event::PlanApproved { digest },
+                false => Event::PlanRejected { digest },
+            });
+        }
         if scene.agenda.true_now() < scene.fate.calm_at + SETTLING {
             let pause = Duration::from_secs(self.lots.whole(60, 1800));
             scene.agenda.pass(scene.agenda.true_now() + pause);
@@ -264,12 +274,17 @@ impl Trial<'_> {
         let journal: Arc<dyn Journal> = scene.journal.clone();
         let journal: Arc<dyn Journal> = Watched::<dyn Journal>::new(witness, journal);
         let journal: Arc<dyn Journal> = Faulty::<_, ()>::new(dice, journal);
+        let faulty: Arc<dyn Hook> = Faulty::<_, ()>::new(dice, (rig.runner)(world.hook()));
+        let watched: Arc<dyn Hook> = Watched::<dyn Hook>::new(witness, faulty);
+        let hook: Arc<dyn Hook> = Fused::<dyn Hook>::new(fuse, watched);
+        let hooks = [HookPoint::Before, HookPoint::AfterBatch, HookPoint::After];
         let gate = Gate {
             name: "http".into(),
             health: (rig.health)(Fused::new(fuse, health)),
             every: Duration::from_secs(5),
             successes: 2,
             failures: 2,
+            timeout: Duration::from_secs(300),
         };
         let watch = LoadWatch {
             dimension: scene::dimension(),
@@ -289,6 +304,7 @@ impl Trial<'_> {
                 updater: (rig.updater)(Fused::<dyn Updater>::new(fuse, updater)),
                 gates: vec![gate],
                 load: vec![watch],
+                hooks: hooks.map(|point| (point, hook.clone())).into(),
             },
             journal: (rig.journal)(Fused::<dyn Journal>::new(fuse, journal)),
             planner: (rig.planner)(scene.planner.clone()),
@@ -314,6 +330,10 @@ impl Trial<'_> {
         happenings.extend(thrown.map(|(fault, count)| (format!("call {fault:?}"), count)));
         happenings.insert("driver killed".into(), u64::from(self.lives) - 1);
         let records = scene.witness.records();
+        for kind in ["HookEnded", "HookFailed", "PlanApproved", "PlanRejected"] {
+            let count = records.iter().filter(|record| record.kind == kind).count();
+            happenings.insert(kind.into(), count as u64);
+        }
         if scene.searches {
             let plans = records.iter().filter(|record| record.kind == "PlanAdopted").count();
             happenings.insert("plan searched for".into(), plans as u64);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use domain::name::{Key, OfferName, ServerName, Version};
-use domain::ports::{Clock, Health, LoadSource, Provisioner, Traffic, Updater};
+use domain::ports::{Clock, Health, Hook, LoadSource, Provisioner, Traffic, Updater};
 use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::Interruption;
@@ -34,6 +34,8 @@ pub struct Settings {
     pub warmup: Spread,
     /// From an order until its instances run, where `offers` does not say it.
     pub boot: Spread,
+    /// How long a hook takes.
+    pub hook: Duration,
     /// What is known of the offers.
     pub offers: BTreeMap<OfferName, Sold>,
     /// Servers whose update fails on its first attempt.
@@ -62,6 +64,7 @@ impl Default for Settings {
             start: Duration::from_secs(10),
             warmup: Spread::ZERO,
             boot: seconds(120),
+            hook: Duration::from_secs(20),
             offers: BTreeMap::new(),
             fails_first: Vec::new(),
             fails_always: Vec::new(),
@@ -120,6 +123,16 @@ struct Bought {
     lost: bool,
 }
 
+/// A hook that has begun.
+#[derive(Debug, Clone)]
+struct Begun {
+    /// It ends by itself then; `None`: not as long as hooks are held.
+    ends_at: Option<Timestamp>,
+    /// It is ended then.
+    over_at: Timestamp,
+    well: bool,
+}
+
 struct Inner {
     settings: Settings,
     machines: BTreeMap<ServerName, Machine>,
@@ -135,6 +148,14 @@ struct Inner {
     hangs: BTreeMap<ServerName, Timestamp>,
     boots_to_fail: u32,
     updates_to_fail: u32,
+    /// Hooks that have begun under their keys.
+    hooks: BTreeMap<Key, Begun>,
+    /// Hooks do not end by themselves.
+    hooks_held: bool,
+    /// So many of the next hooks end badly.
+    hooks_to_fail: u32,
+    /// Why checks cannot tell, if so.
+    blind: Option<String>,
     facts: Facts,
 }
 
@@ -166,6 +187,10 @@ impl SimWorld {
             hangs: BTreeMap::new(),
             boots_to_fail: 0,
             updates_to_fail: 0,
+            hooks: BTreeMap::new(),
+            hooks_held: false,
+            hooks_to_fail: 0,
+            blind: None,
             facts: Facts::default(),
         };
         Self { clock, inner: Arc::new(Mutex::new(inner)) }
@@ -251,6 +276,11 @@ impl SimWorld {
 
     /// The world as a source of load.
     pub fn load(&self) -> Arc<dyn LoadSource> {
+        Arc::new(self.clone())
+    }
+
+    /// The world as what runs at a point of a rollout.
+    pub fn hook(&self) -> Arc<dyn Hook> {
         Arc::new(self.clone())
     }
 

@@ -70,6 +70,7 @@ fn mutants() -> Vec<Mutant> {
         mutant("lost drains are told as drains", 400, |r| r.traffic = |p| Arc::new(Remembering::new(p))),
         mutant("the updater ignores the key", 400, |r| r.worker = |p| Arc::new(Repeating::new(p))),
         mutant("an update is done before it is", 20, |r| r.updater = |p| Arc::new(Boasting(p))),
+        mutant("what runs hooks ignores the key", 200, |r| r.runner = |p| Arc::new(Anew::new(p))),
         mutant("a gate always passes", 20, |r| r.health = |p| Arc::new(Blind(p))),
     ]
 }

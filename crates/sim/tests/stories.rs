@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::event::Event;
+use domain::event::{ApprovalRule, Event, HookLimit};
 use domain::journal::Record;
 use domain::name::{OfferName, ServerName};
 use domain::plan::Replacement;
@@ -242,4 +242,37 @@ fn metrics_vanish_and_come_back() {
 #[test]
 fn the_driver_dies_in_the_middle_of_a_batch_and_another_goes_on() {
     plain().drive(crossing_after("Updated")).wait(120).drive(FOR_GOOD).reads_as("killed");
+}
+
+#[test]
+fn gates_cannot_tell_for_a_while() {
+    plain()
+        .then(500, "the metrics that gates ask give nothing", |h| {
+            h.world.blind_checks(Some("the query gives nothing"));
+        })
+        .then(1500, "they tell again", |h| h.world.blind_checks(None))
+        .drive(FOR_GOOD)
+        .reads_as("vague-gate");
+}
+
+#[test]
+fn somebody_agrees_and_a_hook_fails() {
+    let stage = Stage::under(Settings::default(), |_, policy| {
+        policy.approval = Some(ApprovalRule { by: vec!["test".into()], budget: None });
+        let limit = |hook| HookLimit { hook, timeout_seconds: 60.0 };
+        policy.hooks = support::POINTS.map(limit).into();
+    });
+    Story::of(stage)
+        .then(30, "somebody agrees to the plan", |h| {
+            let plan = h.records().into_iter().rev().find_map(|r| match r.event() {
+                Ok(Event::PlanAdopted { plan }) => Some(plan),
+                _ => None,
+            });
+            h.append(vec![Event::PlanApproved { digest: plan.unwrap().digest }]);
+        })
+        .then(650, "the next hook will fail", |h| h.world.fail_hooks(1))
+        .drive(FOR_GOOD)
+        .now("a person says resume", |h| h.append(vec![Event::ResumeRequested {}]))
+        .drive(FOR_GOOD)
+        .reads_as("approval-and-hooks");
 }

@@ -152,7 +152,7 @@ impl CommandHealth {
 
 fn verdict(status: ExitStatus, said: &str) -> Verdict {
     match status.code() {
-        Some(0) => Verdict::Pass,
+        Some(0) => Verdict::Pass(format!("the check passed{said}")),
         Some(1) => Verdict::Fail(format!("the check failed{said}")),
         Some(code) => Verdict::Inconclusive(format!("the check ended with exit code {code}{said}")),
         None => Verdict::Inconclusive(format!("the check was killed, {status}{said}")),
@@ -245,8 +245,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_exit_code_is_the_verdict_and_the_output_its_reason() {
-        assert_eq!(judge("[ $1 = web-1 ] && [ $2 = 127.0.0.1:80 ]").await, Verdict::Pass);
-        assert_eq!(judge("[ $PRESURGE_SERVER = web-1 ]").await, Verdict::Pass);
+        let pass = |text: &str| Verdict::Pass(format!("the check passed{text}"));
+        assert_eq!(judge("[ $1 = web-1 ] && [ $2 = 127.0.0.1:80 ]").await, pass(""));
+        assert_eq!(judge("[ $PRESURGE_SERVER = web-1 ] && echo 3 of 3").await, pass(": 3 of 3"));
         let fail = |text: &str| Verdict::Fail(format!("the check failed{text}"));
         assert_eq!(judge("exit 1").await, fail(""));
         assert_eq!(judge("echo out; echo err >&2; exit 1").await, fail(": out"));
@@ -256,7 +257,7 @@ mod tests {
         let verdict = judge("kill -9 $$").await;
         assert!(matches!(&verdict, Verdict::Inconclusive(text) if text.contains("killed")));
         // A grandchild that keeps the output open does not hold the check up.
-        assert_eq!(judge("sleep 2 & exit 0").await, Verdict::Pass);
+        assert_eq!(judge("sleep 2 & exit 0").await, pass(""));
     }
 
     #[tokio::test]

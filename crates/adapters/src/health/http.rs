@@ -86,7 +86,11 @@ impl HttpHealth {
                 let wanted = web::quote(text.as_bytes(), MAX_QUOTE);
                 Verdict::Fail(format!("answered {status} without {wanted:?}: {said}"))
             }
-            _ => Verdict::Pass,
+            Some(text) => {
+                let wanted = web::quote(text.as_bytes(), MAX_QUOTE);
+                Verdict::Pass(format!("answered {status} with {wanted:?}"))
+            }
+            None => Verdict::Pass(format!("answered {status}")),
         }
     }
 

@@ -4,6 +4,7 @@ use domain::ports::Target;
 
 pub mod command;
 pub mod http;
+pub mod promql;
 pub mod tcp;
 
 /// The most characters that a verdict repeats of what a server or a command said.

@@ -77,7 +77,7 @@ impl Health for TcpHealth {
                 }
             };
             match TcpStream::connect(places.as_slice()).await {
-                Ok(_) => Verdict::Pass,
+                Ok(_) => Verdict::Pass(format!("{address} accepts connections")),
                 // Nothing is known about the server when this host cannot open a connection.
                 Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
                     Verdict::Inconclusive(format!("this host has no free port: {error}"))

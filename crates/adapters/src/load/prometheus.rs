@@ -12,11 +12,10 @@ use domain::config::PositiveSpan;
 use domain::ports::{Clock, LoadSource, PortError, Retry};
 use domain::series::{Sample, Step};
 use jiff::Timestamp;
-use reqwest::{Client, StatusCode, Url};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::web;
+use crate::prometheus::{Failure, Reach, Server};
 
 mod answer;
 #[cfg(test)]
@@ -30,9 +29,6 @@ pub const MAX_POINTS: i64 = 2_000_000;
 
 /// The largest answer that is read, in bytes: far above 10,000 points of one series.
 pub const MAX_ANSWER: usize = 16 << 20;
-
-/// The largest token file, in bytes.
-const MAX_TOKEN: u64 = 64 << 10;
 
 /// A query whose result is one series: the load.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -68,32 +64,10 @@ fn default_timeout() -> PositiveSpan {
 
 /// Prometheus as a load source.
 pub struct PrometheusLoad {
-    endpoint: Url,
-    /// The server without anything secret, for errors.
-    name: String,
+    server: Server,
     query: String,
     step: Step,
-    token: Option<PathBuf>,
-    tenant: Option<String>,
-    client: Client,
     clock: Arc<dyn Clock>,
-}
-
-/// What failed, and what the caller may do.
-#[derive(Debug)]
-struct Failure {
-    retry: Retry,
-    reason: String,
-}
-
-impl Failure {
-    fn never(reason: impl Into<String>) -> Self {
-        Self { retry: Retry::Never, reason: reason.into() }
-    }
-
-    fn later(reason: impl Into<String>) -> Self {
-        Self { retry: Retry::Backoff, reason: reason.into() }
-    }
 }
 
 impl PrometheusLoad {
@@ -109,21 +83,13 @@ impl PrometheusLoad {
         let wrong = |reason: String| {
             PortError::new("prometheus", "read the configuration", Retry::Never, reason)
         };
-        let mut url = Url::parse(&config.url).map_err(|error| {
-            wrong(format!("url: {error}; write for instance http://prometheus:9090"))
-        })?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(wrong("url: begins with neither http:// nor https://".into()));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("url: has a password in it; use bearerTokenFile".into()));
-        }
-        if url.path().trim_end_matches('/').ends_with("/api/v1") || url.query().is_some() {
-            return Err(wrong("url: give the server's address, without /api/v1 or ?".into()));
-        }
-        let name = format!("prometheus at {}", url.as_str().trim_end_matches('/'));
-        let path = format!("{}/api/v1/query_range", url.path().trim_end_matches('/'));
-        url.set_path(&path);
+        let reach = Reach {
+            url: config.url,
+            timeout: config.timeout.duration(),
+            bearer_token_file: config.bearer_token_file,
+            tenant: config.tenant,
+        };
+        let server = Server::new(reach, "query_range", base_dir).map_err(wrong)?;
         if config.query.trim().is_empty() {
             return Err(wrong("query: is empty".into()));
         }
@@ -132,18 +98,7 @@ impl PrometheusLoad {
         let seconds = i64::try_from(length.as_secs()).ok().filter(|_| whole);
         let step = seconds.and_then(|seconds| Step::from_seconds(seconds).ok());
         let step = step.ok_or_else(|| wrong("step: give whole seconds, such as 60s".into()))?;
-        if config
-            .tenant
-            .as_ref()
-            .is_some_and(|tenant| !tenant.bytes().all(|b| b.is_ascii_graphic()))
-        {
-            return Err(wrong("tenant: has characters that a header cannot carry".into()));
-        }
-        let client = web::client().timeout(config.timeout.duration()).build();
-        let client = client.map_err(|error| wrong(web::root(&error)))?;
-        let token = config.bearer_token_file.map(|path| base_dir.join(path));
-        let (query, tenant) = (config.query, config.tenant);
-        Ok(Self { endpoint: url, name, query, step, token, tenant, client, clock })
+        Ok(Self { server, query: config.query, step, clock })
     }
 
     /// The length of one interval.
@@ -152,8 +107,7 @@ impl PrometheusLoad {
     }
 
     fn failed(&self, failure: Failure) -> PortError {
-        let operation = format!("query {}", web::quote(self.query.as_bytes(), 100));
-        PortError::new(&self.name, operation, failure.retry, failure.reason)
+        self.server.failed(&self.query, failure)
     }
 
     /// The grid points, in seconds, at which the query is asked for samples stamped in
@@ -180,23 +134,6 @@ impl PrometheusLoad {
         Ok(Some(((first + 1) * step, (last + 1) * step)))
     }
 
-    async fn token(&self) -> Result<Option<String>, Failure> {
-        let Some(path) = &self.token else { return Ok(None) };
-        let wrong =
-            |what: String| Failure::never(format!("bearerTokenFile {}: {what}", path.display()));
-        let about = tokio::fs::metadata(path).await.map_err(|error| wrong(error.to_string()))?;
-        if about.len() > MAX_TOKEN {
-            return Err(wrong("is too large for a token".into()));
-        }
-        let text = tokio::fs::read_to_string(path).await;
-        let text = text.map_err(|error| wrong(error.to_string()))?;
-        let token = text.trim();
-        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(wrong("does not hold a token on one line".into()));
-        }
-        Ok(Some(token.to_string()))
-    }
-
     /// The samples whose query times lie in `first..=last`, both on the grid.
     async fn ask(
         &self,
@@ -204,26 +141,13 @@ impl PrometheusLoad {
         first: i64,
         last: i64,
     ) -> Result<answer::Part, Failure> {
-        // A form, since queries can be longer than addresses may be.
         let form = [
             ("query", self.query.clone()),
             ("start", first.to_string()),
             ("end", last.to_string()),
             ("step", self.step.seconds().to_string()),
         ];
-        let mut request = self.client.post(self.endpoint.clone()).form(&form);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(tenant) = &self.tenant {
-            request = request.header("X-Scope-OrgID", tenant);
-        }
-        let response = request.send().await.map_err(|error| unreachable(&error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let (body, cut) = web::body(response, MAX_ANSWER).await.map_err(|e| unreachable(&e))?;
-        if status != StatusCode::OK {
-            return Err(refused(status, &headers, &body));
-        }
+        let (body, cut) = self.server.ask(token, &form, MAX_ANSWER).await?;
         if cut {
             return Err(Failure::never(format!(
                 "the answer is over {} MiB: make it one series with sum(…)",
@@ -239,7 +163,7 @@ impl LoadSource for PrometheusLoad {
     async fn samples(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Sample>, PortError> {
         let grid = self.grid(from, to).map_err(|failure| self.failed(failure))?;
         let Some((mut first, last)) = grid else { return Ok(Vec::new()) };
-        let token = self.token().await.map_err(|failure| self.failed(failure))?;
+        let token = self.server.token().await.map_err(|failure| self.failed(failure))?;
         let (mut samples, mut labels) = (Vec::new(), None);
         while first <= last {
             let end = last.min(first + (POINTS_PER_REQUEST - 1) * self.step.seconds());
@@ -254,42 +178,5 @@ impl LoadSource for PrometheusLoad {
             first = end + self.step.seconds();
         }
         Ok(samples)
-    }
-}
-
-fn unreachable(error: &reqwest::Error) -> Failure {
-    if error.is_timeout() {
-        return Failure::later("no whole answer in time; raise timeout, or make the query cheaper");
-    }
-    let text = web::quote(web::root(error).as_bytes(), 200);
-    if error.is_connect() {
-        return Failure::later(format!("cannot connect: {text}; is url right, and is it up?"));
-    }
-    Failure::later(format!("the answer broke off or is no HTTP: {text}"))
-}
-
-/// An answer that is not 200.
-fn refused(status: StatusCode, headers: &reqwest::header::HeaderMap, body: &[u8]) -> Failure {
-    let said = answer::error_text(body);
-    let text = |hint: &str| format!("answered {}{said}{hint}", status.as_u16());
-    let wait = || {
-        let seconds = headers.get("retry-after")?.to_str().ok()?.trim().parse::<u64>().ok()?;
-        // A server may not put the caller off for longer than an hour.
-        Some(Retry::After(std::time::Duration::from_secs(seconds.clamp(1, 3_600))))
-    };
-    match status.as_u16() {
-        300..=399 => {
-            let place = headers.get("location").map_or_else(String::new, |place| {
-                format!(" to {}", web::quote(place.as_bytes(), 200))
-            });
-            Failure::never(text(&format!("{place}: set url to where the server really is")))
-        }
-        400 | 422 => Failure::never(text("; try the query in the server's own page")),
-        401 | 403 => Failure::never(text("; give a token that is allowed by bearerTokenFile")),
-        404 | 405 => Failure::never(text("; is url the server's address, without /api/v1?")),
-        408 | 425 | 429 | 500..=599 => {
-            Failure { retry: wait().unwrap_or(Retry::Backoff), reason: text("") }
-        }
-        _ => Failure::never(text("")),
     }
 }

@@ -103,6 +103,7 @@ fn name(topic: Topic) -> &'static str {
         Topic::Hold => "PresurgeHold",
         Topic::Breach => "PresurgeLoadLeftBand",
         Topic::Budget => "PresurgeBudget",
+        Topic::Approval => "PresurgeApprovalNeeded",
         Topic::Freeze => "PresurgeFreeze",
         Topic::Orphan => "PresurgeOrphanSuspected",
         Topic::Metrics => "PresurgeMetricsMissing",

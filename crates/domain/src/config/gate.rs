@@ -2,11 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::adapter::with_adapter;
 use super::span::PositiveSpan;
-use crate::event::AfterHold;
+use crate::event::{AfterHold, HookPoint};
 
 with_adapter!(
     /// A health check that a server has to pass before it gets traffic again.
@@ -62,22 +61,42 @@ pub struct ApprovalSpec {
     /// Whether anybody has to.
     #[serde(default)]
     pub required: bool,
-    /// Who may.
+    /// Who may, by login name; everybody unless given.
     #[serde(default)]
     pub by: Vec<String>,
 }
 
-/// Commands around a rollout.
+with_adapter!(
+    /// Something of the operator's own that runs at a point of a rollout.
+    pub struct HookSpec for "hook" {
+        /// It is ended, with everything that it started, after this long.
+        timeout("timeout"): PositiveSpan = PositiveSpan::seconds(600),
+    }
+);
+
+/// What runs around a rollout. A hook that fails, or takes too long, holds the rollout.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct HooksSpec {
-    /// Before the first batch.
+    /// Before the first order or removal.
     #[serde(default)]
-    pub before: Option<Value>,
-    /// After each batch.
+    pub before: Option<HookSpec>,
+    /// After each batch, when it is back and watched.
     #[serde(default)]
-    pub after_batch: Option<Value>,
-    /// After the end.
+    pub after_batch: Option<HookSpec>,
+    /// Before the rollout is done.
     #[serde(default)]
-    pub after: Option<Value>,
+    pub after: Option<HookSpec>,
+}
+
+impl HooksSpec {
+    /// The hooks that are given.
+    pub fn given(&self) -> impl Iterator<Item = (HookPoint, &HookSpec)> {
+        let all = [
+            (HookPoint::Before, &self.before),
+            (HookPoint::AfterBatch, &self.after_batch),
+            (HookPoint::After, &self.after),
+        ];
+        all.into_iter().filter_map(|(point, hook)| Some((point, hook.as_ref()?)))
+    }
 }

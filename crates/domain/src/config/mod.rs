@@ -32,8 +32,8 @@ pub use adapter::{
 };
 pub use capacity::{CapacitiesSpec, CapacitySpec};
 pub use check::{
-    Canary, DrainPolicy, Fleet, FleetServer, FreezeFile, Gate, GivenSchedule, LoadInput, Offer,
-    Quota, Rollout, SaturationInput, UpdateDurations, hint, nearest,
+    Canary, DrainPolicy, Fleet, FleetServer, FreezeFile, Gate, GivenSchedule, Hook, LoadInput,
+    Offer, Quota, Rollout, SaturationInput, UpdateDurations, hint, nearest,
 };
 pub use count::{BadPercent, CountOrPercent, Percent};
 pub use document::{
@@ -45,7 +45,7 @@ pub use fleet::{
     DrainSpec, FleetSpec, MOST_SERVERS, ServerSpec, ServersSpec, StaticServers, SurgeSpec,
     SurgeVersion,
 };
-pub use gate::{ApprovalSpec, GateSpec, HoldSpec, HooksSpec, OnFailure};
+pub use gate::{ApprovalSpec, GateSpec, HoldSpec, HookSpec, HooksSpec, OnFailure};
 pub use load::{LoadSpec, Measure, SaturationSpec};
 pub use margin::{Extra, MarginSpec};
 pub use number::{Amount, Capacity, Money, OpenShare, OutOfRange, PositiveShare, Share};

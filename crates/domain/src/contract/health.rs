@@ -48,7 +48,7 @@ pub async fn run<W: World>(make: impl AsyncFn() -> W) {
     let world = make().await;
     assert!(world.set(Condition::Well).await, "every gate can see a server that is well");
     for _ in 0..3 {
-        assert_eq!(check(&world).await, Verdict::Pass);
+        well(&check(&world).await, "at first");
     }
     for condition in [
         Condition::Sick,
@@ -65,8 +65,13 @@ pub async fn run<W: World>(make: impl AsyncFn() -> W) {
             judge(condition, check(&world).await);
         }
         assert!(world.set(Condition::Well).await);
-        assert_eq!(check(&world).await, Verdict::Pass, "well again after {condition:?}");
+        well(&check(&world).await, &format!("again after {condition:?}"));
     }
+}
+
+fn well(verdict: &Verdict, when: &str) {
+    let Verdict::Pass(text) = verdict else { panic!("well {when}, and yet {verdict:?}") };
+    says_how(Condition::Well, text);
 }
 
 fn judge(condition: Condition, verdict: Verdict) {
@@ -78,6 +83,10 @@ fn judge(condition: Condition, verdict: Verdict) {
         ) => text,
         _ => panic!("{condition:?} is not {verdict:?}"),
     };
+    says_how(condition, text);
+}
+
+fn says_how(condition: Condition, text: &str) {
     assert!(!text.trim().is_empty(), "{condition:?}: a verdict says how");
     assert!(text.len() <= MAX_TEXT, "{condition:?}: {} bytes of text", text.len());
     assert!(!text.contains(char::is_control), "{condition:?}: {text:?}");

@@ -6,6 +6,7 @@ use std::task::Poll;
 pub mod archive;
 pub mod freezes;
 pub mod health;
+pub mod hook;
 pub mod journal;
 pub mod load;
 pub mod notify;

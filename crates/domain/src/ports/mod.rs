@@ -7,6 +7,7 @@
 mod archive;
 mod clock;
 mod health;
+mod hook;
 mod journal;
 mod load;
 mod notify;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use archive::Archive;
 pub use clock::Clock;
 pub use health::{Health, Verdict};
+pub use hook::{Hook, HookEnd, HookOrder};
 pub use journal::{Append, AppendError, Authority, Journal, Lease};
 pub use load::LoadSource;
 pub use notify::Notify;

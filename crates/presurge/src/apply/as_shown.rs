@@ -206,6 +206,7 @@ fn settings(prepared: &Prepared) -> Settings {
         start: Duration::ZERO,
         warmup: durations.warmup,
         boot: Spread::ZERO,
+        hook: Duration::ZERO,
         offers: offers.collect(),
         fails_first: Vec::new(),
         fails_always: Vec::new(),
@@ -250,6 +251,7 @@ fn driver(
         every: gate.every,
         successes: gate.successes,
         failures: gate.failures,
+        timeout: gate.timeout,
     });
     let tick = Duration::from_secs(case.tick_seconds);
     Driver {
@@ -260,6 +262,7 @@ fn driver(
             updater: world.updater(),
             gates: gates.collect(),
             load: watches(prepared, &made.histories),
+            hooks: BTreeMap::new(),
         },
         journal,
         planner,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
-use domain::event::{Event, HoldReason, Outcome, Rung};
+use domain::event::{Event, GateVerdict, HoldReason, Outcome, Rung};
 use domain::journal::Record;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -183,6 +183,8 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             format!("  {server} runs {version}")
         }
         Event::Updated { server, .. } => format!("  {server} updated"),
+        Event::GateJudged { verdict: GateVerdict::Pass, .. } => return None,
+        Event::GateJudged { server, gate, saw, .. } => format!("  {server} {gate}: {saw}"),
         Event::Verified { server } => format!("  {server} healthy"),
         Event::RestoreStarted { .. } => return None,
         Event::Restored { server, .. } => format!("  {server} in service, warming up"),
@@ -193,10 +195,23 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             0 => format!("batch {index}  back"),
             _ => format!("batch {index}  over: {reason}"),
         },
+        Event::HookStarted { hook, batch, attempt, .. } => {
+            let after = batch.map_or_else(String::new, |batch| format!(" {batch}"));
+            let again = if *attempt > 1 { format!(", try {attempt}") } else { String::new() };
+            format!("hook     {hook}{after} runs{again}")
+        }
+        Event::HookEnded { said, .. } if said.is_empty() => "hook     ended well".into(),
+        Event::HookEnded { said, .. } => format!("hook     ended well: {said}"),
+        Event::HookFailed { detail, .. } => format!("hook     FAILED: {detail}"),
         Event::StabilisationStarted { until } => format!("{reason}; watching until {until:.0}"),
         Event::Held { hold: HoldReason::Frozen, detail } => {
             format!("FROZEN   {detail}\n         no more servers go out until `presurge unfreeze`")
         }
+        Event::Held { hold: HoldReason::ApprovalNeeded, detail } => {
+            format!("WAITS    {detail}\n         {reason}")
+        }
+        Event::PlanApproved { digest } => format!("approved: plan {}", digest.short()),
+        Event::PlanRejected { digest } => format!("REJECTED: plan {}; {reason}", digest.short()),
         Event::Held { detail, .. } => format!(
             "HOLD     {detail}\n         {reason}\n         `presurge rollout resume {0}` or `abort {0}`",
             state.created.name

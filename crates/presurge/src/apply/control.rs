@@ -1,10 +1,13 @@
 //! What people ask of a rollout that is under way: the request is an event in its journal.
 
+use std::str::FromStr;
+
 use domain::event::Event;
-use domain::journal::{Actor, Entry, Head, Record};
+use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::RolloutId;
 use domain::ports::{Append, AppendError, Authority, Journal};
 use jiff::Timestamp;
+use rollout::State;
 
 use super::keyed::{self, LookError};
 
@@ -25,6 +28,14 @@ pub enum ControlError {
         /// What was asked.
         verb: &'static str,
     },
+    /// It is not possible here, or not for this person.
+    #[error("{id}: {why}")]
+    Refused {
+        /// Which rollout.
+        id: RolloutId,
+        /// Why not.
+        why: String,
+    },
     /// Nothing was written.
     #[error("the request was not written")]
     Append(#[from] AppendError),
@@ -40,20 +51,106 @@ pub async fn request(
     now: Timestamp,
 ) -> Result<RolloutId, ControlError> {
     let id = keyed::existing(journal, name).await?;
+    let ask = |_: &State, _: &Actor| Ok(event.clone());
+    write(journal, id, verb, ask, reason, now).await
+}
+
+/// What a person says of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// It may be performed.
+    Approve,
+    /// It may not.
+    Reject,
+}
+
+/// So many digits of a digest name a plan: chance does not make two plans with the same.
+const LEAST_DIGITS: usize = 12;
+
+/// A digest as a person types it: whole, or its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestStart(String);
+
+impl FromStr for DigestStart {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        let known = digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if !known || digits.len() < LEAST_DIGITS {
+            return Err(format!(
+                "expected a digest, or at least its first {LEAST_DIGITS} digits, as `presurge \
+                 rollout show` prints it"
+            ));
+        }
+        Ok(Self(format!("sha256:{digits}")))
+    }
+}
+
+impl DigestStart {
+    fn is_of(&self, digest: &Digest) -> bool {
+        digest.to_string().starts_with(&self.0)
+    }
+}
+
+/// Approves or rejects the plan in force of a rollout.
+pub async fn judge_plan(
+    journal: &dyn Journal,
+    id: RolloutId,
+    start: &DigestStart,
+    judgement: Judgement,
+    reason: &str,
+    now: Timestamp,
+) -> Result<RolloutId, ControlError> {
+    let ask = |state: &State, actor: &Actor| {
+        let plan = state.plan.as_ref().ok_or("there is no plan yet")?;
+        let digest = plan.digest.clone();
+        if !start.is_of(&digest) {
+            return Err(format!(
+                "the plan in force is {digest}, revision {}; look at it first: `presurge rollout \
+                 show {} -o json`",
+                plan.revision, state.id
+            ));
+        }
+        state.may_approve(&actor.0, &digest)?;
+        Ok(match judgement {
+            Judgement::Approve => Event::PlanApproved { digest },
+            Judgement::Reject => Event::PlanRejected { digest },
+        })
+    };
+    let verb = match judgement {
+        Judgement::Approve => "approve",
+        Judgement::Reject => "reject",
+    };
+    write(journal, id, verb, ask, reason, now).await
+}
+
+/// Writes what `ask` makes of the state, as long as nobody else writes between.
+async fn write(
+    journal: &dyn Journal,
+    id: RolloutId,
+    verb: &'static str,
+    ask: impl Fn(&State, &Actor) -> Result<Event, String>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<RolloutId, ControlError> {
     for tried in 0..TRIES {
         let (state, records) =
-            keyed::state(journal, &id).await?.ok_or_else(|| LookError::NoSuch(name.to_owned()))?;
+            keyed::state(journal, &id).await?.ok_or_else(|| LookError::NoSuch(id.to_string()))?;
         if state.outcome().is_some() {
             return Err(ControlError::Ended { id, verb });
         }
+        let actor = Actor::operator(&login());
+        let event = ask(&state, &actor);
+        let event = event.map_err(|why| ControlError::Refused { id: id.clone(), why })?;
         let after = records.last().map_or_else(Head::empty, Record::head);
         let entry = Entry {
             at: now,
-            actor: Actor::operator(&login()),
+            actor,
             cause: None,
             reason: if reason.is_empty() { format!("{verb} was asked for") } else { reason.into() },
             inputs: None,
-            event: event.clone(),
+            event,
         };
         let (authority, entries) = (Authority::Operator, vec![entry]);
         match journal.append(Append { rollout: &id, authority, after: &after, entries }).await {

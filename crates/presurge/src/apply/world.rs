@@ -1,10 +1,15 @@
 //! The real world of a rollout: its adapters, put together from the configuration.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::config::Measure;
-use domain::event::{Created, FORMAT, HoldLimit, Member, Policy};
+use domain::event::{
+    ApprovalRule, Created, FORMAT, HoldLimit, HookLimit, HookPoint, Member, Policy,
+};
 use domain::plan::{PerDimension, Plan};
+use domain::ports::Hook;
 use domain::series::Step;
 use jiff::Timestamp;
 use rollout::driver::{LoadWatch, World};
@@ -79,21 +84,42 @@ pub fn world(
         updater: registry::updater(update, here).map_err(Failed::data)?,
         gates: gates(prepared)?,
         load: watches(prepared, histories),
+        hooks: hooks(prepared)?,
     })
 }
 
 fn gates(prepared: &Prepared) -> Result<Vec<Gate>, Failed> {
-    let gate = |gate: &domain::config::Gate| {
+    let all = &prepared.rollout.gates;
+    let gate = |(index, gate): (usize, &domain::config::Gate)| {
         let health = registry::health(&gate.adapter, &prepared.rollout_here);
         Ok(Gate {
-            name: gate.adapter.adapter.clone(),
+            name: gate_name(all, index),
             health: health.map_err(Failed::data)?,
             every: gate.every,
             successes: gate.successes,
             failures: gate.failures,
+            timeout: gate.timeout,
         })
     };
-    prepared.rollout.gates.iter().map(gate).collect()
+    all.iter().enumerate().map(gate).collect()
+}
+
+/// The name of a gate in messages and in the journal: its adapter, with a number from the second
+/// one of that adapter on.
+fn gate_name(all: &[domain::config::Gate], index: usize) -> String {
+    let name = &all[index].adapter.adapter;
+    match all[..index].iter().filter(|gate| gate.adapter.adapter == *name).count() {
+        0 => name.clone(),
+        before => format!("{name}/{}", before + 1),
+    }
+}
+
+fn hooks(prepared: &Prepared) -> Result<BTreeMap<HookPoint, Arc<dyn Hook>>, Failed> {
+    let hook = |hook: &domain::config::Hook| {
+        let built = registry::hook(&hook.adapter, &prepared.rollout_here);
+        Ok((hook.point, built.map_err(Failed::data)?))
+    };
+    prepared.rollout.hooks.iter().map(hook).collect()
 }
 
 /// How the newest load is watched.
@@ -165,8 +191,17 @@ pub fn created(
                 max_seconds: rollout.hold.max.duration().as_secs_f64(),
                 then: rollout.hold.then,
             }),
+            approval: rollout
+                .approval
+                .as_ref()
+                .map(|by| ApprovalRule { by: by.clone(), budget: rollout.budget }),
+            hooks: rollout.hooks.iter().map(hook_limit).collect(),
             band_breaches: BAND_BREACHES,
             stale_after_seconds: stale.fold(60.0, |a, b| if b > a { b } else { a }),
         },
     }
+}
+
+fn hook_limit(hook: &domain::config::Hook) -> HookLimit {
+    HookLimit { hook: hook.point, timeout_seconds: hook.timeout.as_secs_f64() }
 }

@@ -157,7 +157,7 @@ async fn gates(rollout: &Rollout, fleet: &FleetFile, here: &Here, answers: &mut 
     for (index, gate) in rollout.gates.iter().enumerate() {
         let result = ask(registry::health(&gate.adapter, here), async |health| {
             Ok(match health.check(&target).await? {
-                Verdict::Pass => format!("{} passes", target.server),
+                Verdict::Pass(saw) => format!("{} passes: {saw}", target.server),
                 Verdict::Fail(why) => format!("{} fails: {why}", target.server),
                 Verdict::Inconclusive(why) => format!("{}: cannot tell: {why}", target.server),
             })

@@ -20,7 +20,7 @@ use super::render::time::percent;
 use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
-use crate::apply::control::{self, ControlError};
+use crate::apply::control::{self, ControlError, DigestStart, Judgement};
 use crate::apply::{freezes, keyed};
 
 /// Looks at the rollouts of a store, pauses, resumes and aborts them.
@@ -54,6 +54,24 @@ enum Verb {
     Resume(Request),
     /// Put back what is out, give back the surge, and end
     Abort(Request),
+    /// Agree to the plan that waits for it, or reject it, which ends the rollout
+    Approve(Approve),
+}
+
+/// What a person says of a plan.
+#[derive(Debug, Args)]
+struct Approve {
+    /// The rollout; with the fleet and the number of the attempt where there are several
+    name: String,
+    /// The digest of the plan, or its first twelve digits or more
+    #[arg(long, value_name = "DIGEST")]
+    digest: DigestStart,
+    /// Reject it: what is out comes back, the surge is given back, and the rollout ends
+    #[arg(long)]
+    reject: bool,
+    /// Why, for the journal
+    #[arg(long, default_value = "")]
+    reason: String,
 }
 
 /// A request of a person.
@@ -79,6 +97,7 @@ impl Rollout {
             Verb::Pause(ask) => request(&journal, "pause", Event::PauseRequested {}, ask).await,
             Verb::Resume(ask) => request(&journal, "resume", Event::ResumeRequested {}, ask).await,
             Verb::Abort(ask) => request(&journal, "abort", Event::AbortRequested {}, ask).await,
+            Verb::Approve(ask) => approve(&journal, ask).await,
         }
     }
 }
@@ -109,6 +128,31 @@ async fn request(
     }
     eprintln!("if none is running, start the same `presurge apply` again");
     Ok(Code::Done)
+}
+
+/// Of several fleets each has a plan of its own: the digest says which is meant.
+async fn approve(journal: &dyn Journal, ask: Approve) -> Result<Code, Failed> {
+    let (now, start) = (SystemClock.now(), &ask.digest);
+    let judgement = if ask.reject { Judgement::Reject } else { Judgement::Approve };
+    let mut refused = None;
+    for id in keyed::existing_all(journal, &ask.name).await? {
+        match control::judge_plan(journal, id, start, judgement, &ask.reason, now).await {
+            Ok(id) => {
+                let what = if ask.reject { "rejected" } else { "approved" };
+                eprintln!(
+                    "the plan of {id} is {what}; a running `presurge apply` goes on within a second, \
+                     and if none is running, start the same one again"
+                );
+                return Ok(Code::Done);
+            }
+            Err(error @ (ControlError::Refused { .. } | ControlError::Ended { .. })) => {
+                refused = Some(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(refused
+        .map_or_else(|| Failed::usage("there is no plan"), |e| Failed::new(Code::Refused, e)))
 }
 
 async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
@@ -204,6 +248,17 @@ fn table(
         let overdue = hold.overdue.map(|seq| format!("; overdue, see record {seq}"));
         writeln!(out, "  {}{}", state.terms(hold.since), overdue.unwrap_or_default())?;
     }
+    if let Some(plan) = &state.plan {
+        writeln!(out, "plan: revision {}, {}", plan.revision, plan.digest)?;
+    }
+    if let Some(approved) = &state.approved {
+        let (digest, actor, seq) = (approved.digest.short(), &approved.actor, approved.seq);
+        writeln!(out, "approved: plan {digest} by {actor} (record {seq})")?;
+    }
+    if let Some(run) = state.hook_under_way() {
+        let hook = run.step.hook;
+        writeln!(out, "hook {hook}: runs since {:.0} (record {})", run.since, run.seq)?;
+    }
     let account = &state.account;
     writeln!(
         out,
@@ -266,6 +321,15 @@ fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json
             "reason": f.reason, "seq": f.seq,
         })),
         "paused": state.paused,
+        "approval": state.created.policy.approval.as_ref().map(|rule| json!({
+            "by": rule.by,
+            "needed": state.approval_needed().map(|(digest, why)| json!({
+                "digest": digest, "why": why,
+            })),
+            "approved": state.approved.as_ref().map(|approved| json!({
+                "digest": approved.digest, "actor": approved.actor, "seq": approved.seq,
+            })),
+        })),
         "risk": {
             "stated": state.account.stated(),
             "spent": state.account.spent(),

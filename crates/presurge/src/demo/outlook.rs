@@ -357,6 +357,8 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
             surge_timeout_seconds: 12.0 * seconds(PLANNED_LEAD),
             canary_watch_seconds: 0.0,
             stabilisation_seconds: seconds(STABILISATION),
+            approval: None,
+            hooks: Vec::new(),
             band_breaches: BAND_BREACHES,
             stale_after_seconds: 4.0 * LOAD_STEP_SECONDS as f64,
         },

@@ -29,7 +29,9 @@ use super::load::{Arrival, Measured, send};
 use super::outlook::{self, Outlook, OutlookError, ROLLOUT, Reviser, created, dimension};
 use super::plan_words::in_words;
 use super::profile::step;
-use super::settings::{FIXED_BATCH, INSTALL, PATIENCE, RUN, SERVER_CAPACITY, SPEED, WATCH_EVERY};
+use super::settings::{
+    FIXED_BATCH, INSTALL, PATIENCE, PLANNED_UPDATE, RUN, SERVER_CAPACITY, SPEED, WATCH_EVERY,
+};
 use super::stop::Stop;
 use super::surge;
 use super::teller::Teller;
@@ -270,6 +272,7 @@ impl Stage<'_> {
             every: real(0.1),
             successes: 2,
             failures: 3,
+            timeout: PLANNED_UPDATE * 12,
         };
         let watch = LoadWatch {
             dimension: dimension(),
@@ -289,6 +292,7 @@ impl Stage<'_> {
                 )),
                 gates: vec![gate],
                 load: vec![watch],
+                hooks: BTreeMap::new(),
             },
             journal: Arc::clone(journal),
             planner: Arc::new(Reviser(Arc::clone(&self.common.outlook))),

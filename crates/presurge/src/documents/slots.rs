@@ -1,8 +1,8 @@
 //! Every place of a document where an adapter may stand.
 
 use domain::config::{
-    AdapterSlot, FleetDocument, GateSpec, LoadSpec, Place, RolloutDocument, SaturationSpec,
-    ServersSpec,
+    AdapterSlot, FleetDocument, GateSpec, HookSpec, LoadSpec, Place, RolloutDocument,
+    SaturationSpec, ServersSpec,
 };
 
 use crate::registry::Port;
@@ -76,5 +76,13 @@ pub(super) fn of_rollout<'a>(document: &'a RolloutDocument) -> Vec<Slot<'a>> {
         required: true,
         ..optional(place.index(index), Port::Notify, &entry.0)
     });
-    gates.chain(told).collect()
+    let place = Place::spec().key("hooks");
+    let hooks = document.spec.hooks.given().map(|(point, hook)| Slot {
+        place: place.key(point),
+        port: Port::Hook,
+        slot: &hook.adapter,
+        fields: HookSpec::FIELDS,
+        required: true,
+    });
+    gates.chain(told).chain(hooks).collect()
 }

@@ -94,7 +94,12 @@ fn every_field_of_the_schema_is_accepted() {
     assert_eq!(fleet.offers[1].interruption.per_hour, 0.05);
     let failures = (fleet.offers[1].boot_failure, rollout.rollout().update_failure);
     assert_eq!((failures, fleet.offers[0].boot_failure), ((0.01, 0.002), 0.0));
-    assert_eq!((rollout.rollout().max_unavailable, rollout.rollout().max_surge), (10, 20));
+    let rollout = rollout.rollout();
+    assert_eq!((rollout.max_unavailable, rollout.max_surge), (10, 20));
+    assert_eq!(rollout.approval.as_deref(), Some(&["sre-leads".to_owned()][..]));
+    let hooks: Vec<_> =
+        rollout.hooks.iter().map(|hook| (hook.point.as_str(), hook.timeout.as_secs())).collect();
+    assert_eq!(hooks, [("before", 300), ("afterBatch", 600), ("after", 30)]);
 }
 
 #[test]
@@ -400,8 +405,6 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
         ("onFailure: rollback", "27:14: spec.onFailure"),
         ("hold: { then: rollback }", "27:17: spec.hold.then"),
         ("reversible: false", "27:15: spec.reversible"),
-        ("approval: { required: true }", "27:25: spec.approval.required"),
-        ("hooks: { before: x }", "27:20: spec.hooks.before"),
         ("stabilisation: { min: 1m, untilLoad: 80% }", "27:40: spec.stabilisation.untilLoad"),
         ("freezes: [ { promql: x } ]", "27:24: spec.freezes[0].promql"),
     ] {
@@ -423,8 +426,8 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     );
     says(
         "http: { url: \"http://{address}/health\" }",
-        "promql: { query: up }",
-        "f.yaml:29:7: spec.gates[0].promql: \"promql\" is not supported yet",
+        "promql: { url: \"http://prometheus:9090\", query: up }",
+        "f.yaml:29:55: spec.gates[0].promql.query: nothing says which values pass; give atLeast, atMost, or both",
     );
     says(
         "  capacity: { requests: 850 }\n  load",
@@ -441,6 +444,37 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
         "  surge:\n    adopt: true\n",
         "f.yaml:15:12: spec.surge.adopt: adopting surge is not supported yet",
     );
+}
+
+#[test]
+fn hooks_and_approval_that_make_no_sense_are_named() {
+    for (line, expected) in [
+        ("hooks: { before: {} }", "spec.hooks.before: names no hook"),
+        ("hooks: { befor: {} }", "did you mean \"before\"?"),
+        ("hooks: { before: { exec: { command: [\"{server}\"] } } }", "{server} is not known"),
+        ("hooks: { before: { exec: { comand: [x] } } }", "did you mean \"command\"?"),
+        (
+            "hooks: { after: { http: {} } }",
+            "\"http\" is not supported yet (there are: exec, timeout)",
+        ),
+        (
+            "hooks: { after: { exec: { command: [x] }, timeout: 1500ms } }",
+            "spec.hooks.after.timeout: expected whole seconds, found 1s500ms",
+        ),
+        ("approval: { by: [ann] }", "spec.approval.by: says who may agree, and nobody has to"),
+        (
+            "approval: { required: true, by: [ann, \"\"] }",
+            "spec.approval.by[1]: expected a login name, found \"\"",
+        ),
+        (
+            "approval: { required: true, by: [ann, ann] }",
+            "spec.approval.by[1]: names \"ann\" twice",
+        ),
+    ] {
+        let error = loaded(&with("fleets: [web]", &format!("fleets: [web]\n  {line}")));
+        let error = error.map(|_| ()).expect_err(line);
+        assert!(error.contains(expected) && error.starts_with("f.yaml:27:"), "{line}\n{error}");
+    }
 }
 
 #[test]

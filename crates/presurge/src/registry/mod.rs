@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use adapters::health::command::{CommandConfig, CommandHealth};
 use adapters::health::http::{HttpConfig, HttpHealth};
+use adapters::health::promql::{PromqlConfig, PromqlHealth};
 use adapters::health::tcp::{TcpConfig, TcpHealth};
+use adapters::hook::exec::{ExecHook, ExecHookConfig};
 use adapters::load::csv::{CsvConfig, CsvLoad};
 use adapters::load::prometheus::{PrometheusConfig, PrometheusLoad};
 use adapters::notify::alertmanager::{Alertmanager, AlertmanagerConfig};
@@ -23,7 +25,7 @@ use adapters::traffic::haproxy::{Haproxy, HaproxyConfig};
 use adapters::updater::exec::{Exec, ExecConfig};
 use domain::config::{AdapterRef, Findings, nearest};
 use domain::ports::{
-    Clock, Health, LoadSource, Notify, PortError, Provisioner, Retry, Traffic, Updater,
+    Clock, Health, Hook, LoadSource, Notify, PortError, Provisioner, Retry, Traffic, Updater,
 };
 
 pub use self::adapter::BadAdapter;
@@ -70,6 +72,7 @@ const TRAFFIC: &[Adapter<dyn Traffic>] = &[
 const HEALTH: &[Adapter<dyn Health>] = &[
     adapter!("http": Health, HttpConfig, |config, _| HttpHealth::new(config)?),
     adapter!("tcp": Health, TcpConfig, |config, _| TcpHealth::new(config)?),
+    adapter!("promql": Health, PromqlConfig, |config, here| PromqlHealth::new(config, &here.folder)?),
     adapter!("command": Health, CommandConfig, |config, here| CommandHealth::new(config, &here.folder)?),
 ];
 
@@ -93,6 +96,12 @@ const NOTIFY: &[Adapter<dyn Notify>] = &[
     adapter!("alertmanager": Notify, AlertmanagerConfig, |config, _| Alertmanager::new(config)?),
 ];
 
+/// What runs at the points of a rollout, in `hooks`.
+#[rustfmt::skip]
+const HOOK: &[Adapter<dyn Hook>] = &[
+    adapter!("exec": Hook, ExecHookConfig, |config, here| ExecHook::new(config, &here.folder, here.state()?)?),
+];
+
 /// A port, as the configuration knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Port {
@@ -114,11 +123,13 @@ pub enum Port {
     Signal,
     /// `notify[]`
     Notify,
+    /// `hooks.<point>`
+    Hook,
 }
 
 impl Port {
     /// Every port, with the name that it has in [`domain::config::PORT_MARK`].
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 10] = [
         (Self::Servers, "servers"),
         (Self::Load, "load"),
         (Self::Traffic, "traffic"),
@@ -128,6 +139,7 @@ impl Port {
         (Self::Size, "size"),
         (Self::Signal, "signal"),
         (Self::Notify, "notify"),
+        (Self::Hook, "hook"),
     ];
 
     /// The adapters that there are.
@@ -142,6 +154,7 @@ impl Port {
             Self::Provisioner => of(PROVISIONER),
             Self::Health => of(HEALTH),
             Self::Notify => of(NOTIFY),
+            Self::Hook => of(HOOK),
             Self::Servers | Self::Size | Self::Signal => Vec::new(),
         }
     }
@@ -154,10 +167,11 @@ impl Port {
             Self::Traffic => &["alb", "nlb", "kubernetes", "nginx", "envoy", "traefik"],
             Self::Updater => &["ssh", "asg", "kubernetes", "ansible", "redfish"],
             Self::Provisioner => &["ec2", "asg", "kubernetes", "standby", "redfish"],
-            Self::Health => &["promql"],
+            Self::Health => &[],
             Self::Size => &["asg", "hpa", "keda"],
             Self::Signal => &["ical", "feed", "http", "prometheus", "csv"],
             Self::Notify => &["pagerduty", "email", "teams"],
+            Self::Hook => &["http"],
         }
     }
 
@@ -191,6 +205,7 @@ impl std::fmt::Display for Port {
             Self::Size => "auto-scaler",
             Self::Signal => "signal",
             Self::Notify => "receiver",
+            Self::Hook => "hook",
         })
     }
 }
@@ -205,6 +220,7 @@ pub fn check(port: Port, entry: &AdapterRef, here: &Here) -> Result<(), Findings
         Port::Provisioner => adapter::check(PROVISIONER, entry, here),
         Port::Health => adapter::check(HEALTH, entry, here),
         Port::Notify => adapter::check(NOTIFY, entry, here),
+        Port::Hook => adapter::check(HOOK, entry, here),
         Port::Servers | Port::Size | Port::Signal => Ok(()),
     }
 }
@@ -232,6 +248,11 @@ pub fn provisioner(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Provisione
 /// A health gate.
 pub fn health(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Health>, BadAdapter> {
     adapter::build(HEALTH, entry, here)
+}
+
+/// Something that runs at a point of a rollout.
+pub fn hook(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Hook>, BadAdapter> {
+    adapter::build(HOOK, entry, here)
 }
 
 /// Somebody to tell.

@@ -1,5 +1,6 @@
 //! Presurge itself: the production pipeline and the production driver in the replayed world.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -90,6 +91,7 @@ impl Stage {
                 updater: world.updater(),
                 gates: Vec::new(),
                 load: watches(prepared, &made.histories),
+                hooks: BTreeMap::new(),
             },
             journal: journal.clone(),
             planner: Arc::new(planner),
@@ -101,7 +103,10 @@ impl Stage {
             patience: Some(PATIENCE),
         };
         let stage = Self { world, journal, id, driver, clock: clock.clone() };
-        let created = created(prepared, &made.histories, &made.plan, case.facts.deadline);
+        let mut created = created(prepared, &made.histories, &made.plan, case.facts.deadline);
+        // Nothing outside is called here, and nobody is there to be asked.
+        created.policy.hooks.clear();
+        created.policy.approval = None;
         let plan = Event::PlanAdopted { plan: Box::new(made.plan.clone()) };
         stage.append(vec![Event::RolloutCreated(Box::new(created)), plan], "it is replayed")?;
         Ok(stage)
@@ -150,6 +155,7 @@ fn settings(case: &Case<'_>) -> Settings {
         start: std::time::Duration::ZERO,
         warmup: durations.warmup,
         boot: Spread::ZERO,
+        hook: std::time::Duration::ZERO,
         offers: case.facts.offers.iter().map(sold).collect(),
         fails_first: Vec::new(),
         fails_always: Vec::new(),

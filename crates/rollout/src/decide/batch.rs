@@ -20,7 +20,7 @@ pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> 
     if let Some(open) = &state.open {
         return close(state, open).into_iter().collect();
     }
-    if state.is_under_way() || state.retry {
+    if state.is_under_way() || state.retry || state.hook_due().is_some() {
         return Vec::new();
     }
     let refused_lately = seen.refused_at.is_some_and(|at| !over(at, REVISE_AGAIN_SECONDS, now));
@@ -197,7 +197,7 @@ fn after_the_last(state: &State, now: Timestamp) -> Vec<Decision> {
 }
 
 /// Whether the canary is still being watched.
-fn watching(state: &State, now: Timestamp) -> bool {
+pub(super) fn watching(state: &State, now: Timestamp) -> bool {
     let watch = state.created.policy.canary_watch_seconds;
     state.closed_ever == 1 && state.closed_at.is_some_and(|at| !over(at, watch, now))
 }

@@ -41,5 +41,7 @@ pub fn due(state: &State, now: Timestamp) -> Option<Timestamp> {
     });
     let held = state.hold.as_ref().and_then(|hold| state.terms(hold.since).until);
     let all = orders.chain(batch).chain(watched).chain(warm).chain(joined);
-    all.chain(releases).chain(idle).chain(stable).chain(held).filter(|at| *at > now).min()
+    let hooks = state.hook_before_at().into_iter().chain(state.hook_over());
+    let moments = all.chain(releases).chain(idle).chain(stable).chain(held).chain(hooks);
+    moments.filter(|at| *at > now).min()
 }

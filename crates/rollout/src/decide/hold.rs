@@ -5,9 +5,10 @@ use domain::plan::PerDimension;
 use jiff::Timestamp;
 
 use super::{Decision, over};
-use crate::observe::{Seen, Stop};
+use crate::approval;
+use crate::observe::{GateState, Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
-use crate::state::{Stage, State, SurgeInstance, SurgeStage};
+use crate::state::{Phase, Stage, State, SurgeInstance, SurgeStage};
 
 /// What follows when a hold has lasted its maximum: it is said once, and then done. A person who has
 /// paused the rollout knows of it.
@@ -63,15 +64,21 @@ pub(super) fn watch(state: &State, seen: &Seen, now: Timestamp) -> Option<Decisi
     }
 }
 
-/// While surge is given back, the only thing to wait for is the end of its requests: said as a
-/// hold when it takes too long, since it costs money and only a person can end them.
-pub(super) fn watch_leaving(state: &State, now: Timestamp) -> Option<Decision> {
-    match (&state.hold, slow_leave(state, now)) {
-        (None, Some(detail)) => {
-            let event = Event::Held { hold: HoldReason::DrainTimeout, detail };
-            Some(Decision::write(event, "surge cannot be given back", state.head.seq))
+/// While surge is given back, or what is out comes back, there are two things to wait for: the end
+/// of requests, since it costs money and only a person can end them, and gates that cannot tell.
+pub(super) fn watch_leaving(state: &State, seen: &Seen, now: Timestamp) -> Option<Decision> {
+    let slow = slow_leave(state, now).map(|detail| (HoldReason::DrainTimeout, detail));
+    let failed = failed_hook(state).filter(|_| state.phase != Phase::Aborting);
+    match (&state.hold, failed.or(slow).or_else(|| vague(seen))) {
+        (None, Some((hold, detail))) => {
+            let reason = match hold {
+                HoldReason::DrainTimeout => "surge cannot be given back",
+                HoldReason::HookFailed => "it is not done before this has ended well",
+                _ => "a server is not taken back while nobody knows whether it is well",
+            };
+            Some(Decision::write(Event::Held { hold, detail }, reason, state.head.seq))
         }
-        (Some(present), None) if present.reason == HoldReason::DrainTimeout => {
+        (Some(present), None) if !needs_person(present.reason) => {
             let detail = format!("{:?} is over", present.reason);
             Some(Decision::write(Event::HoldEnded { detail }, "nothing holds it", present.seq))
         }
@@ -95,15 +102,19 @@ fn slow_leave(state: &State, now: Timestamp) -> Option<String> {
 
 /// A hold that does not end by itself: a person, or a new plan, ends it.
 fn needs_person(reason: HoldReason) -> bool {
-    matches!(reason, HoldReason::ServerFailed | HoldReason::OutcomeUnknown | HoldReason::NoPlan)
+    use HoldReason::{HookFailed, NoPlan, OutcomeUnknown, ServerFailed};
+    matches!(reason, ServerFailed | OutcomeUnknown | NoPlan | HookFailed)
 }
 
 /// The first reason to hold, in the order of their weight.
 fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
     unborne(state)
+        .or_else(|| failed_hook(state))
+        .or_else(|| unapproved(state))
         .or_else(|| frozen(seen))
         .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
         .or_else(|| slow_drain(state, now))
+        .or_else(|| vague(seen))
         .or_else(|| slow_surge(state, now))
         .or_else(|| foreign(seen, now))
         .or_else(|| unknown_load(state, seen, now).filter(|_| !state.created.policy.degrade))
@@ -115,9 +126,32 @@ fn unborne(state: &State) -> Option<(HoldReason, String)> {
     Some((HoldReason::ServerFailed, detail))
 }
 
+fn unapproved(state: &State) -> Option<(HoldReason, String)> {
+    let (digest, why) = state.approval_needed()?;
+    let by = state.created.policy.approval.as_ref().map(|rule| rule.by.join(", "));
+    let by = by.filter(|by| !by.is_empty()).map_or_else(String::new, |by| format!(" by {by}"));
+    let command = approval::command(state, digest);
+    Some((HoldReason::ApprovalNeeded, format!("approval needed{by}: {why}; `{command}`")))
+}
+
+fn failed_hook(state: &State) -> Option<(HoldReason, String)> {
+    let (run, detail) = state.hook_failed()?;
+    let after = run.batch.map_or_else(String::new, |batch| format!(" after batch {batch}"));
+    Some((HoldReason::HookFailed, format!("the hook {}{after} failed: {detail}", run.step.hook)))
+}
+
 fn frozen(seen: &Seen) -> Option<(HoldReason, String)> {
     let Stop::Frozen(detail) = &seen.stop else { return None };
     Some((HoldReason::Frozen, detail.clone()))
+}
+
+/// A gate that cannot tell: nobody knows whether the server is well, so that it is neither sent
+/// requests nor given up.
+fn vague(seen: &Seen) -> Option<(HoldReason, String)> {
+    seen.gates.iter().find_map(|(server, gate)| match gate {
+        GateState::Vague(why) => Some((HoldReason::GateInconclusive, format!("{server}: {why}"))),
+        _ => None,
+    })
 }
 
 fn slow_drain(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {

@@ -4,6 +4,7 @@
 mod batch;
 mod due;
 mod hold;
+mod hook;
 mod ladder;
 mod server;
 pub(crate) mod surge;
@@ -53,6 +54,10 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     if let Some(decision) = hold::overdue(state, now) {
         return vec![decision];
     }
+    if let Some(seq) = state.rejected.filter(|_| state.phase != Phase::Aborting) {
+        let reason = "its plan was rejected";
+        return vec![Decision::write(Event::AbortRequested {}, reason, seq)];
+    }
     let mut list = Vec::new();
     list.extend(state.servers.values().filter_map(|s| server::next(state, seen, s, now)));
     list.extend(surge::join(state, seen));
@@ -62,6 +67,7 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
         Phase::Planned | Phase::Provisioning | Phase::Rolling => {
             list.extend(ladder::step(state, seen, now));
             list.extend(hold::watch(state, seen, now));
+            list.extend(hook::next(state, seen, now));
             list.extend(surge::give_back(state, seen, now));
             list.extend(surge::order(state, seen, now));
             list.extend(surge::replace(state, now));
@@ -73,16 +79,16 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
             list.extend(hold::watch(state, seen, now));
             let stands = state.hold.is_some() || state.paused || state.is_under_way();
             if list.is_empty() && !stands && now >= until {
-                list.extend(release(state, now, reached(state)));
+                list.extend(release(state, seen, now, reached(state)));
             }
         }
         Phase::Releasing => {
-            list.extend(hold::watch_leaving(state, now));
-            list.extend(release(state, now, reached(state)));
+            list.extend(hold::watch_leaving(state, seen, now));
+            list.extend(release(state, seen, now, reached(state)));
         }
         Phase::Aborting => {
-            list.extend(hold::watch_leaving(state, now));
-            list.extend(retreat(state, now));
+            list.extend(hold::watch_leaving(state, seen, now));
+            list.extend(retreat(state, seen, now));
         }
     }
     list
@@ -94,11 +100,14 @@ fn reached(state: &State) -> Outcome {
 }
 
 /// Gives back every order whose time has come; when nothing is left, the rollout has ended.
-fn release(state: &State, now: Timestamp, outcome: Outcome) -> Vec<Decision> {
+fn release(state: &State, seen: &Seen, now: Timestamp, outcome: Outcome) -> Vec<Decision> {
     if state.orders.values().all(|o| o.stage == OrderStage::Released) {
         // A server that a person had tried again meanwhile comes back first.
         if state.is_under_way() {
             return Vec::new();
+        }
+        if state.hook_due().is_some() {
+            return hook::next(state, seen, now).into_iter().collect();
         }
         let reason = match outcome {
             Outcome::Done => "every server runs the target and no surge is left",
@@ -122,9 +131,9 @@ fn release(state: &State, now: Timestamp, outcome: Outcome) -> Vec<Decision> {
 }
 
 /// After an abort: first the servers come back, then the surge goes.
-fn retreat(state: &State, now: Timestamp) -> Vec<Decision> {
+fn retreat(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     let out = state.servers.values().any(|s| s.is_out() && !matches!(s.stage, Stage::Failed(_)));
-    if out { Vec::new() } else { release(state, now, Outcome::Aborted) }
+    if out { Vec::new() } else { release(state, seen, now, Outcome::Aborted) }
 }
 
 /// Whether `since` is at least `seconds` ago.

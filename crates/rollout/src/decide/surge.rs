@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Decision, over};
 use crate::observe::{GateState, Seen, Stop};
-use crate::state::{Order, OrderStage, State, SurgeInstance, SurgeStage};
+use crate::state::{Order, OrderStage, Phase, State, SurgeInstance, SurgeStage};
 
 /// The key of purchase number `index` of a plan.
 pub(crate) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
@@ -21,7 +21,9 @@ pub(crate) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
 pub(super) fn order(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     let Some(plan) = &state.plan else { return Vec::new() };
     let frozen = seen.stop != Stop::No && state.open.is_none();
-    if state.paused || frozen || state.unneeded_since().is_some() {
+    let begins = state.phase == Phase::Planned && state.hook_due().is_some();
+    let waits = begins || state.approval_needed().is_some() || state.unneeded_since().is_some();
+    if state.paused || frozen || waits {
         return Vec::new();
     }
     let mut list = Vec::new();
@@ -54,7 +56,7 @@ pub(super) fn replacement_key(state: &State, lost: &ServerName) -> Key {
 
 /// Buys what the plan foresees in the place of instances that were lost.
 pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
-    if state.paused {
+    if state.paused || state.approval_needed().is_some() {
         return Vec::new();
     }
     let wanted = |o: &&Order| o.is_held() && now < o.release_at;

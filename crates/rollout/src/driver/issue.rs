@@ -1,6 +1,6 @@
 //! Making it so: issuing the commands of a state and turning the answers into events.
 
-use domain::event::Event;
+use domain::event::{Event, HookPoint};
 use domain::journal::{Actor, Entry};
 use domain::ports::{PortError, Retry};
 use futures_util::future::join_all;
@@ -18,6 +18,10 @@ use crate::state::State;
 #[derive(Debug, thiserror::Error)]
 #[error("the fleet has no `surge.provisioner`")]
 struct NoProvisioner;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the rollout has no hook {0} any more")]
+struct NoHook(HookPoint);
 
 impl Driver {
     /// Issues every command that is due, side by side, and returns what became of them.
@@ -64,6 +68,12 @@ impl Driver {
             Command::Version(order) => {
                 let call = self.world.updater.ensure_version(order);
                 self.bounded("updater", call).await.map(Answer::Version)
+            }
+            Command::Hook(order) => {
+                let hook = self.world.hooks.get(&order.hook).ok_or_else(|| {
+                    PortError::new("hooks", "running one", Retry::Never, NoHook(order.hook))
+                })?;
+                self.bounded("hook", hook.ensure_run(order)).await.map(Answer::Hook)
             }
         }
     }

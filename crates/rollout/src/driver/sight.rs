@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 
+use domain::event::Event;
 use domain::journal::{Actor, Entry};
 use domain::name::ServerName;
-use domain::ports::{Backend, BackendState, Instance, PortError, Retry, Target};
+use domain::ports::{Backend, BackendState, Instance, PortError, Retry, Target, Verdict};
 use domain::series::Sample;
 use futures_util::future::{Either, join_all, join3, select};
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use super::memory::Memory;
 use super::{Driver, LoadWatch};
 use crate::observe::{Seen, Stop};
 use crate::outcome;
-use crate::settings::FAILURES_WRITTEN;
+use crate::settings::{FAILURES_WRITTEN, VERDICTS_WRITTEN};
 use crate::state::{OrderStage, Stage, State, SurgeStage};
 
 /// So many newest samples are looked at.
@@ -73,7 +74,7 @@ impl Driver {
         let asked = asked(state);
         let gates = asked
             .iter()
-            .map(|t| (t.server.clone(), memory.tallies.state(&t.server, &self.world.gates)));
+            .map(|t| (t.server.clone(), memory.tallies.state(&t.server, &self.world.gates, now)));
         Seen {
             gates: gates.collect(),
             traffic,
@@ -132,10 +133,42 @@ impl Driver {
         }
         for (target, index, verdict) in join_all(calls).await {
             let call = format!("gate.{index}");
-            if let Some(verdict) = note(memory, &call, now, verdict) {
+            // A gate that does not work cannot tell either.
+            let vague = verdict.as_ref().err().map(|error| Verdict::Inconclusive(error.chain()));
+            if let Some(verdict) = note(memory, &call, now, verdict).or(vague) {
                 memory.tallies.count(&target.server, index, now, &verdict);
             }
         }
+    }
+
+    /// What gates say of a server that they did not say before, as far as it is told.
+    pub(super) fn verdicts(&self, state: &State, memory: &Memory) -> Vec<Entry> {
+        let now = self.world.clock.now();
+        let mut list = Vec::new();
+        for target in asked(state) {
+            let server = state.servers.get(&target.server).map(|s| (&s.verdicts, s.seq));
+            let surge = || state.surge_instance(&target.server).map(|(_, i)| (&i.verdicts, i.seq));
+            let Some((known, cause)) = server.or_else(surge) else { continue };
+            for (index, gate) in self.world.gates.iter().enumerate() {
+                let Some(newest) = memory.tallies.newest(&target.server, index) else { continue };
+                let before = known.get(&gate.name);
+                let (verdict, saw) = newest.parts();
+                let news = before.is_none_or(|before| {
+                    before.verdict != verdict && before.changes < VERDICTS_WRITTEN
+                });
+                if news {
+                    let event = Event::GateJudged {
+                        server: target.server.clone(),
+                        gate: gate.name.clone(),
+                        verdict,
+                        saw: saw.into(),
+                    };
+                    let reason = format!("gate {}: {saw}", gate.name);
+                    list.push(world_entry(outcome::Outcome { event, reason, cause }, now));
+                }
+            }
+        }
+        list
     }
 
     /// Surge that is gone without having been asked to go.

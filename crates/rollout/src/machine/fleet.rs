@@ -22,6 +22,7 @@ fn step(
         return Err(format!("{name} is {:?}", server.stage));
     }
     (server.stage, server.since, server.seq) = (to, at.at, at.seq);
+    server.verdicts.clear();
     Ok(())
 }
 
@@ -44,6 +45,8 @@ pub(super) fn open(
     if state.paused || state.hold.is_some() {
         return Err("the rollout is paused or holds".into());
     }
+    state.is_approved()?;
+    state.hooks_are_done()?;
     let batch = state.next_batch().ok_or("the plan has no more batches")?.clone();
     if batch.index != index {
         return Err(format!("the next batch is {}", batch.index));
@@ -176,7 +179,7 @@ pub(super) fn close(state: &mut State, at: &Record, index: u32) -> Result<(), Re
     if let Some(name) = open.batch.servers.iter().find(out) {
         return Err(format!("{name} is not back"));
     }
-    state.open = None;
+    state.last_batch = state.open.take().map(|open| open.batch);
     state.closed += 1;
     state.closed_ever += 1;
     state.closed_at = Some(at.at);

@@ -1,13 +1,13 @@
 //! Transitions of the rollout as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::event::{Event, FORMAT, HoldReason, Outcome, Rung};
 use domain::journal::Record;
 use domain::plan::Plan;
 use jiff::Timestamp;
 
-use super::Refusal;
+use super::{Refusal, hook};
 use crate::account::Account;
 use crate::settings::FULL;
 use crate::state::{Hold, OrderStage, Phase, Server, Stage, State};
@@ -33,6 +33,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
             updated: false,
             skipped: 0,
             percent: FULL,
+            verdicts: BTreeMap::new(),
             seq: at.seq,
         };
         if servers.insert(member.name.clone(), server).is_some() {
@@ -55,6 +56,12 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
         closed_ever: 0,
         closed_at: None,
         retry: false,
+        approved: None,
+        unapproved: None,
+        rejected: None,
+        hook: None,
+        hooks_done: BTreeSet::new(),
+        last_batch: None,
         rung: Rung::Live,
         head: at.head(),
     })
@@ -82,6 +89,7 @@ pub(super) fn adopt(state: &mut State, at: &Record, plan: Plan) -> Result<(), Re
             Some(_) => {}
         }
     }
+    state.unapproved = state.beyond_approval(&plan, at.at);
     state.plan = Some(plan);
     state.plan_seq = at.seq;
     state.closed = 0;
@@ -100,6 +108,7 @@ pub(super) fn resume(state: &mut State) -> Result<(), Refusal> {
     state.paused = false;
     state.hold = None;
     state.retry = !state.failed().is_empty();
+    hook::run_again(state);
     Ok(())
 }
 
@@ -144,6 +153,7 @@ pub(super) fn stabilise(state: &mut State, until: Timestamp) -> Result<(), Refus
     if !ready || state.open.is_some() {
         return Err(format!("the phase is {:?}, or a batch is out", state.phase));
     }
+    state.hooks_are_done()?;
     let borne = state.unborne().is_none();
     let fits = |s: &Server| s.updated || borne && s.failure().is_some();
     if let Some(server) = state.servers.values().find(|s| !fits(s)) {
@@ -158,6 +168,9 @@ pub(super) fn finish(state: &mut State, outcome: Outcome) -> Result<(), Refusal>
         return Err(format!("surge {key} is not given back"));
     }
     let watched = matches!(state.phase, Phase::Stabilising { .. } | Phase::Releasing);
+    if watched {
+        state.hooks_are_done()?;
+    }
     let phase_fits = match outcome {
         Outcome::Done => watched && state.failed().is_empty(),
         Outcome::Incomplete => watched && !state.failed().is_empty(),

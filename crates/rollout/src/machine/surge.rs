@@ -1,5 +1,7 @@
 //! Transitions of surge orders and of the instances in them.
 
+use std::collections::BTreeMap;
+
 use domain::event::Running;
 use domain::journal::Record;
 use domain::name::{Key, OfferName, ServerName, Version};
@@ -21,7 +23,10 @@ fn find<'a>(state: &'a mut State, key: &Key) -> Result<&'a mut Order, Refusal> {
     state.orders.get_mut(key).ok_or_else(|| format!("there is no order {key}"))
 }
 
-fn instance<'a>(state: &'a mut State, name: &ServerName) -> Result<&'a mut SurgeInstance, Refusal> {
+pub(super) fn instance<'a>(
+    state: &'a mut State,
+    name: &ServerName,
+) -> Result<&'a mut SurgeInstance, Refusal> {
     state
         .orders
         .values_mut()
@@ -43,10 +48,15 @@ fn step(
         return Err(format!("{name} is {:?}", instance.stage));
     }
     (instance.stage, instance.since, instance.seq) = (to, at.at, at.seq);
+    instance.verdicts.clear();
     Ok(())
 }
 
 pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Result<(), Refusal> {
+    state.is_approved()?;
+    if state.phase == Phase::Planned {
+        state.hooks_are_done()?;
+    }
     match state.phase {
         Phase::Planned => state.phase = Phase::Provisioning,
         Phase::Provisioning | Phase::Rolling => {}
@@ -123,6 +133,7 @@ pub(super) fn running(
         stage: SurgeStage::Running,
         since: at.at,
         percent,
+        verdicts: BTreeMap::new(),
         seq: at.seq,
     };
     order.instances = instances.into_iter().map(fresh).collect();

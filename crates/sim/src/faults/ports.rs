@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::name::ServerName;
 use domain::ports::{
-    Admission, Backend, Drained, Health, Instance, LoadSource, PortError, Progress, Provisioner,
-    SurgeOrder, Target, Traffic, UpdateOrder, UpdateState, Updater, Verdict,
+    Admission, Backend, Drained, Health, Hook, HookEnd, HookOrder, Instance, LoadSource, PortError,
+    Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder, UpdateState, Updater, Verdict,
 };
 use domain::series::Sample;
 use jiff::Timestamp;
@@ -28,6 +28,9 @@ const ADMISSIONS: &[Fault] =
 const ORDERS: &[Fault] =
     &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Partial, Throttled, SoldOut];
 const UPDATES: &[Fault] =
+    &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Throttled, Unknown];
+
+const HOOKS: &[Fault] =
     &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Throttled, Unknown];
 
 /// A caller of something that is not ready yet is told to ask again after this.
@@ -143,5 +146,21 @@ impl<P: ?Sized, A: Clone> Faulty<P, A> {
     fn later(&self, effect: impl FnOnce() + Send + 'static) {
         let agenda: &Arc<_> = &self.dice.agenda;
         agenda.at(agenda.true_now() + self.dice.delay(), effect);
+    }
+}
+
+#[async_trait]
+impl Hook for Faulty<dyn Hook> {
+    async fn ensure_run(&self, order: &HookOrder) -> Result<Progress<HookEnd>, PortError> {
+        let fault = self.dice.throw(HOOKS);
+        if fault == Some(Late) {
+            let (port, order) = (self.port.clone(), order.clone());
+            self.later(move || drop(run_until_stuck(port.ensure_run(&order))));
+        }
+        if fault == Some(Unknown) {
+            let _unheard = self.port.ensure_run(order).await;
+            return Ok(Progress::Unknown { detail: "it was cut short".into() });
+        }
+        self.dice.through(fault, || self.port.ensure_run(order)).await
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::event::{OnTimeout, Policy};
+use domain::event::{ApprovalRule, HookLimit, HookPoint, OnTimeout, Policy};
 use domain::name::OfferName;
 use domain::spread::Spread;
 use jiff::Timestamp;
@@ -14,6 +14,9 @@ use crate::world::{Settings, Sold};
 
 /// The stream of draws of a fate.
 const STREAM: u64 = 0xFE;
+
+/// What people ask for besides is drawn under another seed, so that all else stays as it was.
+const ASKED_FOR: u64 = 0x5EED_0F40_0045;
 
 /// A row of draws under a seed.
 #[derive(Debug, Clone)]
@@ -134,6 +137,10 @@ pub(super) struct Fate {
     pub(super) planner_fails: f64,
     /// The planner is the one that is used in production.
     pub(super) plans: bool,
+    /// So many of the first runs of hooks end badly.
+    pub(super) hook_failures: u32,
+    /// Somebody looks at the first plan after this long, where it needs somebody who agrees.
+    pub(super) agreed_after: Duration,
 }
 
 /// The offers of the trials: one that is planned with, one that takes its place.
@@ -164,6 +171,9 @@ impl Fate {
             _ => lots.whole(6, 20) as u32,
         };
         let planner_fails = if lots.chance(0.2) { 0.3 } else { 0.0 };
+        let mut policy = policy(&mut lots);
+        let (hook_failures, agreed_after) =
+            asked_for(&mut Lots::new(seed ^ ASKED_FOR), &mut policy);
         Self {
             servers,
             batch,
@@ -171,7 +181,9 @@ impl Fate {
             replaces,
             first_spends,
             settings,
-            policy: policy(&mut lots),
+            policy,
+            hook_failures,
+            agreed_after,
             deadline: Duration::from_secs(deadline),
             faults,
             calm_at,
@@ -195,6 +207,7 @@ fn settings(lots: &mut Lots, seed: u64) -> Settings {
         start: lots.seconds(0, 30),
         warmup: Spread::ZERO,
         boot: lead,
+        hook: Duration::from_secs(20),
         offers: BTreeMap::from([(spare, sold(spot)), (sure, sold(0.0))]),
         fails_first: Vec::new(),
         fails_always: Vec::new(),
@@ -216,12 +229,33 @@ fn policy(lots: &mut Lots) -> Policy {
         retries: 0,
         failure_budget: 0,
         hold: None,
+        approval: None,
+        hooks: Vec::new(),
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: lots.whole(0, 120) as f64,
         stabilisation_seconds: lots.whole(60, 600) as f64,
         band_breaches: lots.whole(1, 3) as u32,
         stale_after_seconds: 300.0,
     }
+}
+
+/// Hooks and approval, drawn on their own; how many hooks end badly, and when somebody looks at the
+/// first plan.
+fn asked_for(lots: &mut Lots, policy: &mut Policy) -> (u32, Duration) {
+    let agreed_after = Duration::from_secs(lots.magnitude(10, 1_800));
+    if lots.chance(0.15) {
+        policy.approval = Some(ApprovalRule { by: vec!["trial".into()], budget: None });
+    }
+    for hook in [HookPoint::Before, HookPoint::AfterBatch, HookPoint::After] {
+        if lots.chance(0.25) {
+            // Some take longer than they may: the world's take 20 s.
+            let timeout_seconds = [10.0, 120.0, 600.0, 600.0][lots.whole(0, 3) as usize];
+            policy.hooks.push(HookLimit { hook, timeout_seconds });
+        }
+    }
+    let none_fails = policy.hooks.is_empty() || lots.chance(0.6);
+    let failures = if none_fails { 0 } else { lots.whole(1, 3) as u32 };
+    (failures, agreed_after)
 }
 
 fn faults(lots: &mut Lots, until: Timestamp) -> Faults {

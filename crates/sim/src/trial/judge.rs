@@ -1,8 +1,8 @@
 //! What has to be true when a rollout waits, and when it has ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::event::{Event, HoldReason, Outcome};
+use domain::event::{Event, HoldReason, HookPoint, Outcome};
 use domain::journal::{Record, verify};
 use domain::name::ServerName;
 use rollout::State;
@@ -67,6 +67,10 @@ fn holds(scene: &Scene, dice: &Dice, state: &State, reason: HoldReason) -> bool 
             let spent = state.account.left() < LEAST_RISK;
             spent || scene.refused.lock().expect("no panic under the lock").is_some()
         }
+        HoldReason::ApprovalNeeded => state.approval_needed().is_some(),
+        HoldReason::HookFailed => state.hook_failed().is_some(),
+        // A check that cannot tell is a fault, and faults are over when this is asked.
+        HoldReason::GateInconclusive => false,
         HoldReason::AdapterFailing => scene.world.is_short_of_stock(),
     }
 }
@@ -105,6 +109,7 @@ pub(super) fn ended_well(scene: &Scene, outcome: Outcome) {
             accuse(format!("{name} was updated {begun} times, {asked} updates were decided"));
         }
     }
+    hooks_ran(scene, outcome, &records);
     let failed = scene.witness.with_state(|state| {
         state.failed().iter().map(|s| s.member.name.clone()).collect::<BTreeSet<_>>()
     });
@@ -119,6 +124,43 @@ pub(super) fn ended_well(scene: &Scene, outcome: Outcome) {
             if version != target() && !facts.replaced.contains_key(&name) {
                 accuse(format!("it is done, and {name} runs {version}"));
             }
+        }
+    }
+}
+
+/// Each run of a hook was decided and happened once; where the rollout was performed to its end, each
+/// hook ended well once at each of its points.
+fn hooks_ran(scene: &Scene, outcome: Outcome, records: &[Record]) {
+    let (mut started, mut ended) = (BTreeMap::new(), BTreeMap::<HookPoint, usize>::new());
+    for event in records.iter().filter_map(|record| record.event().ok()) {
+        match event {
+            Event::HookStarted { key, hook, .. } => drop(started.insert(key, hook)),
+            Event::HookEnded { key, .. } => {
+                let hook = started.get(&key).copied().unwrap_or(HookPoint::Before);
+                *ended.entry(hook).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    let mut ran = BTreeSet::new();
+    for order in scene.world.facts().hooks {
+        if !ran.insert(order.key.clone()) {
+            scene.witness.accuse(format!("{} ran twice", order.key));
+        }
+        if !started.contains_key(&order.key) {
+            scene.witness.accuse(format!("{} ran and was not decided", order.key));
+        }
+    }
+    if outcome == Outcome::Aborted {
+        return;
+    }
+    let closed = records.iter().filter(|record| record.kind == "BatchClosed").count();
+    for limit in &scene.fate.policy.hooks {
+        let times = if limit.hook == HookPoint::AfterBatch { closed } else { 1 };
+        let well = ended.get(&limit.hook).copied().unwrap_or(0);
+        if well != times {
+            let hook = limit.hook;
+            scene.witness.accuse(format!("the hook {hook} ended well {well} times of {times}"));
         }
     }
 }

@@ -12,6 +12,7 @@ use domain::plan::{Plan, Replacement};
 use domain::ports::{Append, Authority, Journal, LoadSource, PortError};
 use domain::series::Sample;
 use jiff::{SignedDuration, Timestamp};
+use rollout::State;
 use rollout::planner::Planner;
 
 use super::fate::{FOR_EVER, Fate, Happening, Lie, offers};
@@ -148,6 +149,7 @@ impl Scene {
             searches,
             load,
         };
+        scene.world.fail_hooks(scene.fate.hook_failures);
         scene.create(first, risk);
         let scene = Arc::new(scene);
         scene.foresee();
@@ -197,7 +199,22 @@ impl Scene {
         }
     }
 
+    /// The plan that waits for somebody who agrees, if one does.
+    pub(super) fn unapproved(&self) -> Option<Digest> {
+        let needed = |state: &State| state.approval_needed().map(|(digest, _)| digest.clone());
+        self.witness.with_state(needed).flatten()
+    }
+
     fn foresee(self: &Arc<Self>) {
+        if self.fate.policy.approval.is_some() {
+            let scene = self.clone();
+            let moment = self.agenda.true_now() + self.fate.agreed_after;
+            self.agenda.at(moment, move || {
+                if let Some(digest) = scene.unapproved() {
+                    scene.say(Event::PlanApproved { digest });
+                }
+            });
+        }
         for (moment, happening) in &self.fate.happenings {
             let (scene, happening) = (self.clone(), *happening);
             self.agenda.at(*moment, move || scene.happens(happening));
@@ -320,6 +337,7 @@ fn timetable(fate: &Fate, upper: f64) -> Timetable {
         batch: fate.batch,
         every: Duration::from_secs(600),
         surge: (spare, fate.surge),
+        each_costs: 0.0,
         on_loss: fate.replaces.then_some(instead),
         lead: Duration::from_secs(240),
         first_spends: fate.first_spends,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::journal::{Head, Record};
 use domain::name::RolloutId;
-use domain::ports::{Admission, Clock, Journal, SurgeOrder, UpdateOrder, Wanted};
+use domain::ports::{Admission, Clock, HookOrder, Journal, SurgeOrder, UpdateOrder, Wanted};
 use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
@@ -46,6 +46,8 @@ struct Notes {
     told: Vec<Sample>,
     spent: f64,
     aborted: bool,
+    /// Somebody has agreed to a plan.
+    agreed: bool,
     accusations: Vec<String>,
     happened: BTreeMap<String, u64>,
     story: Option<Vec<String>>,
@@ -212,6 +214,14 @@ impl Witness {
         });
         if ordered == Some(false) {
             self.accuse(format!("the update of {name} under {} was not decided", order.key));
+        }
+    }
+
+    fn runs(&self, order: &HookOrder) {
+        let ordered =
+            self.with_state(|state| state.hook_under_way().is_some_and(|run| run.key == order.key));
+        if ordered == Some(false) {
+            self.accuse(format!("the hook {} was not decided", order.key));
         }
     }
 

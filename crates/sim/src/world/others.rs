@@ -76,6 +76,21 @@ impl SimWorld {
         }
     }
 
+    /// So many of the next hooks end badly.
+    pub fn fail_hooks(&self, count: u32) {
+        self.lock().hooks_to_fail = count;
+    }
+
+    /// Hooks do not end by themselves while this is set.
+    pub fn hold_hooks(&self, held: bool) {
+        self.lock().hooks_held = held;
+    }
+
+    /// From now on checks cannot tell, for this reason; `None`: they can again.
+    pub fn blind_checks(&self, why: Option<&str>) {
+        self.lock().blind = why.map(str::to_owned);
+    }
+
     /// Connections of a server, of the fleet or of the surge, do not end before `until`.
     pub fn hang(&self, name: &ServerName, until: Timestamp) {
         let (now, mut inner) = self.present();

@@ -5,15 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::name::ServerName;
 use domain::ports::{
-    Admission, Backend, BackendState, Drained, Health, Instance, InstanceState, LoadSource,
-    PortError, Progress, Provisioner, Retry, SurgeOrder, Target, Traffic, UpdateOrder, UpdateState,
-    Updater, Verdict, Wanted,
+    Admission, Backend, BackendState, Drained, Health, Hook, HookEnd, HookOrder, Instance,
+    InstanceState, LoadSource, PortError, Progress, Provisioner, Retry, SurgeOrder, Target,
+    Traffic, UpdateOrder, UpdateState, Updater, Verdict, Wanted,
 };
 use domain::series::Sample;
 use jiff::Timestamp;
 use plan::Interruption;
 
-use super::{Admitted, Bought, Hired, Inner, SimWorld, Sold};
+use super::{Admitted, Begun, Bought, Hired, Inner, SimWorld, Sold};
 use crate::draws::Part;
 
 /// The distance of two samples of load.
@@ -336,7 +336,47 @@ impl Updater for SimWorld {
 impl Health for SimWorld {
     async fn check(&self, target: &Target) -> Result<Verdict, PortError> {
         let (now, inner) = self.present();
+        if let Some(why) = &inner.blind {
+            return Ok(Verdict::Inconclusive(why.clone()));
+        }
         let well = inner.well_at(&target.server).is_some_and(|at| at <= now);
-        Ok(if well { Verdict::Pass } else { Verdict::Fail("connection refused".into()) })
+        Ok(if well {
+            Verdict::Pass("it answers".into())
+        } else {
+            Verdict::Fail("connection refused".into())
+        })
     }
+}
+
+#[async_trait]
+impl Hook for SimWorld {
+    async fn ensure_run(&self, order: &HookOrder) -> Result<Progress<HookEnd>, PortError> {
+        let (now, mut inner) = self.present();
+        let (held, length) = (inner.hooks_held, inner.settings.hook);
+        if !inner.hooks.contains_key(&order.key) {
+            let well = inner.hooks_to_fail == 0;
+            inner.hooks_to_fail = inner.hooks_to_fail.saturating_sub(1);
+            let (ends_at, over_at) = ((!held).then(|| now + length), now + order.timeout);
+            inner.hooks.insert(order.key.clone(), Begun { ends_at, over_at, well });
+            inner.facts.hooks.push(order.clone());
+        }
+        let begun = inner.hooks.get_mut(&order.key).expect("it has begun");
+        if !held && now < begun.over_at {
+            begun.ends_at.get_or_insert(now + length);
+        }
+        match begun.ends_at {
+            Some(ends_at) if now >= ends_at && begun.well => {
+                Ok(Progress::Done(HookEnd::Well("it is so".into())))
+            }
+            Some(ends_at) if now >= ends_at => Ok(Progress::Done(badly())),
+            None if now >= begun.over_at => {
+                Ok(Progress::Done(HookEnd::Badly("it was ended after its time".into())))
+            }
+            ends_at => Ok(pending(ends_at.unwrap_or(begun.over_at), now)),
+        }
+    }
+}
+
+fn badly() -> HookEnd {
+    HookEnd::Badly("the command ended with exit code 1".into())
 }

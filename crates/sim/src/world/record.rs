@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::name::{OfferName, ServerName};
+use domain::ports::HookOrder;
 use jiff::Timestamp;
 
 /// What really happened, for the judgement afterwards.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
+    /// Every run of a hook that has begun, in their order.
+    pub hooks: Vec<HookOrder>,
     /// How often an update was begun, per server.
     pub updates: BTreeMap<ServerName, u32>,
     /// How often an instance was bought, per name.

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use domain::name::{Key, ServerName};
 use domain::ports::{
-    Admission, Backend, BackendState, Drained, Health, Instance, InstanceState, PortError,
-    Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder, UpdateState, Updater, Verdict,
-    Wanted,
+    Admission, Backend, BackendState, Drained, Health, Hook, HookEnd, HookOrder, Instance,
+    InstanceState, PortError, Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder,
+    UpdateState, Updater, Verdict, Wanted,
 };
 
 const DONE: Progress<Drained> = Progress::Done(Drained { cut: 0 });
@@ -229,6 +229,28 @@ pub struct Blind(pub Arc<dyn Health>);
 #[async_trait]
 impl Health for Blind {
     async fn check(&self, target: &Target) -> Result<Verdict, PortError> {
-        self.0.check(target).await.map(|_| Verdict::Pass)
+        self.0.check(target).await.map(|_| Verdict::Pass("whatever".into()))
+    }
+}
+
+/// Every call runs the hook once more.
+pub struct Anew {
+    port: Arc<dyn Hook>,
+    calls: AtomicU64,
+}
+
+impl Anew {
+    pub fn new(port: Arc<dyn Hook>) -> Self {
+        Self { port, calls: AtomicU64::new(0) }
+    }
+}
+
+#[async_trait]
+impl Hook for Anew {
+    async fn ensure_run(&self, order: &HookOrder) -> Result<Progress<HookEnd>, PortError> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let key = Key::of(&[order.key.as_str(), &call.to_string()]);
+        self.port.ensure_run(&HookOrder { key, ..order.clone() }).await?;
+        self.port.ensure_run(order).await
     }
 }

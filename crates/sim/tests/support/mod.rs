@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::event::{Created, Event, FORMAT, Member, OnTimeout, Policy};
+use domain::event::{Created, Event, FORMAT, HookPoint, Member, OnTimeout, Policy};
 use domain::freeze::Freezes;
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
-use domain::ports::{Append, Authority, Clock, Journal, LoadSource, PortError};
+use domain::ports::{Append, Authority, Clock, Hook, Journal, LoadSource, PortError};
 use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
@@ -81,6 +81,9 @@ impl Audience for Script {
     }
 }
 
+/// Every point at which a hook may run.
+pub const POINTS: [HookPoint; 3] = [HookPoint::Before, HookPoint::AfterBatch, HookPoint::After];
+
 /// The waits and bounds of a rollout.
 fn policy() -> Policy {
     Policy {
@@ -94,6 +97,8 @@ fn policy() -> Policy {
         retries: 0,
         failure_budget: 0,
         hold: None,
+        approval: None,
+        hooks: Vec::new(),
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: 60.0,
         stabilisation_seconds: 300.0,
@@ -131,6 +136,7 @@ impl Stage {
             batch: 2,
             every: Duration::from_secs(600),
             surge: (OfferName::new("spare").unwrap(), 2),
+            each_costs: 0.0,
             on_loss: None,
             lead: Duration::from_secs(240),
             first_spends: 0.2,
@@ -184,6 +190,7 @@ impl Stage {
             every: Duration::from_secs(5),
             successes: 2,
             failures: 2,
+            timeout: Duration::from_secs(300),
         };
         let load = Arc::new(Counted(self.world.load(), self.queries.clone()));
         let watch = LoadWatch {
@@ -193,6 +200,7 @@ impl Stage {
             delay: Duration::ZERO,
             step: Duration::from_secs(60),
         };
+        let hook = || -> Arc<dyn Hook> { Fused::<dyn Hook>::new(fuse, self.world.hook()) };
         let journal: Arc<dyn Journal> = self.journal.clone();
         let driver = Driver {
             world: World {
@@ -202,6 +210,7 @@ impl Stage {
                 updater: Fused::new(fuse, self.world.updater()),
                 gates: vec![gate],
                 load: vec![watch],
+                hooks: POINTS.map(|point| (point, hook())).into(),
             },
             journal: Fused::new(fuse, journal),
             planner: Arc::new(self.timetable.clone()),

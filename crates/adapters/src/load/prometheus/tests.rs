@@ -39,8 +39,11 @@ fn a_configuration_that_cannot_work_is_refused() {
         PrometheusLoad::new(config, Path::new("/"), clock).map_err(|error| error.chain())
     };
     let good = new(config("https://metrics.example/prometheus/")).unwrap();
-    assert_eq!(good.endpoint.as_str(), "https://metrics.example/prometheus/api/v1/query_range");
-    assert_eq!(good.name, "prometheus at https://metrics.example/prometheus");
+    assert_eq!(
+        good.server.endpoint.as_str(),
+        "https://metrics.example/prometheus/api/v1/query_range"
+    );
+    assert_eq!(good.server.name, "prometheus at https://metrics.example/prometheus");
     for (url, expected) in [
         ("prometheus:9090", "begins with neither"),
         ("9090", "write for instance http://prometheus:9090"),

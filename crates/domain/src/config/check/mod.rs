@@ -3,8 +3,10 @@
 //!
 //! Every check runs, so that one answer names everything that is wrong.
 
+mod approval;
 mod calendar;
 mod fleet;
+mod hooks;
 mod offers;
 mod own;
 mod quotas;
@@ -14,6 +16,7 @@ mod zones;
 
 pub use calendar::FreezeFile;
 pub use fleet::{DrainPolicy, Fleet, LoadInput, SaturationInput, UpdateDurations};
+pub use hooks::Hook;
 pub use offers::Offer;
 pub use quotas::Quota;
 pub use rollout::{Canary, Gate, GivenSchedule, Rollout};

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::approval::approval;
 use super::calendar::{FreezeFile, calendar, files};
 use super::fleet::Fleet;
 use super::hint;
+use super::hooks::{Hook, hooks};
 use super::zones::zone_limits;
 use crate::calendar::Calendar;
 use crate::config::adapter::AdapterRef;
@@ -83,6 +85,10 @@ pub struct Rollout {
     pub stabilisation: Duration,
     /// What a server has to show before it gets traffic again.
     pub gates: Vec<Gate>,
+    /// Who has to agree to its plans, where somebody has to: their names, none for everybody.
+    pub approval: Option<Vec<String>>,
+    /// What runs around it, at most one at each point.
+    pub hooks: Vec<Hook>,
     /// Probability that the update of one server fails, so that it stays out; below 1.
     pub update_failure: f64,
     /// Whom to tell what happens.
@@ -138,6 +144,8 @@ impl RolloutDocument {
         let calendar = calendar(&spec.windows, &spec.freezes, &mut findings);
         let step = step(spec, &mut findings);
         let gates = gates(spec, &mut findings);
+        let hooks = hooks(spec, &mut findings);
+        let approval = approval(spec, &mut findings);
         let find = |name: &FleetName| known.iter().copied().find(|fleet| fleet.name == *name);
         let fleets: Vec<&Fleet> = spec.fleets.iter().filter_map(find).collect();
         together(spec, &fleets, &mut findings);
@@ -180,6 +188,8 @@ impl RolloutDocument {
             hold: spec.hold.unwrap_or_default(),
             stabilisation: spec.stabilisation.min.duration(),
             gates: gates.clone(),
+            approval: approval.clone(),
+            hooks: hooks.clone(),
             update_failure: spec.update_failure.map_or(0.0, |chance| chance.get()),
             notify: spec.notify.iter().filter_map(|entry| entry.0.only().cloned()).collect(),
         };
@@ -255,11 +265,6 @@ fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
         (spec.on_failure == OnFailure::Rollback, here.key("onFailure"), "rolling back", "write hold"),
         (backwards, here.key("hold").key("then"), "rolling back", "write page or abort"),
         (!spec.reversible, here.key("reversible"), "an update that cannot be undone", "write true"),
-        (spec.approval.required, here.key("approval").key("required"), "approval", "write false"),
-        (!spec.approval.by.is_empty(), here.key("approval").key("by"), "approval", OUT),
-        (spec.hooks.before.is_some(), here.key("hooks").key("before"), "a hook", OUT),
-        (spec.hooks.after_batch.is_some(), here.key("hooks").key("afterBatch"), "a hook", OUT),
-        (spec.hooks.after.is_some(), here.key("hooks").key("after"), "a hook", OUT),
         (spec.stabilisation.until_load.is_some(), here.key("stabilisation").key("untilLoad"),
             "watching until a load was carried", OUT),
     ];

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{
-    Admission, Append, AppendError, Backend, Drained, Instance, Journal, Lease, LoadSource,
-    PortError, Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder, UpdateState,
-    Updater,
+    Admission, Append, AppendError, Backend, Drained, Hook, HookEnd, HookOrder, Instance, Journal,
+    Lease, LoadSource, PortError, Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder,
+    UpdateState, Updater,
 };
 use domain::series::Sample;
 use jiff::Timestamp;
@@ -63,6 +63,14 @@ impl Updater for Watched<dyn Updater> {
     ) -> Result<Progress<UpdateState>, PortError> {
         self.witness.updates(order);
         self.port.ensure_version(order).await
+    }
+}
+
+#[async_trait]
+impl Hook for Watched<dyn Hook> {
+    async fn ensure_run(&self, order: &HookOrder) -> Result<Progress<HookEnd>, PortError> {
+        self.witness.runs(order);
+        self.port.ensure_run(order).await
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use domain::event::{Event, RiskSpent, Rung};
+use domain::event::{Event, HookPoint, RiskSpent, Rung};
 use domain::journal::Record;
 use domain::name::ServerName;
 use domain::plan::Batch;
+use domain::ports::HookOrder;
 use jiff::Timestamp;
 use rollout::State;
 use rollout::state::{Order, OrderStage, Phase, SurgeStage};
@@ -20,7 +21,11 @@ const ROUNDING: f64 = 1e-9;
 impl Witness {
     /// Judges an event by the state before it and by the truth.
     pub(super) fn judge(&self, state: &State, record: &Record, event: &Event) {
+        if matches!(event, Event::BatchOpened { .. } | Event::SurgeOrdered { .. }) {
+            self.may_begin(state);
+        }
         match event {
+            Event::PlanApproved { .. } => self.notes().agreed = true,
             Event::BatchOpened { risk, .. } => {
                 if let Some(batch) = state.next_batch() {
                     self.may_open(state, record, batch);
@@ -51,6 +56,19 @@ impl Witness {
             Event::SurgeReleasing { key } => self.may_release(state, record, key.as_str()),
             Event::AbortRequested {} => self.notes().aborted = true,
             _ => {}
+        }
+    }
+
+    /// What has to be so before anything is bought or taken out.
+    fn may_begin(&self, state: &State) {
+        if state.created.policy.approval.is_some() && !self.notes().agreed {
+            self.accuse("it begins, and nobody has agreed");
+        }
+        let runs = |order: &HookOrder| order.hook == HookPoint::Before;
+        if state.hook_limit(HookPoint::Before).is_some()
+            && !self.world.facts().hooks.iter().any(runs)
+        {
+            self.accuse("it begins before the hook that comes first");
         }
     }
 

@@ -155,7 +155,7 @@ async fn victoria_metrics() -> Server {
             writeln!(text, "sparse{{zone=\"{zone}\"}} {} {}", value(time), time * 1_000).unwrap();
         }
     }
-    let client = web::client().build().unwrap();
+    let client = crate::web::client().build().unwrap();
     let place = format!("http://127.0.0.1:{}", server.port);
     let imported =
         client.post(format!("{place}/api/v1/import/prometheus")).body(text).send().await.unwrap();

@@ -1,0 +1,3 @@
+//! What runs at the points of a rollout.
+
+pub mod exec;
