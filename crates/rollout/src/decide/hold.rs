@@ -114,6 +114,7 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
         .or_else(|| frozen(seen))
         .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
         .or_else(|| slow_drain(state, now))
+        .or_else(|| slow_leave(state, now).map(|detail| (HoldReason::DrainTimeout, detail)))
         .or_else(|| vague(seen))
         .or_else(|| slow_surge(state, now))
         .or_else(|| foreign(seen, now))

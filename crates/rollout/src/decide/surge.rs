@@ -17,12 +17,14 @@ pub(crate) fn order_key(state: &State, plan: &Plan, index: usize) -> Key {
 
 /// Every purchase of the plan in force whose time has come and that is not made yet. A freeze, or a
 /// hold without a plan, while nobody is out buys nothing: nobody knows when it ends, and what is late
-/// then is planned again.
+/// then is planned again. What is being given back takes room until it is gone.
 pub(super) fn order(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     let Some(plan) = &state.plan else { return Vec::new() };
     let frozen = seen.stop != Stop::No && state.open.is_none();
     let begins = state.phase == Phase::Planned && state.hook_due().is_some();
-    let waits = begins || state.approval_needed().is_some() || state.unneeded_since().is_some();
+    let leaving = state.orders.values().any(|order| order.stage == OrderStage::Releasing);
+    let unneeded = leaving || state.unneeded_since().is_some();
+    let waits = begins || state.approval_needed().is_some() || unneeded;
     if state.paused || frozen || waits {
         return Vec::new();
     }
@@ -56,7 +58,8 @@ pub(super) fn replacement_key(state: &State, lost: &ServerName) -> Key {
 
 /// Buys what the plan foresees in the place of instances that were lost.
 pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
-    if state.paused || state.approval_needed().is_some() {
+    let unneeded = state.unneeded_since().is_some();
+    if state.paused || unneeded || state.approval_needed().is_some() {
         return Vec::new();
     }
     let wanted = |o: &&Order| o.is_held() && now < o.release_at;

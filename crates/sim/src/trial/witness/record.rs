@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::event::{Event, HookPoint, RiskSpent, Rung};
+use domain::event::{Event, HoldReason, HookPoint, RiskSpent, Rung};
 use domain::journal::Record;
 use domain::name::ServerName;
 use domain::plan::Batch;
@@ -222,6 +222,19 @@ impl Witness {
             return;
         }
         let order = state.orders.iter().find(|(k, _)| k.as_str() == key).map(|(_, order)| order);
+        if let (Some(order), Some(hold)) = (order, &state.hold)
+            && hold.reason == HoldReason::NoPlan
+            && matches!(state.phase, Phase::Provisioning | Phase::Rolling)
+        {
+            let lead = order.ready_at.duration_since(order.ordered_at);
+            if record.at.duration_since(hold.since) < lead {
+                self.accuse(format!("{key} is given back although another would cost more"));
+            }
+            if state.servers.values().any(rollout::state::Server::is_out) {
+                self.accuse(format!("{key} is given back while servers are out"));
+            }
+            return;
+        }
         if order.is_some_and(|order| record.at < order.release_at) {
             self.accuse(format!("{key} is given back before its time"));
         }
