@@ -158,7 +158,7 @@ fn a_person_who_has_paused_a_rollout_is_not_told_and_nothing_is_ended() {
 
 /// A pause makes the second batch late, and no other plan fits before so many seconds have passed;
 /// an instance of the surge is lost before, or none.
-fn nothing_fits_for(seconds: u64, loses: bool) -> Stage {
+fn nothing_fits_for(seconds: u64, lost_after: Option<u64>) -> Stage {
     let stage = Stage::with(Settings::default(), |timetable| {
         let offer = OfferName::new("sure").unwrap();
         timetable.on_loss = Some(Replacement { offer, ready_seconds: 240 });
@@ -166,16 +166,20 @@ fn nothing_fits_for(seconds: u64, loses: bool) -> Stage {
         timetable.refuses_until = Some(start + Duration::from_secs(seconds));
     });
     stage.later(400, |h| h.append(vec![Event::PauseRequested {}]));
-    if loses {
-        stage.later(540, |h| h.world.lose(&h.world.surge_running()[0]));
+    let lose = |after| stage.later(after, |h| h.world.lose(&h.world.surge_running()[0]));
+    if let Some(after) = lost_after.filter(|after| *after < 2_000) {
+        lose(after);
     }
     stage.later(2_000, |h| h.append(vec![Event::ResumeRequested {}]));
+    if let Some(after) = lost_after.filter(|after| *after >= 2_000) {
+        lose(after);
+    }
     stage
 }
 
 #[test]
 fn surge_that_nothing_needs_is_given_back_when_it_has_cost_as_much_as_another() {
-    let mut stage = nothing_fits_for(86_400, false);
+    let mut stage = nothing_fits_for(86_400, None);
     assert_eq!(play(&mut stage), Ended::Waiting);
     let (held, back) = (all(&stage, "Held").remove(0), only(&stage, "SurgeReleasing"));
     assert_eq!(seconds(&held, &back), 240, "the lead of another");
@@ -187,7 +191,7 @@ fn surge_that_nothing_needs_is_given_back_when_it_has_cost_as_much_as_another() 
 
 #[test]
 fn surge_is_bought_anew_where_a_plan_fits_later() {
-    let mut stage = nothing_fits_for(3_000, false);
+    let mut stage = nothing_fits_for(3_000, None);
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
     assert_eq!(all(&stage, "SurgeOrdered").len(), 2);
     let (back, opened) = (all(&stage, "SurgeReleasing").remove(0), all(&stage, "BatchOpened"));
@@ -198,15 +202,26 @@ fn surge_is_bought_anew_where_a_plan_fits_later() {
 
 #[test]
 fn what_took_the_place_of_lost_surge_goes_with_the_rest_and_nothing_waits_for_it() {
-    let mut stage = nothing_fits_for(3_000, true);
+    let mut stage = nothing_fits_for(3_000, Some(540));
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
     assert_eq!(all(&stage, "SurgeLost").len(), 1);
     assert_eq!(all(&stage, "SurgeOrdered").len(), 3, "two, one in the place of one, two anew");
 }
 
+/// Seeds 8017 and 18897 of the trials: what was lost while no plan fitted was replaced besides what
+/// the next plan bought in its place.
+#[test]
+fn what_is_lost_while_no_plan_fits_is_bought_by_the_next_plan_and_not_twice() {
+    let mut stage = nothing_fits_for(2_200, Some(2_050));
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert_eq!(all(&stage, "SurgeLost").len(), 1);
+    assert_eq!(all(&stage, "SurgeOrdered").len(), 2, "two, and one in the place of one");
+    assert_eq!(stage.world.facts().purchases.len(), 3);
+}
+
 #[test]
 fn surge_is_kept_where_a_plan_fits_soon() {
-    let mut stage = nothing_fits_for(2_200, false);
+    let mut stage = nothing_fits_for(2_200, None);
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
     assert_eq!(all(&stage, "SurgeOrdered").len(), 1);
     assert_eq!(all(&stage, "SurgeReleasing").len(), 1, "after the last batch");

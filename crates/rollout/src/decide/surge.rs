@@ -56,7 +56,8 @@ pub(super) fn replacement_key(state: &State, lost: &ServerName) -> Key {
     Key::of(&[state.id.as_str(), "surge", "instead of", lost.as_str()])
 }
 
-/// Buys what the plan foresees in the place of instances that were lost.
+/// Buys what the plan foresees in the place of instances that were lost under it; a plan that was made
+/// since reckons without them.
 pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
     let unneeded = state.unneeded_since().is_some();
     if state.paused || unneeded || state.approval_needed().is_some() {
@@ -66,7 +67,8 @@ pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
     let mut list = Vec::new();
     for order in state.orders.values().filter(wanted) {
         let Some(replacement) = &order.on_loss else { continue };
-        for lost in order.instances.iter().filter(|i| i.stage == SurgeStage::Lost) {
+        let lost = |i: &&SurgeInstance| i.stage == SurgeStage::Lost && i.seq > state.plan_seq;
+        for lost in order.instances.iter().filter(lost) {
             let key = replacement_key(state, &lost.running.name);
             if state.orders.contains_key(&key) {
                 continue;
