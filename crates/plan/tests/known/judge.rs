@@ -115,9 +115,11 @@ fn absences(
     stream: &mut Stream,
 ) -> Vec<Absence> {
     let mut all: Vec<Absence> = Vec::new();
-    let mut free = ready.unwrap_or(request.now);
+    let mut free = request.now;
     for (index, batch) in plan.batches.iter().enumerate() {
-        let out_at = batch.out_at.max(free);
+        let supported = plan.surge.iter().any(|purchase| purchase.ready_at <= batch.out_at);
+        let ready = ready.filter(|_| supported).unwrap_or(request.now);
+        let out_at = batch.out_at.max(free).max(ready);
         let before = all.len();
         all.extend(away(&request.facts, batch, out_at, stream));
         let failed = all[before..].iter().map(|_| happens(request.facts.update_failure, stream));
