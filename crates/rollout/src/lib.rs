@@ -14,6 +14,7 @@
 //! issues the commands, then writes down what became of them.
 
 pub mod account;
+pub mod asked;
 pub mod command;
 pub mod decide;
 pub mod driver;

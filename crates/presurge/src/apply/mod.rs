@@ -1,11 +1,13 @@
 //! Performing a plan: keyed by name and specification, resumed after whatever happened.
 
+pub mod again;
 pub mod audience;
 pub mod control;
 pub mod freezes;
 pub mod given;
 pub mod keyed;
 pub mod planner;
+pub mod shares;
 pub mod world;
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::ports::{LoadSource, PortError};
+use domain::journal::Digest;
+use domain::ports::{Archive, LoadSource, PortError, Retry};
 use domain::series::Sample;
 use jiff::Timestamp;
 
@@ -23,6 +24,51 @@ pub enum BadArchive {
     Saturated,
 }
 
+/// Why the load of a past decision is not there any more.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    /// The decision does not name it.
+    #[error("the journal does not say from which load of {which} it was decided")]
+    Unnamed {
+        /// As `fleet/dimension`.
+        which: String,
+    },
+    /// It was never kept, or is gone.
+    #[error(
+        "the load of {which}, {digest}, is not in the archive: the plan was made before `apply` was \
+         called, from a load that nobody kept, or the archive was cut"
+    )]
+    Gone {
+        /// As `fleet/dimension`.
+        which: String,
+        /// What was looked for.
+        digest: Digest,
+    },
+    /// What is kept cannot be used.
+    #[error("the load of {which}")]
+    Bad {
+        /// As `fleet/dimension`.
+        which: String,
+        /// Why not.
+        #[source]
+        source: BadArchive,
+    },
+    /// The archive does not answer, or was changed.
+    #[error(transparent)]
+    Archive(#[from] PortError),
+}
+
+/// A load that nothing was known of.
+struct Unknown;
+
+#[async_trait]
+impl LoadSource for Unknown {
+    async fn samples(&self, _: Timestamp, _: Timestamp) -> Result<Vec<Sample>, PortError> {
+        let reason = "nothing was known of the load";
+        Err(PortError::new("archive", "read the load", Retry::Never, reason))
+    }
+}
+
 /// Archived samples behind the port of a load source.
 struct Archived(Vec<Sample>);
 
@@ -35,6 +81,24 @@ impl LoadSource for Archived {
 }
 
 impl Feed {
+    /// The same feed, which reads what the archive keeps under a digest.
+    pub(super) async fn kept(
+        &self,
+        archive: &dyn Archive,
+        which: &str,
+        digest: &Digest,
+    ) -> Result<Feed, NotKept> {
+        let which = || which.to_owned();
+        let gone = || NotKept::Gone { which: which(), digest: digest.clone() };
+        let bytes = archive.get(digest).await?.ok_or_else(gone)?;
+        self.archived(&bytes).map_err(|source| NotKept::Bad { which: which(), source })
+    }
+
+    /// The same feed, which knows nothing.
+    pub(super) fn unknown(&self) -> Feed {
+        Feed { source: Arc::new(Unknown), ..self.clone() }
+    }
+
     /// The same feed, which reads what was archived.
     pub fn archived(&self, bytes: &[u8]) -> Result<Feed, BadArchive> {
         let text = std::str::from_utf8(bytes).map_err(|_| BadArchive::Line(1))?;
