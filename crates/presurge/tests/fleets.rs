@@ -15,7 +15,8 @@ fn documents(eu: &Lab, us: &Lab, name: &str, version: &str) -> String {
     let fleet = |lab: &Lab, fleet: &str| {
         let load = lab.path("load.csv");
         let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
-        let text = configuration(lab, name, version, &load, "  risk: 0.02\n");
+        let text =
+            configuration(lab, name, version, &load, "  risk: 0.02\n  budget: { amount: 9 }\n");
         let (fleets, rollout) = text.split_once("---").unwrap();
         let fleets = fleets.replace("name: web }", &format!("name: {fleet} }}"));
         (fleets, rollout.replace("[web]", "[eu, us]"))
@@ -186,4 +187,22 @@ fn a_fleet_that_was_aborted_alone_is_done_again_with_what_the_others_leave() {
         assert!(lab.backends.iter().all(|backend| lab.version_of(backend) == "2"));
         assert_eq!(lab.surge_processes(), [0; 0], "orphans");
     }
+    every_plan_comes_out_again(&stage, &file);
+}
+
+/// Two that were planned together, and one that got what the others left.
+fn every_plan_comes_out_again(stage: &Stage, file: &str) {
+    for lab in [&stage.eu, &stage.us] {
+        std::fs::remove_file(lab.path("load.csv")).unwrap();
+    }
+    let again = |id: &str| ["audit", "replay", id, "2", "--config", file].map(str::to_owned);
+    for id in ["kernel@eu#1", "kernel@us#1", "kernel@eu#2"] {
+        let args = again(id);
+        let said = stage.ends(0, &args.each_ref().map(String::as_str));
+        assert!(said.contains("the same plan, to the last digit"), "{said}");
+        let started = stage.eu.records(id).into_iter().find(|r| r.kind == "DriverStarted").unwrap();
+        assert!(started.payload["planning"]["budget"].is_number(), "{}", started.payload);
+    }
+    let said = stage.ends(64, &["audit", "replay", "kernel", "2", "--config", file]);
+    assert!(said.contains("say which: kernel@eu#2, kernel@us#1"), "{said}");
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Outcome, Weighing};
-use domain::journal::{Actor, Digest, Entry, Record};
+use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, RolloutId};
 use domain::plan::Plan;
 use domain::ports::{Clock, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
@@ -66,6 +66,8 @@ pub struct World {
 pub trait Audience: Send + Sync {
     /// A record was written, by this driver or by somebody else.
     fn recorded(&self, state: &State, record: &Record);
+    /// The chain of freezes was read on, and ends here now.
+    fn read_freezes(&self, _: &Head) {}
     /// The world was looked at.
     fn looked(&self, state: &State, seen: &Seen, now: Timestamp);
     /// Something outside does not work; it is tried again.

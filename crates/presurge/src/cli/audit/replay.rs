@@ -10,7 +10,6 @@ use domain::journal::{Record, verify};
 use domain::name::RolloutId;
 use domain::plan::Plan;
 use domain::ports::{Clock, Journal};
-use store::Sqlite;
 
 use super::verify::Bad;
 use crate::apply::again::{Again, NotAgain, Past, begun};
@@ -65,7 +64,7 @@ impl Replay {
         let (what, recomputed) = recomputed(&past, record, &decision).await?;
         println!("{id}: record {} {}", self.seq, told(&decision, event));
         render::explain::again(&mut std::io::stdout().lock(), what, &recomputed)?;
-        for text in made_elsewhere(&records, self.seq) {
+        if let Some(text) = made_elsewhere(&records, self.seq) {
             println!("{text}");
         }
         if left_open && !recomputed.same && !matches!(decision, Decision::Weighing(..)) {
