@@ -114,7 +114,7 @@ fn every_decision_comes_out_again_and_a_forged_one_does_not() {
     inputs_that_are_changed_or_gone(&lab, &again, weighed, revised);
 }
 
-/// One byte of the archive, and then all of it.
+/// One byte of a load, and then all of it.
 fn inputs_that_are_changed_or_gone(
     lab: &Lab,
     again: &dyn Fn(u64) -> (Option<i32>, String),
@@ -138,5 +138,7 @@ fn inputs_that_are_changed_or_gone(
         store.execute("DELETE FROM archive WHERE digest = ?1", [&digest]).unwrap();
         let (code, said) = again(record.seq);
         assert!(code == Some(65) && said.contains("is not in the archive"), "{said}");
+        let back = "INSERT INTO archive (digest, bytes) VALUES (?1, ?2)";
+        store.execute(back, rusqlite::params![digest, kept]).unwrap();
     }
 }

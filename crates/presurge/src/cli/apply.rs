@@ -127,6 +127,7 @@ impl Apply {
             pace: self.pace(),
             patience: Some(self.patience.duration()),
             seed: self.seed,
+            anchors: anchors.clone(),
         };
         let name = prepared.rollout.name.as_str();
         match keyed::find(applier.journal.as_ref(), name, &prepared.config).await? {

@@ -178,6 +178,7 @@ impl Apply {
                 pace: self.pace(),
                 patience: Some(self.patience.duration()),
                 seed: self.seed,
+                anchors: anchors.clone(),
             };
             // Whatever an adapter is not given is found before anything is written down.
             if let Some(made) = &part.made {

@@ -160,7 +160,8 @@ fn say(name: &str, records: &[Record], proven: u64, known: &[KnownHead]) {
     if let Some(by) = known.iter().find(|known| known.head.seq == proven) {
         println!("records 1 to {proven} are proven by {}", by.from);
     }
-    let ended = records.last().is_some_and(|record| record.kind == "Finished");
+    // Only what people were told of the end may follow it.
+    let ended = records.iter().any(|record| record.kind == "Finished");
     match proven {
         0 => println!(
             "tail not proven: a cut tail, or a chain computed anew, is seen only against a head \
@@ -173,7 +174,7 @@ fn say(name: &str, records: &[Record], proven: u64, known: &[KnownHead]) {
         _ if name == Freezes::chain().as_str() => println!(
             "the last record is proven; whether there were more freezes after it is not known"
         ),
-        _ if ended => println!("the journal is whole: its last record ends the rollout"),
+        _ if ended => println!("the journal is whole: the rollout has ended with it"),
         _ => println!(
             "tail not proven: the last record is proven, and the rollout had not ended with it; \
              what may have followed is not known"
