@@ -156,8 +156,9 @@ fn anchors_prove_the_rollout_and_the_freezes(lab: &Lab, bodies: &[&String]) {
     let lines: Vec<&str> = handed.map(|body| body.as_str()).collect();
     let file = lab.write("anchors", &(lines.join("\n") + "\n")).display().to_string();
     let public = lab.path("key.pub").display().to_string();
-    let verify =
-        |name: &str| lab.says(&["audit", "verify", name, "--anchors", &file, "--public-key", &public]);
+    let verify = |name: &str| {
+        lab.says(&["audit", "verify", name, "--anchors", &file, "--public-key", &public])
+    };
     let (code, said) = verify("roll");
     assert_eq!(code, Some(0), "{said}\n{lines:#?}");
     assert!(said.contains("the journal is whole: the rollout has ended with it"), "{said}");

@@ -145,16 +145,21 @@ fn judge(lab: &Lab, name: &str, version: &str) {
 /// The first plan comes out again from the archive, and not from another configuration.
 fn replay(lab: &Lab, name: &str, file: &Path) {
     let file = file.to_str().unwrap();
-    let again = |seq: &str, config: &str| {
-        lab.says(&["audit", "replay", name, seq, "--config", config])
-    };
+    let again =
+        |seq: &str, config: &str| lab.says(&["audit", "replay", name, seq, "--config", config]);
     // The load that has come since then, and a file that is gone, are nothing to the archive.
     std::fs::rename(lab.path("load.csv"), lab.path("load.away")).unwrap();
     let (code, said) = again("2", file);
     std::fs::rename(lab.path("load.away"), lab.path("load.csv")).unwrap();
     assert!(code == Some(0) && said.contains("the same plan, to the last digit"), "{said}");
     let (code, said) = again("3", file);
-    assert!(code == Some(64) && said.contains("record 3 adopts no plan and opens no batch; these can be computed again: 2"), "{said}");
+    assert!(
+        code == Some(64)
+            && said.contains(
+                "record 3 adopts no plan and opens no batch; these can be computed again: 2"
+            ),
+        "{said}"
+    );
     let other = std::fs::read_to_string(file).unwrap().replace("risk: 0.01", "risk: 0.02");
     let other = lab.write("other.yaml", &other);
     let (code, said) = again("2", other.to_str().unwrap());

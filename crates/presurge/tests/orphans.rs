@@ -25,7 +25,7 @@ fn surge_whose_journal_is_gone_is_named_and_ended_by_the_command_that_is_named()
     let mut running = lab.presurge(&["apply", "--yes", "--tick", "200ms", &file]);
     let mut running = running.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("surge in service", || {
-        lab.records("roll#1").iter().any(|record| record.kind == "SurgeJoined")
+        String::from_utf8_lossy(&lab.run(&["audit", "show", "roll"]).stdout).contains("SurgeJoined")
     });
     running.kill().unwrap();
     running.wait().unwrap();

@@ -64,9 +64,8 @@ fn every_decision_comes_out_again_and_a_forged_one_does_not() {
         return;
     }
     let (lab, file) = performed();
-    let again = |seq: u64| {
-        lab.says(&["audit", "replay", "kernel", &seq.to_string(), "--config", &file])
-    };
+    let again =
+        |seq: u64| lab.says(&["audit", "replay", "kernel", &seq.to_string(), "--config", &file]);
     let records = lab.records("kernel#1");
     let revised = records.iter().rfind(|record| revision(record) > Some(1)).expect("a revision");
     let weighed = records.iter().find(|record| is_weighed(record)).expect("a weighing");
@@ -89,7 +88,9 @@ fn every_decision_comes_out_again_and_a_forged_one_does_not() {
 
     // What was foreseen, changed by somebody who computes the chain anew.
     lab.forge("kernel#1", weighed.seq, |record| {
-        let Event::BatchOpened { index, mut look, risk } = record.event().unwrap() else { panic!() };
+        let Event::BatchOpened { index, mut look, risk } = record.event().unwrap() else {
+            panic!()
+        };
         look.foreseen = look.foreseen.map(|foreseen| foreseen + 0.001);
         record.payload = Event::BatchOpened { index, look, risk }.to_parts().1;
     });

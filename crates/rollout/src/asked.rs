@@ -32,7 +32,8 @@ pub fn revision(state: &State, now: Timestamp, why: &str) -> Option<Result<Revis
 /// The question what the batches that are left risk; `None` where none is left.
 pub fn weighing(state: &State, now: Timestamp) -> Option<Asked> {
     let (plan, next) = (state.plan.as_ref()?, state.next_batch()?.index);
-    let rest: Vec<Batch> = plan.batches.iter().filter(|batch| batch.index >= next).cloned().collect();
+    let rest: Vec<Batch> =
+        plan.batches.iter().filter(|batch| batch.index >= next).cloned().collect();
     let question = left(state).map(|risk| {
         let asked = question(state, plan, now, risk);
         let held = asked.held.iter().cloned().chain(coming(state, plan, now)).collect();

@@ -125,7 +125,9 @@ impl Past<'_> {
         })?;
         let state = self.state(after)?;
         let ask = match asked::revision(&state, record.at, &record.reason) {
-            None => return Err(NotAgain::Unsaid(format!("there is no plan before record {after}"))),
+            None => {
+                return Err(NotAgain::Unsaid(format!("there is no plan before record {after}")));
+            }
             Some(Err(refused)) => return Ok(Again::Refused(refused)),
             Some(Ok(ask)) => ask,
         };
@@ -173,6 +175,14 @@ impl Past<'_> {
             }}),
             other_loads: other.map(|(which, _)| which.clone()).collect(),
         })
+    }
+
+    /// What a driver of a former release did not say, where a decision of its stands on it.
+    pub fn guessed(&self, seq: u64) -> Option<&'static str> {
+        planning(self.records, seq).is_none().then_some(
+            "the driver did not say with which seed, risk and budget it planned; those of the first \
+             plan and of the configuration were taken",
+        )
     }
 
     /// The state after a record.

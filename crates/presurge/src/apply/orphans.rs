@@ -33,7 +33,9 @@ pub enum OrphanError {
         what: String,
     },
     /// Nobody can say what became of it.
-    #[error("it is not known whether {what}: {detail}; have a look, then call the same command again")]
+    #[error(
+        "it is not known whether {what}: {detail}; have a look, then call the same command again"
+    )]
     Unknown {
         /// What was asked for.
         what: String,

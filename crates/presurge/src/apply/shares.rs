@@ -24,7 +24,9 @@ impl Owned {
 
 /// The others own the whole risk.
 #[derive(Debug, thiserror::Error, PartialEq)]
-#[error("the fleets that are under way own the whole joint risk of {risk}; nothing is left for {fleet}")]
+#[error(
+    "the fleets that are under way own the whole joint risk of {risk}; nothing is left for {fleet}"
+)]
 pub struct NothingLeft {
     risk: f64,
     fleet: String,

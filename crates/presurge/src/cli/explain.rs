@@ -121,7 +121,7 @@ impl Explain {
         if stated.revision > 1 {
             let text = format!(
                 "this is revision {}: it depends on what had been done by then, which only the \
-                 journal knows; explain it without --config",
+                 journal knows (`presurge audit replay` computes it again); explain it without --config",
                 stated.revision
             );
             return Err(Failed::data(text));

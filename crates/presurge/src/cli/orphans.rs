@@ -103,8 +103,10 @@ async fn end(key: &str, fleets: &[Bought<'_>]) -> Result<(), Failed> {
     };
     let key: &Key = &orphan.instance.key;
     let traffic = fleet.file.fleet.traffic.as_ref();
-    let traffic: Option<Arc<dyn Traffic>> =
-        traffic.map(|entry| registry::traffic(entry, &fleet.here)).transpose().map_err(Failed::data)?;
+    let traffic: Option<Arc<dyn Traffic>> = traffic
+        .map(|entry| registry::traffic(entry, &fleet.here))
+        .transpose()
+        .map_err(Failed::data)?;
     // A provisioner goes by the key; an offer it has to be told all the same.
     let fallback = fleet.file.fleet.offers.first().map(|offer| offer.name.clone());
     let fallback = fallback.or_else(|| OfferName::new("unknown").ok());

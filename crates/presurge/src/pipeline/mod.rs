@@ -399,10 +399,7 @@ fn outlook(
 }
 
 /// The digests of histories, per `fleet/dimension`.
-pub fn digests(
-    fleet: &FleetName,
-    histories: &PerDimension<History>,
-) -> BTreeMap<String, Digest> {
+pub fn digests(fleet: &FleetName, histories: &PerDimension<History>) -> BTreeMap<String, Digest> {
     histories.iter().map(|(d, h)| (format!("{fleet}/{d}"), h.digest.clone())).collect()
 }
 

@@ -67,8 +67,16 @@ impl Replay {
         if let Some(text) = made_elsewhere(&records, self.seq) {
             println!("{text}");
         }
+        if let Some(text) = past.guessed(self.seq)
+            && !recomputed.same
+            && !matches!(decision, Decision::First(_))
+        {
+            println!("{text}");
+        }
         if left_open && !recomputed.same && !matches!(decision, Decision::Weighing(..)) {
-            println!("its calendar files were read as they are now; the archive does not keep them");
+            println!(
+                "its calendar files were read as they are now; the archive does not keep them"
+            );
         }
         Ok(if recomputed.same { Code::Done } else { Code::Error })
     }
