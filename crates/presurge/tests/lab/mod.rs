@@ -135,6 +135,19 @@ impl Lab {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// From now on a server cannot be updated to a version.
+    pub fn fails(&self, server: &str, version: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let real = self.path("update.real");
+        fs::rename(self.path("update"), &real).unwrap();
+        let script = format!(
+            "#!/bin/sh\n[ \"$1 $2\" = \"{server} {version}\" ] && exit 1\nexec {} \"$@\"\n",
+            real.display()
+        );
+        let update = self.write("update", &script);
+        fs::set_permissions(update, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     fn update_by_hand(&self, server: &str, version: &str) {
         let status = Command::new(self.path("update")).args([server, version]).status().unwrap();
         assert!(status.success());
