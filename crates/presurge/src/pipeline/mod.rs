@@ -23,7 +23,7 @@ use crate::documents::{Documents, FleetFile, RolloutFile};
 use crate::registry::{self, BadAdapter, Here};
 
 pub use self::archived::NotKept;
-pub use self::history::{Feed, History, REACH, read};
+pub use self::history::{Feed, History, REACH, Saturation, read};
 pub use self::request::{Ask, Outlook, Share, facts, request};
 pub use self::together::{MadeTogether, Together};
 
@@ -457,7 +457,9 @@ fn feeds(
             delay: input.delay,
             stale_after: input.stale_after,
             saturation: match &input.saturation {
-                Some(told) => Some((registry::load(&told.source, here)?, told.above)),
+                Some(told) => {
+                    Some(Saturation::Told(registry::load(&told.source, here)?, told.above))
+                }
                 None => None,
             },
         })
