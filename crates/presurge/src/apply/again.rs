@@ -312,3 +312,80 @@ fn as_begun(part: &Prepared, created: &Created) -> Prepared {
     }
     part
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use domain::event::Rung;
+    use domain::ports::Clock;
+    use rollout::planner::Revision;
+    use sim::SimClock;
+
+    use super::*;
+    use crate::apply::planner::keep;
+    use crate::documents;
+
+    const CONFIGURATION: &str =
+        "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
+  servers: { static: { prefix: web, count: 6 } }
+  capacity: { requests: 100 }
+  load: { requests: { csv: { path: load.csv } } }
+  durations: { drain: 1m, update: 5m, warmup: 2m }
+  surge: { offers: [{ name: od, capacity: { requests: 100 }, price: 0.2, lead: 3m, max: 6 }] }
+---\napiVersion: presurge/v1\nkind: Rollout\nmetadata: { name: kernel }\nspec:
+  fleets: [web]
+  target: { version: \"2\" }
+  risk: 0.02
+  deadline: 3h\n";
+
+    /// On the lower rungs of the ladder there is no live load: what was planned there comes out again
+    /// from what the plan says that it was made from, which may be nothing.
+    #[tokio::test]
+    async fn what_was_planned_without_live_load_comes_out_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut load = String::from("ds,y\n");
+        for (day, minute) in (1..9).flat_map(|d| (0..1440).step_by(10).map(move |m| (d, m))) {
+            let unrest = (day * 1440 + minute) / 10 * 7919 % 31;
+            let (hour, minutes) = (minute / 60, minute % 60);
+            writeln!(load, "2026-03-{day:02}T{hour:02}:{minutes:02}:00Z,{}", 300 + unrest).unwrap();
+        }
+        let file = folder.path().join("web.yaml");
+        std::fs::write(&file, CONFIGURATION).unwrap();
+        std::fs::write(folder.path().join("load.csv"), load).unwrap();
+        let now: Timestamp = "2026-03-08T12:00:00Z".parse().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::at(now));
+        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
+        let prepared =
+            Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let store = Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
+        let made = prepared.make_plan(prepared.first(now, 7).unwrap()).await.unwrap();
+        keep(store.as_ref(), &made.histories).await.unwrap();
+        let ask = |rung| Revision {
+            now: now + std::time::Duration::from_secs(600),
+            parent: made.plan.digest.clone(),
+            revision: 2,
+            pending: prepared.fleet.servers.iter().map(|s| s.name.clone()).collect(),
+            unavailable: Vec::new(),
+            held: Vec::new(),
+            deadline: now + std::time::Duration::from_secs(3 * 3600),
+            risk: Probability::new(0.01).unwrap(),
+            why: "the load is not known".into(),
+            rung,
+            inputs: made.plan.inputs.clone(),
+        };
+        let planner = async |load: &BTreeMap<String, Digest>| LivePlanner {
+            prepared: Arc::new(prepared.as_recorded(store.as_ref(), load).await.unwrap()),
+            archive: Arc::new(Untouched(store.clone())),
+            seed: 7,
+        };
+        let blind = planner(&BTreeMap::new()).await;
+        assert!(blind.revise(&ask(Rung::Live)).await.is_err(), "nothing is known of the load");
+        for (rung, load) in [(Rung::LastForecast, true), (Rung::StaticSurge, false)] {
+            let then = blind.revise(&ask(rung)).await.unwrap_or_else(|e| panic!("{rung:?}: {e}"));
+            assert_eq!(!then.inputs.load.is_empty(), load, "{rung:?}");
+            let again = planner(&then.inputs.load).await.revise(&ask(rung)).await.unwrap();
+            assert_eq!(again, then, "{rung:?}");
+        }
+    }
+}
