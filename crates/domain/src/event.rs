@@ -1,6 +1,8 @@
 //! Events: what the journal stores. The stored form is versioned by [`FORMAT`]; a field or an
 //! event is added, never changed.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Serialize};
@@ -215,9 +217,39 @@ pub struct Look {
     /// What the batches that are left are estimated to risk by the load known then; absent while the plan is too young to be weighed again, or where that cannot be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreseen: Option<f64>,
+    /// What that was estimated from; absent where `foreseen` is, and in journals of former releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Weighing>,
     /// What the load was known from.
     #[serde(default, skip_serializing_if = "is_live")]
     pub rung: Rung,
+}
+
+/// What the batches that are left were weighed by, so that it can be computed again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Weighing {
+    /// When: up to a minute before the look.
+    pub at: Timestamp,
+    /// The number of the last record that was known then.
+    pub after: u64,
+    /// The digest of the load per `fleet/dimension`, kept in the archive; none where nothing was known
+    /// of the load.
+    pub load: BTreeMap<String, Digest>,
+}
+
+/// What a driver makes and weighs plans with, beside the configuration and the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Planning {
+    /// The seed of every draw, below 2⁵³.
+    pub seed: u64,
+    /// The risk of the rollout, a probability: of one fleet of several that began after the others,
+    /// what these leave of it.
+    pub risk: f64,
+    /// What its surge may cost, in the currency of the fleet: of one fleet of several, its part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<f64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -339,6 +371,9 @@ pub enum Event {
         epoch: u64,
         /// Version and processor architecture of the build.
         build: String,
+        /// What it plans with; absent in journals of former releases.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        planning: Option<Planning>,
     },
     /// Decision: buy these instances.
     SurgeOrdered {

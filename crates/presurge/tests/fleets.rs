@@ -11,11 +11,12 @@ use lab::{Lab, configuration, has, until};
 use serde_json::Value;
 
 /// The documents of both fleets and one rollout over them.
-fn documents(eu: &Lab, us: &Lab, name: &str, version: &str) -> String {
+fn documents(eu: &Lab, us: &Lab, name: &str, version: &str, more: &str) -> String {
     let fleet = |lab: &Lab, fleet: &str| {
         let load = lab.path("load.csv");
         let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
-        let text = configuration(lab, name, version, &load, "  risk: 0.02\n");
+        let rest = format!("  risk: 0.02\n  budget: {{ amount: 9 }}\n{more}");
+        let text = configuration(lab, name, version, &load, &rest);
         let (fleets, rollout) = text.split_once("---").unwrap();
         let fleets = fleets.replace("name: web }", &format!("name: {fleet} }}"));
         (fleets, rollout.replace("[web]", "[eu, us]"))
@@ -39,7 +40,7 @@ impl Stage {
     }
 
     fn write(&self, name: &str, version: &str) -> String {
-        let text = documents(&self.eu, &self.us, name, version);
+        let text = documents(&self.eu, &self.us, name, version, "");
         self.eu.write("both.yaml", &text).to_str().unwrap().to_owned()
     }
 
@@ -186,4 +187,60 @@ fn a_fleet_that_was_aborted_alone_is_done_again_with_what_the_others_leave() {
         assert!(lab.backends.iter().all(|backend| lab.version_of(backend) == "2"));
         assert_eq!(lab.surge_processes(), [0; 0], "orphans");
     }
+    every_plan_comes_out_again(&stage, &file);
+}
+
+/// Two that were planned together, and one that got what the others left.
+fn every_plan_comes_out_again(stage: &Stage, file: &str) {
+    for lab in [&stage.eu, &stage.us] {
+        std::fs::remove_file(lab.path("load.csv")).unwrap();
+    }
+    let again = |id: &str| ["audit", "replay", id, "2", "--config", file].map(str::to_owned);
+    for id in ["kernel@eu#1", "kernel@us#1", "kernel@eu#2"] {
+        let args = again(id);
+        let said = stage.ends(0, &args.each_ref().map(String::as_str));
+        assert!(said.contains("the same plan, to the last digit"), "{said}");
+        let started = stage.eu.records(id).into_iter().find(|r| r.kind == "DriverStarted").unwrap();
+        assert!(started.payload["planning"]["budget"].is_number(), "{}", started.payload);
+    }
+    let said = stage.ends(64, &["audit", "replay", "kernel", "2", "--config", file]);
+    assert!(said.contains("say which: kernel@eu#2, kernel@us#1"), "{said}");
+}
+
+/// A server of one fleet fails for good: its rest is planned again within its own share, with what the
+/// other one leaves of the budget.
+#[test]
+fn a_revision_of_one_fleet_comes_out_again_beside_the_other() {
+    if !has("haproxy") {
+        return;
+    }
+    let stage = Stage { eu: Lab::new(2, 20), us: Lab::new(3, 20) };
+    stage.eu.write_history(5.0, 10, 1);
+    stage.us.write_history(14.0, 10, 1);
+    stage.us.fails("web-2", "2");
+    let more = "  failureBudget: 1\n  batch: { maxUnavailable: \"70%\", canary: { size: 1 } }\n";
+    let text = documents(&stage.eu, &stage.us, "kernel", "2", more);
+    let file = stage.eu.write("both.yaml", &text).display().to_string();
+    let said = stage.ends(1, &["apply", "--yes", "--tick", "200ms", "--patience", "20s", &file]);
+    assert!(said.contains("us: every other server runs 2"), "{said}");
+    let records = stage.eu.records("kernel@us#1");
+    let revised = records.iter().rfind(|record| record.kind == "PlanAdopted").unwrap();
+    assert!(revised.payload["plan"]["revision"].as_u64() > Some(1), "{said}");
+    for lab in [&stage.eu, &stage.us] {
+        std::fs::remove_file(lab.path("load.csv")).unwrap();
+    }
+    for seq in [2, revised.seq] {
+        let seq = seq.to_string();
+        let said = stage.ends(0, &["audit", "replay", "kernel@us#1", &seq, "--config", &file]);
+        assert!(said.contains("the same plan, to the last digit"), "{said}");
+    }
+    // With another part of the budget it is another question, and the plan is refused.
+    let started = records.iter().find(|record| record.kind == "DriverStarted").unwrap();
+    assert!(started.payload["planning"]["budget"].as_f64() > Some(1.0), "{}", started.payload);
+    stage.eu.forge("kernel@us#1", started.seq, |record| {
+        record.payload["planning"]["budget"] = 0.000_001.into();
+    });
+    let seq = revised.seq.to_string();
+    let said = stage.ends(1, &["audit", "replay", "kernel@us#1", &seq, "--config", &file]);
+    assert!(said.contains("no plan fits: budget"), "{said}");
 }

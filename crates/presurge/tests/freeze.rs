@@ -107,7 +107,10 @@ fn a_real_rollout_stops_within_a_look_tells_of_it_and_goes_on_when_it_thaws() {
     let (out, _) = ends(0, &["doctor", &file]);
     assert!(out.contains("notice 0 by webhook") && out.contains("can be reached"), "{out}");
     assert!(told.lock().unwrap().iter().all(|(line, _)| line == "GET / HTTP/1.1"), "{told:?}");
-    let apply = ["apply", "--yes", "--tick", "200ms", &file];
+    let key = lab.path("key").display().to_string();
+    ends(0, &["audit", "key", &key]);
+    let apply =
+        ["apply", "--yes", "--tick", "200ms", "--anchors", "notify", "--anchor-key", &key, &file];
 
     ends(0, &["freeze", "--all", "--reason", "payments fail"]);
     let (_, said) = ends(3, &apply);
@@ -138,9 +141,68 @@ fn a_real_rollout_stops_within_a_look_tells_of_it_and_goes_on_when_it_thaws() {
 
     let told = told.lock().unwrap();
     let told = told.iter().filter(|(line, _)| line == "POST /s3cr3t HTTP/1.1");
-    let kinds: Vec<_> = told.map(|(_, body)| json(body)["type"].clone()).collect();
+    let bodies: Vec<&String> = told.map(|(_, body)| body).collect();
+    anchors_prove_the_rollout_and_the_freezes(&lab, &bodies);
+    let kinds: Vec<_> = bodies.iter().map(|body| json(body)["type"].clone()).collect();
     for kind in ["freeze.begun", "freeze.over", "rollout.once"] {
         let kind = format!("presurge.notice.{kind}");
         assert_eq!(kinds.iter().filter(|k| **k == *kind).count(), 1, "{kind} in {kinds:?}");
     }
+}
+
+/// What the webhook was handed, one a line, is a file of anchors: of the rollout and of the freezes.
+fn anchors_prove_the_rollout_and_the_freezes(lab: &Lab, bodies: &[&String]) {
+    let handed = bodies.iter().filter(|body| json(body)["type"] == "presurge.anchor");
+    let lines: Vec<&str> = handed.map(|body| body.as_str()).collect();
+    let file = lab.write("anchors", &(lines.join("\n") + "\n")).display().to_string();
+    let public = lab.path("key.pub").display().to_string();
+    let verify = |name: &str| {
+        lab.says(&["audit", "verify", name, "--anchors", &file, "--public-key", &public])
+    };
+    let (code, said) = verify("roll");
+    assert_eq!(code, Some(0), "{said}\n{lines:#?}");
+    assert!(said.contains("the journal is whole: the rollout has ended with it"), "{said}");
+    // Two freezes and their ends; each was signed when the driver read it.
+    assert!(said.contains("presurge#freezes: 4 records verify"), "{said}");
+    assert!(said.contains("records 1 to 4 are proven"), "{said}");
+    // What people were told after the end is proven as well.
+    assert!(!said.contains("tail not proven"), "{said}");
+    assert!(said.contains("whether there were more freezes after it is not known"), "{said}");
+    let (code, said) = verify("presurge#freezes");
+    assert!(code == Some(0) && !said.contains("roll#1"), "{said}");
+    // Somebody who took out a frozen server makes the freeze another one, and computes that chain anew.
+    lab.forge("presurge#freezes", 3, |record| record.reason = "never mind".into());
+    let (code, said) = verify("roll");
+    assert!(code == Some(65) && said.contains("presurge#freezes does not verify"), "{said}");
+    assert!(said.contains("computed anew"), "{said}");
+    let store = rusqlite::Connection::open(lab.path("presurge.db")).unwrap();
+    let tamper = "DROP TRIGGER IF EXISTS record_kept; DELETE FROM record WHERE rollout = (SELECT id \
+                  FROM rollout WHERE name = 'presurge#freezes') AND seq > 2";
+    store.execute_batch(tamper).unwrap();
+    let (code, said) = verify("roll");
+    assert!(code == Some(65) && said.contains("record 3: is missing: the tail was cut"), "{said}");
+}
+
+#[test]
+fn a_freeze_is_anchored_where_it_is_declared_and_counts_where_it_cannot_be() {
+    let desk = Folder::new();
+    desk.ends(0, "audit key key");
+    let anchors = "--anchors heads --anchor-key key";
+    desk.ends(0, &format!("freeze --all --reason incident {anchors}"));
+    desk.ends(0, &format!("freeze --fleet web --reason incident {anchors}"));
+    desk.ends(0, &format!("unfreeze --all --reason over {anchors}"));
+    let lines = std::fs::read_to_string(desk.path().join("heads")).unwrap();
+    let seqs: Vec<Value> = lines.lines().map(|line| json(line)["seq"].clone()).collect();
+    assert_eq!(seqs, [1, 2, 3]);
+    let verify = "audit verify presurge#freezes --anchors heads --public-key key.pub";
+    let (out, _) = desk.ends(0, verify);
+    assert!(out.contains("records 1 to 3 are proven"), "{out}");
+    for odd in ["--anchors heads --anchor-key key.pub", "--anchors notify --anchor-key key"] {
+        let (_, said) = desk.ends(0, &format!("freeze --all --reason more {odd}"));
+        assert!(said.contains("warning: the freezes are not anchored"), "{said}");
+    }
+    let (out, _) = desk.ends(0, verify);
+    assert!(out.contains("the 2 records after record 3 are newer than every known head"), "{out}");
+    let (_, said) = desk.ends(1, "audit verify kernel --anchors heads --public-key key.pub");
+    assert!(said.contains("there is no rollout"), "{said}");
 }

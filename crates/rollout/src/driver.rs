@@ -13,22 +13,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::event::{Event, HoldReason, HookPoint, Outcome};
-use domain::forecast::Probability;
-use domain::journal::{Actor, Digest, Entry, Record};
+use domain::event::{Event, HoldReason, HookPoint, Outcome, Weighing};
+use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, RolloutId};
-use domain::plan::{Batch, Plan, Refused};
+use domain::plan::Plan;
 use domain::ports::{Clock, Hook, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
 use jiff::Timestamp;
 
-use crate::decide::surge::order_key;
+use crate::asked::{self, Asked};
 use crate::decide::{Decision, due};
 use crate::gates::Gate;
 use crate::machine::FoldError;
 use crate::observe::{Seen, Unweighed, Verdict};
-use crate::planner::{HeldSurge, Planner, ReviseError, Revision};
-use crate::settings::{LEAST_PAUSE, LEAST_RISK, MAX_ROUNDS, Pace};
-use crate::state::{State, SurgeStage};
+use crate::planner::{Planner, ReviseError};
+use crate::settings::{LEAST_PAUSE, MAX_ROUNDS, Pace};
+use crate::state::State;
 use book::{Book, Written};
 use memory::Memory;
 
@@ -70,6 +69,8 @@ pub struct World {
 pub trait Audience: Send + Sync {
     /// A record was written, by this driver or by somebody else.
     fn recorded(&self, state: &State, record: &Record);
+    /// The chain of freezes was read on, and ends here now.
+    fn read_freezes(&self, _: &Head) {}
     /// The world was looked at.
     fn looked(&self, state: &State, seen: &Seen, now: Timestamp);
     /// Something outside does not work; it is tried again.
@@ -212,14 +213,12 @@ impl Driver {
             let mut entries = Vec::new();
             for decision in decisions {
                 match decision {
-                    Decision::Write { event, reason, cause } => entries.push(Entry {
-                        at: now,
-                        actor: Actor::decider(),
-                        cause: Some(cause),
-                        reason,
-                        inputs: made_from(&event, &seen),
-                        event,
-                    }),
+                    Decision::Write { event, reason, cause } => {
+                        let event = with_weighing(event, &seen);
+                        let inputs = made_from(&event);
+                        let (cause, actor) = (Some(cause), Actor::decider());
+                        entries.push(Entry { at: now, actor, cause, reason, inputs, event });
+                    }
                     Decision::Weigh => self.weigh(book.state(), memory).await,
                     Decision::Revise { why } => {
                         entries.extend(self.revise(book.state(), memory, why).await);
@@ -239,47 +238,32 @@ impl Driver {
 
     /// Asks what the batches that are left risk by what is known now.
     async fn weigh(&self, state: &State, memory: &mut Memory) {
-        let (Some(plan), Some(next)) = (&state.plan, state.next_batch()) else { return };
         let now = self.world.clock.now();
-        let rest: Vec<Batch> =
-            plan.batches.iter().filter(|batch| batch.index >= next.index).cloned().collect();
-        let answer = match left(state) {
-            Ok(risk) => {
-                let asked = question(state, plan, now, risk);
-                let held = asked.held.iter().cloned().chain(coming(state, plan, now)).collect();
-                let ask = Revision {
-                    held,
-                    pending: rest.iter().flat_map(|batch| batch.servers.clone()).collect(),
-                    deadline: rest.last().map_or(now, |last| last.back_at).max(now),
-                    ..asked
-                };
-                self.planner.weigh(&rest, &ask).await.map_err(|error| match error {
-                    ReviseError::Refused(refused) => Unweighed::Refused(refused.to_string()),
-                    ReviseError::Failed(text) => Unweighed::Unknown(text),
-                })
-            }
+        let Some(Asked { next, question }) = asked::weighing(state, now) else { return };
+        let answer = match question {
+            Ok((rest, ask)) => self.planner.weigh(&rest, &ask).await.map_err(|error| match error {
+                ReviseError::Refused(refused) => Unweighed::Refused(refused.to_string()),
+                ReviseError::Failed(text) => Unweighed::Unknown(text),
+            }),
             Err(refused) => Err(Unweighed::Refused(refused.to_string())),
         };
         if let Err(Unweighed::Unknown(text)) = &answer {
             self.audience.troubled(&format!("the plan cannot be weighed again: {text}"));
         }
-        let (plan_seq, batch, rung) = (state.plan_seq, next.index, state.rung);
-        memory.verdict = Some(Verdict { plan_seq, batch, rung, at: now, answer });
+        let (plan_seq, rung, after) = (state.plan_seq, state.rung, state.head.seq);
+        memory.verdict = Some(Verdict { plan_seq, batch: next, rung, at: now, after, answer });
     }
 
     /// Asks for another plan; a refusal is a hold.
     async fn revise(&self, state: &State, memory: &mut Memory, why: String) -> Option<Entry> {
-        let plan = state.plan.as_ref()?;
         let now = self.world.clock.now();
-        let risk = left(state);
+        let question = asked::revision(state, now, &why)?;
+        // By this number the question can be asked again.
         let cause = Some(state.head.seq);
         let entry =
             |actor, reason, event| Entry { at: now, actor, cause, reason, inputs: None, event };
-        let answer = match risk {
-            Ok(risk) => {
-                let ask = Revision { why: why.clone(), ..question(state, plan, now, risk) };
-                self.planner.revise(&ask).await
-            }
+        let answer = match question {
+            Ok(ask) => self.planner.revise(&ask).await,
             Err(refused) => Err(ReviseError::Refused(refused)),
         };
         let affords = |plan: Plan| match state.account.affords(&plan) {
@@ -320,76 +304,19 @@ impl Driver {
     }
 }
 
-/// What the planner is asked about what is left of a rollout.
-fn question(state: &State, plan: &Plan, now: Timestamp, risk: Probability) -> Revision {
-    Revision {
-        now,
-        parent: plan.digest.clone(),
-        revision: plan.revision + 1,
-        pending: state.pending(),
-        unavailable: state.failed().iter().map(|s| s.member.name.clone()).collect(),
-        held: held(state, now),
-        deadline: state.created.deadline,
-        risk,
-        why: String::new(),
-        rung: state.rung,
-        inputs: plan.inputs.clone(),
-    }
-}
-
 /// What an event was decided from, where that is kept.
-fn made_from(event: &Event, seen: &Seen) -> Option<Digest> {
+fn made_from(event: &Event) -> Option<Digest> {
     let Event::BatchOpened { look, .. } = event else { return None };
-    look.foreseen?;
-    seen.verdict.as_ref()?.answer.as_ref().ok()?.inputs.clone()
+    look.weighed.as_ref()?.load.values().next().cloned()
 }
 
-/// What a revision may still use of the risk, or that it is too little to plan with.
-fn left(state: &State) -> Result<Probability, Refused> {
-    let (left, account) = (state.account.left(), &state.account);
-    let enough = Probability::new(left).ok().filter(|_| left >= LEAST_RISK);
-    enough.ok_or_else(|| Refused {
-        binding: "risk".into(),
-        detail: format!(
-            "the risk account of this rollout is used up: {:.3e} of {:.3e} is spent by {} batches, \
-             {left:.1e} is left and at least {LEAST_RISK:.0e} is needed; abort it, and begin again \
-             with a risk that you accept on top",
-            account.spent(),
-            account.stated(),
-            account.entries().len()
-        ),
-        would_fit: Vec::new(),
-    })
-}
-
-/// What the plan in force has still to order.
-fn coming(state: &State, plan: &Plan, now: Timestamp) -> Vec<HeldSurge> {
-    let all = plan.surge.iter().enumerate().filter(|(index, purchase)| {
-        purchase.count > 0 && !state.orders.contains_key(&order_key(state, plan, *index))
-    });
-    all.map(|(_, purchase)| HeldSurge {
-        offer: purchase.offer.clone(),
-        count: purchase.count,
-        ready_at: purchase.ready_at.max(now),
-    })
-    .collect()
-}
-
-/// The surge that runs and goes on running under a revision.
-fn held(state: &State, now: Timestamp) -> Vec<HeldSurge> {
-    let mut list = Vec::new();
-    for order in state.orders.values() {
-        let lost = order.instances.iter().filter(|i| i.stage == SurgeStage::Lost).count();
-        let count = u32::try_from(order.names.len() - lost).unwrap_or(u32::MAX);
-        if !order.is_held() || count == 0 {
-            continue;
-        }
-        let warm = order.instances.iter().map(|i| match i.stage {
-            SurgeStage::Joined(at) => at,
-            _ => now + Duration::from_secs_f64(state.created.policy.warmup_seconds),
-        });
-        let ready_at = warm.max().unwrap_or(order.ready_at).max(now);
-        list.push(HeldSurge { offer: order.offer.clone(), count, ready_at });
+/// A batch that was weighed says by what.
+fn with_weighing(mut event: Event, seen: &Seen) -> Event {
+    if let Event::BatchOpened { look, .. } = &mut event
+        && look.foreseen.is_some()
+        && let Some(Verdict { at, after, answer: Ok(weighed), .. }) = &seen.verdict
+    {
+        look.weighed = Some(Weighing { at: *at, after: *after, load: weighed.load.clone() });
     }
-    list
+    event
 }

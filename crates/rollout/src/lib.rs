@@ -15,6 +15,7 @@
 
 pub mod account;
 pub mod approval;
+pub mod asked;
 pub mod command;
 pub mod decide;
 pub mod driver;

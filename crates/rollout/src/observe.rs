@@ -71,6 +71,8 @@ pub struct Verdict {
     pub rung: Rung,
     /// When.
     pub at: Timestamp,
+    /// The number of the last record that was known then.
+    pub after: u64,
     /// What it risks, or why that cannot be told.
     pub answer: Result<Weighed, Unweighed>,
 }

@@ -1,7 +1,9 @@
 //! How a driver asks for another plan.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use domain::event::Rung;
+use domain::event::{Planning, Rung};
 use domain::forecast::Probability;
 use domain::journal::Digest;
 use domain::name::{OfferName, ServerName};
@@ -54,8 +56,8 @@ pub struct Weighed {
     pub rest: f64,
     /// The part of the next batch.
     pub next: f64,
-    /// What it was computed from, if that is kept.
-    pub inputs: Option<Digest>,
+    /// The digest of the load per `fleet/dimension` that it was computed from, where that is kept.
+    pub load: BTreeMap<String, Digest>,
 }
 
 /// Why there is no revision.
@@ -72,6 +74,12 @@ pub enum ReviseError {
 /// Makes plan revisions from live data. It never changes a plan that is in force.
 #[async_trait]
 pub trait Planner: Send + Sync {
+    /// What it plans with beside the configuration and the question, for the journal; `None`: nobody
+    /// will compute its plans again.
+    fn planning(&self) -> Option<Planning> {
+        None
+    }
+
     /// A plan for what is left to do.
     async fn revise(&self, revision: &Revision) -> Result<Plan, ReviseError>;
 

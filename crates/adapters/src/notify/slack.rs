@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use domain::config::PositiveSpan;
+use domain::journal::Anchor;
 use domain::notice::{Course, Notice, Severity};
 use domain::ports::{Notify, PortError};
 use schemars::JsonSchema;
@@ -49,6 +50,20 @@ impl Notify for Slack {
     async fn tell(&self, notice: &Notice) -> Result<(), PortError> {
         self.0.post(|_| (), "application/json", &json!({ "text": text(notice) })).await
     }
+
+    fn keeps_anchors(&self) -> bool {
+        true
+    }
+
+    async fn keep(&self, anchor: &Anchor) -> Result<(), PortError> {
+        self.0.post(|_| (), "application/json", &json!({ "text": kept(anchor) })).await
+    }
+}
+
+/// The anchor as a line of a file of anchors has it; it has none of Slack's control characters.
+fn kept(anchor: &Anchor) -> String {
+    let line = serde_json::to_string(anchor).expect("an anchor is plain data");
+    format!(":anchor: head of {}, record {}\n```{line}```", anchor.rollout, anchor.seq)
 }
 
 /// `&`, `<` and `>` are Slack's control characters: a server's words could mention everybody.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::config::PositiveSpan;
-use domain::journal::source_of;
+use domain::journal::{Anchor, source_of};
 use domain::notice::{Course, Notice};
 use domain::ports::{Notify, PortError};
 use schemars::JsonSchema;
@@ -50,6 +50,14 @@ impl Notify for Webhook {
     async fn tell(&self, notice: &Notice) -> Result<(), PortError> {
         self.0.post(|_| (), "application/cloudevents+json", &event(notice)).await
     }
+
+    fn keeps_anchors(&self) -> bool {
+        true
+    }
+
+    async fn keep(&self, anchor: &Anchor) -> Result<(), PortError> {
+        self.0.post(|_| (), "application/cloudevents+json", &kept(anchor)).await
+    }
 }
 
 /// The root of the host: whatever it answers, it can be reached, and it was not told the secret.
@@ -58,6 +66,20 @@ pub(super) fn root(url: &mut reqwest::Url) {
     url.set_query(None);
     url.set_fragment(None);
     let _ = url.set_username("").and_then(|()| url.set_password(None));
+}
+
+/// `data` is the anchor as a line of a file of anchors has it.
+fn kept(anchor: &Anchor) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": format!("{}/{}/anchor", anchor.rollout, anchor.seq),
+        "source": source_of(&anchor.rollout),
+        "type": "presurge.anchor",
+        "time": anchor.at,
+        "subject": anchor.rollout,
+        "datacontenttype": "application/json",
+        "data": anchor,
+    })
 }
 
 fn event(notice: &Notice) -> Value {

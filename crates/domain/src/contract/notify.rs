@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::journal::{Anchor, Digest, Head, Signature, Statement};
 use crate::name::{FleetName, RolloutId};
 use crate::notice::{Course, Notice, Severity, Topic};
 use crate::ports::{Notify, PortError, Retry};
@@ -53,6 +54,7 @@ pub const SECRET: &str = "s3cr3t-p4th";
 pub async fn run<W: World>(make: impl AsyncFn(Mood) -> W) {
     what_is_told_arrives_once_and_whole(&make(Mood::Good).await).await;
     what_is_told_again_can_be_known_by_its_id(&make(Mood::Good).await).await;
+    what_is_to_be_kept_arrives_once_and_whole(&make(Mood::Good).await).await;
     a_flood_is_no_failure(&make(Mood::Floods).await).await;
     asking_whether_it_is_there_tells_nothing(&make(Mood::Good).await).await;
     for (mood, again) in [
@@ -89,6 +91,24 @@ async fn what_is_told_again_can_be_known_by_its_id<W: World>(world: &W) {
     assert_ne!(told[0], told[2]);
 }
 
+/// The line of the anchor is in what arrives, so that it can be found and checked again.
+async fn what_is_to_be_kept_arrives_once_and_whole<W: World>(world: &W) {
+    let answer = world.notify().keep(&anchor()).await;
+    if !world.notify().keeps_anchors() {
+        let error = answer.expect_err("it keeps none");
+        assert_eq!((error.retry, world.requests().len()), (Retry::Never, 0), "{}", error.chain());
+        return;
+    }
+    answer.expect("it takes it");
+    let told = world.told();
+    assert_eq!(told.len(), 1, "once: {told:#?}");
+    let signature = String::from(anchor().signature);
+    let hash = anchor().hash.to_string();
+    for text in ["kernel#1", hash.as_str(), signature.as_str()] {
+        assert!(told[0].contains(text), "{text} is not in {}", told[0]);
+    }
+}
+
 async fn a_flood_is_no_failure<W: World>(world: &W) {
     tell(world, &notice(Course::Once)).await.expect("it took it");
 }
@@ -107,6 +127,11 @@ async fn a_failure_says_whether_to_try_again_and_keeps_the_secret<W: World>(
 ) {
     let error = tell(world, &notice(Course::Begun)).await.expect_err("it did not take it");
     assert_eq!(error.retry != Retry::Never, again, "{mood:?}: {}", error.chain());
+    let kept = world.notify().keep(&anchor()).await.expect_err("it did not take it");
+    if world.notify().keeps_anchors() {
+        assert_eq!(kept.retry != Retry::Never, again, "{mood:?}: {}", kept.chain());
+    }
+    assert!(!kept.chain().contains(SECRET), "{mood:?}: the secret is in {}", kept.chain());
     let text = error.chain();
     assert!(!text.contains(SECRET), "{mood:?}: the secret is in {text}");
     assert!(text.len() < 500 && !text.contains(char::is_control), "{mood:?}: {text:?}");
@@ -123,6 +148,16 @@ async fn tell<W: World>(world: &W, notice: &Notice) -> Result<(), PortError> {
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_772_330_400 + second).unwrap()
+}
+
+fn anchor() -> Anchor {
+    let statement = Statement {
+        rollout: RolloutId::new("kernel#1").unwrap(),
+        head: Head { seq: 17, hash: Digest::of_bytes(b"a head") },
+        at: at(60),
+        key: Digest::of_bytes(b"a key"),
+    };
+    statement.signed(Signature([0xA5; 64]))
 }
 
 fn notice(course: Course) -> Notice {

@@ -1,8 +1,9 @@
 //! Anchors: the driver's process signs heads of its journals and sends them where the journal is
 //! not, so that a cut tail and a chain that was computed anew are found.
 //!
-//! Nothing here can hold a rollout up: heads are signed and written by a thread of its own, and
-//! what it cannot write is a warning, told once.
+//! Nothing here can hold a rollout up: heads are signed and handed on by threads of their own, and
+//! what these cannot write is a warning, told once. The chain of freezes, which every driver of a store
+//! reads, is anchored with the others.
 
 mod key;
 mod reader;
@@ -12,7 +13,8 @@ mod writer;
 
 use std::sync::Arc;
 
-use domain::journal::Record;
+use domain::freeze::Freezes;
+use domain::journal::{Head, Record};
 use jiff::Timestamp;
 use rollout::driver::Audience;
 use rollout::observe::Seen;
@@ -39,6 +41,11 @@ impl Audience for Watched {
     fn recorded(&self, state: &State, record: &Record) {
         self.writer.saw(&record.rollout, record.head());
         self.audience.recorded(state, record);
+    }
+
+    fn read_freezes(&self, head: &Head) {
+        self.writer.saw(&Freezes::chain(), head.clone());
+        self.audience.read_freezes(head);
     }
 
     fn looked(&self, state: &State, seen: &Seen, now: Timestamp) {

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use domain::journal::{Anchor, Digest};
+use domain::name::RolloutId;
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::key::PublicKey;
 
@@ -44,7 +47,21 @@ pub struct Trusted {
     pub warnings: Vec<String>,
 }
 
-/// Reads a file of anchors. Every one has to be signed with one of the keys.
+impl Trusted {
+    /// Whether there is an anchor of a chain.
+    pub fn has(&self, chain: &RolloutId) -> bool {
+        self.anchors.iter().any(|anchor| anchor.rollout == *chain)
+    }
+}
+
+/// A line is an anchor, or the CloudEvent in which a webhook was handed one.
+fn anchor_of(line: &[u8]) -> Result<Anchor, serde_json::Error> {
+    let mut value: Value = serde_json::from_slice(line)?;
+    let handed = value.get("type").is_some_and(|kind| kind == "presurge.anchor");
+    Anchor::deserialize(if handed { value["data"].take() } else { value })
+}
+
+/// Reads a file of anchors, or of what a webhook was handed, one a line. Every one has to be signed with one of the keys.
 pub fn read(file: &Path, keys: &[PublicKey]) -> Result<Trusted, ReadError> {
     let bytes = std::fs::read(file).map_err(|error| ReadError::Io(file.to_owned(), error))?;
     let mut trusted = Trusted { anchors: Vec::new(), warnings: Vec::new() };
@@ -53,7 +70,7 @@ pub fn read(file: &Path, keys: &[PublicKey]) -> Result<Trusted, ReadError> {
             continue;
         }
         let number = index + 1;
-        let anchor: Anchor = match serde_json::from_slice(line) {
+        let anchor: Anchor = match anchor_of(line) {
             Ok(anchor) => anchor,
             Err(error) => {
                 let place = format!("{}:{number}", file.display());

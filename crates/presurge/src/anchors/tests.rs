@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use adapters::clock::SystemClock;
 use domain::journal::{Digest, Head, Statement};
 use domain::name::RolloutId;
+use domain::ports::{Notify, PortError};
 use tempfile::TempDir;
 
 use super::key::KeyError;
 use super::reader::ReadError;
 use super::{Destination, PublicKey, SigningKey, Writer, make, read};
+use crate::notify::Receiver;
 
 fn key(folder: &Path, name: &str) -> (SigningKey, PublicKey, PathBuf) {
     let file = folder.join(name);
@@ -39,7 +41,7 @@ fn head(seq: u64) -> Head {
 fn start(key: SigningKey, to: &Path, every: u64) -> Writer {
     let every = NonZeroU64::new(every).unwrap();
     let to = Destination::File(to.to_owned());
-    Writer::start(key, to, every, Arc::new(SystemClock)).unwrap()
+    Writer::start(key, vec![to], every, Arc::new(SystemClock)).unwrap()
 }
 
 fn mode(file: &Path) -> u32 {
@@ -209,4 +211,87 @@ fn a_pipe_that_nobody_reads_holds_nobody_up() {
     let told = writer.close().expect("it was not written");
     assert!(told.contains("not written"), "{told}");
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+/// Takes what it is handed, or does not answer.
+#[derive(Default)]
+struct Safe {
+    kept: std::sync::Mutex<Vec<domain::journal::Anchor>>,
+    hangs: bool,
+}
+
+#[async_trait::async_trait]
+impl Notify for Safe {
+    async fn reach(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    async fn tell(&self, _: &domain::notice::Notice) -> Result<(), PortError> {
+        panic!("it is told nothing")
+    }
+
+    fn keeps_anchors(&self) -> bool {
+        true
+    }
+
+    async fn keep(&self, anchor: &domain::journal::Anchor) -> Result<(), PortError> {
+        if self.hangs {
+            return std::future::pending().await;
+        }
+        self.kept.lock().unwrap().push(anchor.clone());
+        Ok(())
+    }
+}
+
+fn receiver(safe: &Arc<Safe>) -> Destination {
+    Destination::Receiver(Receiver { name: "safe/0".into(), notify: safe.clone() })
+}
+
+#[test]
+fn a_receiver_keeps_the_newest_head_and_every_freeze() {
+    let folder = TempDir::new().unwrap();
+    let (signing, public, _) = key(folder.path(), "key");
+    let safe = Arc::new(Safe::default());
+    let every = NonZeroU64::new(10).unwrap();
+    let writer =
+        Writer::start(signing, vec![receiver(&safe)], every, Arc::new(SystemClock)).unwrap();
+    for seq in 1..=38 {
+        writer.saw(&id("kernel#1"), head(seq));
+    }
+    let freezes = domain::freeze::Freezes::chain();
+    for seq in 1..=3 {
+        writer.saw(&freezes, head(seq));
+        let patience = Instant::now();
+        while safe.kept.lock().unwrap().last().is_none_or(|a| a.rollout != freezes || a.seq != seq)
+        {
+            assert!(patience.elapsed() < Duration::from_secs(10), "freeze {seq} is not signed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    assert_eq!(writer.close(), None);
+    let kept = safe.kept.lock().unwrap();
+    assert!(kept.iter().all(|anchor| public.signed(anchor)));
+    let last = kept.iter().rfind(|anchor| anchor.rollout == id("kernel#1")).unwrap();
+    assert_eq!(last.seq, 38);
+    assert_eq!(kept.iter().filter(|anchor| anchor.rollout == freezes).count(), 3);
+}
+
+#[test]
+fn a_receiver_that_never_answers_holds_up_neither_the_driver_nor_the_file() {
+    let folder = TempDir::new().unwrap();
+    let (signing, public, _) = key(folder.path(), "key");
+    let file = folder.path().join("anchors");
+    let silent = Arc::new(Safe { hangs: true, ..Safe::default() });
+    let to = vec![receiver(&silent), Destination::File(file.clone())];
+    let every = NonZeroU64::new(1).unwrap();
+    let writer = Writer::start(signing, to, every, Arc::new(SystemClock)).unwrap();
+    let begun = Instant::now();
+    for seq in 1..=100 {
+        writer.saw(&id("kernel#1"), head(seq));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "the driver was held up");
+    let told = writer.close().expect("one is not handed over");
+    assert!(told.contains("not written"), "{told}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(read(&file, &[public]).unwrap().anchors.last().unwrap().seq, 100);
 }

@@ -82,6 +82,14 @@ pub async fn state(
     Ok(state.map(|state| (state, records)))
 }
 
+/// The attempts of a rollout, or of one of its fleets, the first one first.
+pub async fn attempts(journal: &dyn Journal, name: &str) -> Result<Vec<RolloutId>, LookError> {
+    let all = journal.rollouts().await?.into_iter();
+    let mut numbered: Vec<_> = all.filter_map(|id| Some((attempt(&id, name)?, id))).collect();
+    numbered.sort_by_key(|(number, _)| *number);
+    Ok(numbered.into_iter().map(|(_, id)| id).collect())
+}
+
 /// The newest attempt of a rollout, by its name or by its whole id.
 pub async fn newest(journal: &dyn Journal, name: &str) -> Result<Option<RolloutId>, LookError> {
     let all = journal.rollouts().await?;

@@ -1,11 +1,14 @@
 //! Performing a plan: keyed by name and specification, resumed after whatever happened.
 
+pub mod again;
 pub mod audience;
 pub mod control;
 pub mod freezes;
 pub mod given;
 pub mod keyed;
+pub mod orphans;
 pub mod planner;
+pub mod shares;
 pub mod world;
 
 #[cfg(test)]
@@ -15,16 +18,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::event::{Event, Outcome};
-use domain::journal::{Actor, Entry, Head};
+use domain::journal::{Actor, Entry, Head, Record};
 use domain::name::RolloutId;
 use domain::ports::{Append, Archive, Authority, Journal};
 use jiff::Timestamp;
 use rollout::driver::{Audience, Driver, Ended, World};
 use rollout::settings::Pace;
 
+use crate::anchors::Writer;
 use crate::cli::{Code, Failed};
 use crate::notify;
 use crate::pipeline::{Made, Prepared};
+
+/// Orphans are looked for no longer than this before the driver begins.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What a rollout is performed with.
 pub struct Applier {
@@ -42,6 +49,8 @@ pub struct Applier {
     pub patience: Option<Duration>,
     /// The seed of every draw.
     pub seed: u64,
+    /// Who signs the heads of the journal.
+    pub anchors: Arc<Writer>,
 }
 
 impl Applier {
@@ -77,6 +86,7 @@ impl Applier {
             archive: self.archive.clone(),
             seed: self.seed,
         };
+        self.tell_orphans(&world).await;
         let receivers =
             notify::receivers(&self.prepared.rollout.notify, &self.prepared.rollout_here);
         let receivers = receivers.map_err(Failed::data)?;
@@ -102,7 +112,35 @@ impl Applier {
         };
         let ended = self.until_the_end(&driver, id).await;
         notifier.close().await;
+        self.sign_end(id).await;
         ended
+    }
+
+    /// Surge that costs money and that this rollout will not end. Not being able to look is no reason to
+    /// wait: the driver says so itself if it lasts.
+    async fn tell_orphans(&self, world: &World) {
+        let Some(provisioner) = &world.provisioner else { return };
+        let look = orphans::suspects(provisioner.as_ref(), Some(self.journal.as_ref()));
+        let Ok(Ok(found)) = tokio::time::timeout(ORPHAN_PATIENCE, look).await else { return };
+        for orphan in found {
+            self.audience.troubled(&format!(
+                "suspected orphan {}, surge of fleet {}: {}; `{}` ends it",
+                orphan.instance.name,
+                self.prepared.fleet.name,
+                orphan.why,
+                crate::cli::orphans::command(&orphan, &[])
+            ));
+        }
+    }
+
+    /// What people were told of the end stands behind it in the journal, where the driver does not see
+    /// it any more.
+    async fn sign_end(&self, id: &RolloutId) {
+        match self.journal.read(id, 0).await.map(|records| records.last().map(Record::head)) {
+            Ok(Some(head)) => self.anchors.saw(id, head),
+            Ok(None) => {}
+            Err(error) => self.audience.troubled(&error.chain()),
+        }
     }
 
     async fn until_the_end(&self, driver: &Driver, id: &RolloutId) -> Result<Code, Failed> {

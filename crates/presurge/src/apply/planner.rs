@@ -1,10 +1,10 @@
 //! Revisions in the middle of a rollout: the same pipeline as the first plan, for what is left.
 
-use crate::causes::chain;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::event::Rung;
+use domain::event::{Planning, Rung};
 use domain::journal::Digest;
 use domain::name::ServerName;
 use domain::plan::{Batch, PerDimension, Plan};
@@ -12,7 +12,8 @@ use domain::ports::Archive;
 use plan::{Held, Standing};
 use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 
-use crate::pipeline::{Ask, History, PlanError, Prepared, Share};
+use crate::causes::chain;
+use crate::pipeline::{Ask, History, PlanError, Prepared, Share, digests};
 
 /// Plans with live data, and keeps what each plan was made from.
 pub struct LivePlanner {
@@ -73,10 +74,10 @@ pub fn schedule(rest: &[Batch]) -> Vec<Vec<ServerName>> {
 /// What the decider has to know of a schedule that was weighed: the estimate itself. A plan is
 /// chosen by a bound above it, and stands until more is estimated than is left: by the bound, half
 /// of all plans would be thrown away for the draw of their paths.
-pub fn weighed(standing: &Standing, inputs: Option<Digest>) -> Weighed {
+pub fn weighed(standing: &Standing, load: BTreeMap<String, Digest>) -> Weighed {
     let next = standing.batches.first().copied().unwrap_or(standing.upper95);
     let share = standing.planned / standing.upper95;
-    Weighed { rest: standing.planned, next: next * share, inputs }
+    Weighed { rest: standing.planned, next: next * share, load }
 }
 
 /// Whether there is no plan since the load cannot be read or forecast.
@@ -102,6 +103,11 @@ impl LivePlanner {
 
 #[async_trait]
 impl Planner for LivePlanner {
+    fn planning(&self) -> Option<Planning> {
+        let rollout = &self.prepared.rollout;
+        Some(Planning { seed: self.seed, risk: rollout.risk.get(), budget: rollout.budget })
+    }
+
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
         let question = question(ask, self.prepared.seed(self.seed));
         let made = match (ask.rung, self.prepared.make_plan(question.clone()).await) {
@@ -132,7 +138,7 @@ impl Planner for LivePlanner {
             (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
                 let prepared = self.prepared.clone();
                 let standing = compute(move || prepared.weigh_blindly(question, rest)).await?;
-                return Ok(weighed(&standing, None));
+                return Ok(weighed(&standing, BTreeMap::new()));
             }
             (_, made) => made,
         };
@@ -140,7 +146,6 @@ impl Planner for LivePlanner {
         keep(self.archive.as_ref(), &made.histories)
             .await
             .map_err(|error| ReviseError::Failed(error.chain()))?;
-        let inputs = made.histories.values().next().map(|history| history.digest.clone());
-        Ok(weighed(&made.standing, inputs))
+        Ok(weighed(&made.standing, digests(&self.prepared.fleet.name, &made.histories)))
     }
 }

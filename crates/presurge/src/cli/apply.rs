@@ -1,6 +1,6 @@
 //! `presurge apply`: shows the plan, asks, does it; goes on with what is open.
 
-mod anchoring;
+pub mod anchoring;
 mod together;
 
 use std::io::{IsTerminal, Write};
@@ -24,6 +24,7 @@ use crate::apply::given::{self, NotPerformed};
 use crate::apply::keyed::{self, Found};
 use crate::apply::{Applier, freezes, world};
 use crate::documents;
+use crate::notify;
 use crate::pipeline::{History, Made, PlanError, Prepared, Together};
 
 /// Performs a rollout: shows the plan, asks, does it, and goes on with one that is open.
@@ -75,28 +76,45 @@ enum Mode {
 
 impl Apply {
     pub fn run(self) -> Result<Code, Failed> {
-        let anchors = Arc::new(self.anchoring.start()?);
-        let ended = super::runtime()?.block_on(self.perform(&anchors));
+        super::runtime()?.block_on(self.answer())
+    }
+
+    async fn answer(self) -> Result<Code, Failed> {
+        if self.mode == Mode::Observe {
+            let text = "--mode observe is not supported yet; use advise or act";
+            return Err(Failed::usage(text));
+        }
+        let key = self.anchoring.key()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let given = given_plan(&self.files, &self.config)?;
+        let files = if given.is_some() { &self.config } else { &self.files };
+        let documents = documents::load(files, &clock).map_err(Failed::data)?;
+        let name = self.rollout.as_deref().or(given.as_ref().map(|plan| plan.rollout.as_str()));
+        let all = Together::new(&documents, name, &clock, &[])?;
+        let first = all.first();
+        let receivers = || {
+            let receivers = notify::receivers(&first.rollout.notify, &first.rollout_here);
+            receivers.map_err(Failed::data)
+        };
+        let anchors = Arc::new(self.anchoring.start(key, receivers)?);
+        let ended = if all.parts.len() > 1 {
+            self.perform_together(all, given, &clock, &anchors).await
+        } else {
+            self.perform(all, given, &anchors).await
+        };
         if let Some(text) = anchors.close() {
             eprintln!("warning: {text}");
         }
         ended
     }
 
-    async fn perform(self, anchors: &Arc<Writer>) -> Result<Code, Failed> {
-        if self.mode == Mode::Observe {
-            let text = "--mode observe is not supported yet; use advise or act";
-            return Err(Failed::usage(text));
-        }
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let given = given_plan(&self.files, &self.config)?;
-        let files = if given.is_some() { &self.config } else { &self.files };
-        let documents = documents::load(files, &clock).map_err(Failed::data)?;
-        let name = self.rollout.as_deref().or(given.as_ref().map(|plan| plan.rollout.as_str()));
-        let mut all = Together::new(&documents, name, &clock, &[])?;
-        if all.parts.len() > 1 {
-            return self.perform_together(all, given, &clock, anchors).await;
-        }
+    /// Performs a rollout of one fleet.
+    async fn perform(
+        &self,
+        mut all: Together,
+        given: Option<Plan>,
+        anchors: &Arc<Writer>,
+    ) -> Result<Code, Failed> {
         let prepared = all.parts.remove(0);
         let state = self.store.state(&prepared.fleet.name)?;
         let prepared = Arc::new(prepared.with_state(state));
@@ -109,6 +127,7 @@ impl Apply {
             pace: self.pace(),
             patience: Some(self.patience.duration()),
             seed: self.seed,
+            anchors: anchors.clone(),
         };
         let name = prepared.rollout.name.as_str();
         match keyed::find(applier.journal.as_ref(), name, &prepared.config).await? {

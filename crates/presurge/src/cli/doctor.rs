@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use domain::config::Rollout;
-use domain::ports::{PortError, Target, Verdict};
+use domain::config::{AdapterRef, Rollout};
+use domain::ports::{Journal, PortError, Target, Verdict};
 use serde_json::{Value, json};
+use store::Sqlite;
 
 use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed, clock, runtime};
+use crate::apply::orphans;
 use crate::documents::{self, FleetFile};
 use crate::registry::{self, BadAdapter, Here};
 
@@ -49,10 +51,12 @@ impl Doctor {
             let state = Some(self.store.state(&fleet.fleet.name)?);
             Ok(Here { folder: folder.clone(), clock: clock.clone(), state })
         };
+        let journal = self.store.existing()?;
+        let store = (self.files.as_slice(), journal.as_ref());
         let answers = runtime()?.block_on(async {
             let mut answers = Vec::new();
             for file in documents.fleets.values() {
-                fleet(file, &here(&file.folder, file)?, &mut answers).await;
+                fleet(file, &here(&file.folder, file)?, store, &mut answers).await;
             }
             for file in &documents.rollouts {
                 let fleet = documents.fleet(file.rollout());
@@ -97,7 +101,12 @@ async fn ask<T>(
     }
 }
 
-async fn fleet(file: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
+async fn fleet(
+    file: &FleetFile,
+    here: &Here,
+    store: (&[PathBuf], Option<&Sqlite>),
+    answers: &mut Vec<Answer>,
+) {
     let fleet = &file.fleet;
     let now = here.clock.now();
     let told = fleet.load.iter().filter_map(|(dimension, input)| {
@@ -139,7 +148,13 @@ async fn fleet(file: &FleetFile, here: &Here, answers: &mut Vec<Answer>) {
             Ok(format!("{} instances of surge", provisioner.observe().await?.len()))
         });
         let what = format!("{}: surge by {}", fleet.name, entry.adapter);
-        answers.push(Answer { what, result: result.await });
+        let result = result.await;
+        let answers_at_all = result.is_ok();
+        answers.push(Answer { what, result });
+        if answers_at_all {
+            let what = format!("{}: orphans of surge", fleet.name);
+            answers.push(Answer { what, result: orphaned(entry, here, store).await });
+        }
     }
     if let (Some(entry), Some(target)) = (&fleet.update, first(file)) {
         let result = ask(registry::updater(entry, here), async |updater| {
@@ -177,6 +192,29 @@ async fn told(rollout: &Rollout, here: &Here, answers: &mut Vec<Answer>) {
         });
         let what = format!("{}: notice {index} by {}", rollout.name, entry.adapter);
         answers.push(Answer { what, result: result.await });
+    }
+}
+
+/// Surge that no open rollout answers for, with the command that ends it.
+async fn orphaned(
+    entry: &AdapterRef,
+    here: &Here,
+    (files, journal): (&[PathBuf], Option<&Sqlite>),
+) -> Result<String, String> {
+    let provisioner = registry::provisioner(entry, here).map_err(|e| crate::causes::chain(&e))?;
+    let journal = journal.map(|journal| journal as &dyn Journal);
+    let look = orphans::suspects(provisioner.as_ref(), journal);
+    let found = match tokio::time::timeout(PATIENCE, look).await {
+        Ok(found) => found.map_err(|error| crate::causes::chain(&error))?,
+        Err(_) => return Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+    };
+    let told = found.iter().map(|orphan| {
+        let (name, end) = (&orphan.instance.name, super::orphans::command(orphan, files));
+        format!("{name}: {}; `{end}` ends it", orphan.why)
+    });
+    match told.collect::<Vec<_>>().as_slice() {
+        [] => Ok("none".into()),
+        told => Err(told.join("; ")),
     }
 }
 

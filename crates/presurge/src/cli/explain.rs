@@ -121,7 +121,7 @@ impl Explain {
         if stated.revision > 1 {
             let text = format!(
                 "this is revision {}: it depends on what had been done by then, which only the \
-                 journal knows; explain it without --config",
+                 journal knows (`presurge audit replay` computes it again); explain it without --config",
                 stated.revision
             );
             return Err(Failed::data(text));
@@ -212,12 +212,17 @@ pub(super) fn compared(stated: &Plan, again: &Plan) -> Recomputed {
         }
         value
     };
+    let same = stated.digest == again.digest;
+    Recomputed { same, ..of_values(&value(stated), &value(again), other_loads) }
+}
+
+/// What came out of computing some values again, beside what was stated.
+pub(super) fn of_values(stated: &Value, again: &Value, other_loads: Vec<String>) -> Recomputed {
     let mut all = Vec::new();
-    differences(&value(stated), &value(again), String::new(), &mut all);
+    differences(stated, again, String::new(), &mut all);
     let count = all.len();
     all.truncate(DIFFERENCES_AT_MOST);
-    let same = stated.digest == again.digest;
-    Recomputed { same, other_loads, refused: None, differences: all, count }
+    Recomputed { same: count == 0, other_loads, refused: None, differences: all, count }
 }
 
 fn differences(stated: &Value, again: &Value, at: String, list: &mut Vec<Changed>) {

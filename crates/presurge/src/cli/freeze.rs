@@ -12,6 +12,7 @@ use domain::ports::{Clock, Journal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::apply::anchoring::Anchoring;
 use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed};
@@ -34,6 +35,8 @@ pub struct Freeze {
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
+    anchoring: Anchoring,
+    #[command(flatten)]
     store: StoreArgs,
 }
 
@@ -49,6 +52,8 @@ pub struct Unfreeze {
     /// How to print what is still frozen
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+    #[command(flatten)]
+    anchoring: Anchoring,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -120,7 +125,8 @@ impl Freeze {
             .map(|fleet| Event::FreezeRequested { fleet, until })
             .collect();
         let frozen = freezes::write(&journal, &events, &self.reason, now).await?;
-        // The switch is pulled; what follows is advice.
+        // The switch is pulled; nothing that follows may look as if it were not.
+        anchor(&self.anchoring, &frozen);
         for warning in unknown(&journal, &self.scope.fleet).await {
             eprintln!("warning: {warning}");
         }
@@ -153,11 +159,26 @@ impl Unfreeze {
         let events: Vec<Event> =
             scopes.into_iter().map(|fleet| Event::UnfreezeRequested { fleet }).collect();
         let left = freezes::write(&journal, &events, &self.reason, now).await?;
+        anchor(&self.anchoring, &left);
         for freeze in left.in_force(now) {
             eprintln!("still: {freeze}");
         }
         print(&left, now, self.output)?;
         Ok(Code::Done)
+    }
+}
+
+/// Has the end of the chain of freezes signed, where that is asked for. What keeps it from that is a
+/// warning: the next driver that reads the chain, and has anchors, signs it as well.
+fn anchor(anchoring: &Anchoring, freezes: &Freezes) {
+    let receivers = || Err(Failed::usage("--anchors notify is for `apply`; give a file or -"));
+    let writer = match anchoring.key().and_then(|key| anchoring.start(key, receivers)) {
+        Ok(writer) => writer,
+        Err(error) => return eprintln!("warning: the freezes are not anchored: {error}"),
+    };
+    writer.saw(&Freezes::chain(), freezes.head().clone());
+    if let Some(text) = writer.close() {
+        eprintln!("warning: {text}");
     }
 }
 

@@ -10,6 +10,7 @@ mod exit;
 mod explain;
 mod forecast;
 mod freeze;
+pub mod orphans;
 pub(crate) mod output;
 mod plan;
 mod progress;
@@ -76,6 +77,8 @@ enum Verb {
     Unfreeze(freeze::Unfreeze),
     /// Show, verify and export the journal of a rollout
     Audit(audit::Audit),
+    /// List surge that no open rollout answers for, and end it
+    Orphans(orphans::Orphans),
     /// Ask every configured endpoint whether it answers
     Doctor(doctor::Doctor),
     /// Print the completion script of a shell
@@ -108,6 +111,7 @@ impl Cli {
             Verb::Freeze(verb) => verb.run(),
             Verb::Unfreeze(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),
+            Verb::Orphans(verb) => verb.run(),
             Verb::Doctor(verb) => verb.run(),
             Verb::Completion(verb) => verb.run(),
             Verb::LabServer(verb) => verb.run(),

@@ -325,7 +325,7 @@ impl Planner for Reviser {
             Ok(plan::standing(&request)?)
         };
         let standing = self.compute(weigh).await?;
-        Ok(weighed(&standing, None))
+        Ok(weighed(&standing, Default::default()))
     }
 }
 

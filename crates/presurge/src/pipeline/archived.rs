@@ -3,24 +3,71 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::ports::{LoadSource, PortError};
+use domain::journal::Digest;
+use domain::ports::{Archive, LoadSource, PortError, Retry};
 use domain::series::Sample;
 use jiff::Timestamp;
 
 use super::Feed;
+use super::history::{Saturation, whole};
 
 /// Why archived samples cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadArchive {
     /// They are not what [`super::history`] writes.
-    #[error("line {0} of the archived samples is not `seconds,value`")]
+    #[error("line {0} of the archived samples is not `seconds,value` or `saturated,from,to`")]
     Line(usize),
-    /// Which samples were above the limit is kept, not the times between all of them.
+    /// A former release kept when saturation began, not how long it lasted.
     #[error(
-        "the load was saturated at times, and of its saturation the archive keeps too little to \
-         compute the plan again"
+        "the load was saturated at times, and a former release kept too little of that to compute \
+         anything again"
     )]
     Saturated,
+}
+
+/// Why the load of a past decision is not there any more.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    /// The decision does not name it.
+    #[error("the journal does not say from which load of {which} it was decided")]
+    Unnamed {
+        /// As `fleet/dimension`.
+        which: String,
+    },
+    /// It was never kept, or is gone.
+    #[error(
+        "the load of {which}, {digest}, is not in the archive: the plan was made before `apply` was \
+         called, from a load that nobody kept, or the archive was cut"
+    )]
+    Gone {
+        /// As `fleet/dimension`.
+        which: String,
+        /// What was looked for.
+        digest: Digest,
+    },
+    /// What is kept cannot be used.
+    #[error("the load of {which}")]
+    Bad {
+        /// As `fleet/dimension`.
+        which: String,
+        /// Why not.
+        #[source]
+        source: BadArchive,
+    },
+    /// The archive does not answer, or was changed.
+    #[error(transparent)]
+    Archive(#[from] PortError),
+}
+
+/// A load that nothing was known of.
+struct Unknown;
+
+#[async_trait]
+impl LoadSource for Unknown {
+    async fn samples(&self, _: Timestamp, _: Timestamp) -> Result<Vec<Sample>, PortError> {
+        let reason = "nothing was known of the load";
+        Err(PortError::new("archive", "read the load", Retry::Never, reason))
+    }
 }
 
 /// Archived samples behind the port of a load source.
@@ -29,32 +76,105 @@ struct Archived(Vec<Sample>);
 #[async_trait]
 impl LoadSource for Archived {
     async fn samples(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Sample>, PortError> {
-        let within = self.0.iter().filter(|sample| from <= sample.at && sample.at < to);
+        let within = self.0.iter().filter(|sample| whole(from) <= sample.at && sample.at < to);
         Ok(within.copied().collect())
     }
 }
 
 impl Feed {
+    /// The same feed, which reads what the archive keeps under a digest.
+    pub(super) async fn kept(
+        &self,
+        archive: &dyn Archive,
+        which: &str,
+        digest: &Digest,
+    ) -> Result<Feed, NotKept> {
+        let which = || which.to_owned();
+        let gone = || NotKept::Gone { which: which(), digest: digest.clone() };
+        let bytes = archive.get(digest).await?.ok_or_else(gone)?;
+        self.archived(&bytes).map_err(|source| NotKept::Bad { which: which(), source })
+    }
+
+    /// The same feed, which knows nothing.
+    pub(super) fn unknown(&self) -> Feed {
+        Feed { source: Arc::new(Unknown), ..self.clone() }
+    }
+
     /// The same feed, which reads what was archived.
     pub fn archived(&self, bytes: &[u8]) -> Result<Feed, BadArchive> {
         let text = std::str::from_utf8(bytes).map_err(|_| BadArchive::Line(1))?;
-        let mut samples = Vec::new();
+        let (mut samples, mut spans) = (Vec::new(), Vec::new());
         for (index, line) in text.lines().enumerate() {
             let bad = || BadArchive::Line(index + 1);
             let (at, value) = line.split_once(',').ok_or_else(bad)?;
+            let second = |text: &str| Timestamp::from_second(text.parse().ok()?).ok();
             if at == "saturated" {
-                return Err(BadArchive::Saturated);
+                let (from, to) = value.split_once(',').ok_or(BadArchive::Saturated)?;
+                spans.push((second(from).ok_or_else(bad)?, second(to).ok_or_else(bad)?));
+                continue;
             }
-            let at = at.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
-            let (at, value) = (at.ok_or_else(bad)?, value.parse().map_err(|_| bad())?);
+            let (at, value) = (second(at).ok_or_else(bad)?, value.parse().map_err(|_| bad())?);
             samples.push(Sample { at, value });
         }
-        let nothing_saturated =
-            |(_, above)| (Arc::new(Archived(Vec::new())) as Arc<dyn LoadSource>, above);
         Ok(Feed {
             source: Arc::new(Archived(samples)),
-            saturation: self.saturation.clone().map(nothing_saturated),
+            saturation: self.saturation.as_ref().map(|_| Saturation::Kept(spans)),
             ..self.clone()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use domain::config::Measure;
+    use domain::name::Dimension;
+
+    use super::*;
+    use crate::pipeline::read;
+
+    fn at(second: i64, millisecond: i64) -> Timestamp {
+        Timestamp::from_millisecond((1_772_330_400 + second) * 1000 + millisecond).unwrap()
+    }
+
+    /// Samples of a minute, some of which were refused, all of them some milliseconds late.
+    fn feed() -> Feed {
+        let sample = |minute: i64, value: f64| Sample { at: at(60 * minute, 437), value };
+        let load = (0..600).map(|minute| sample(minute, 50.0 + (minute % 7) as f64 / 3.0));
+        let told = (0..600).map(|minute| sample(minute, f64::from(u8::from(minute % 50 < 3))));
+        Feed {
+            dimension: Dimension::new("requests").unwrap(),
+            source: Arc::new(Archived(load.collect())),
+            measure: Measure::Rate,
+            delay: Duration::from_secs(30),
+            stale_after: 3,
+            saturation: Some(Saturation::Told(Arc::new(Archived(told.collect())), 0.5)),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_from_the_archive_is_what_was_read_before() {
+        for now in [at(60 * 599, 900), at(60 * 420 + 31, 0)] {
+            let live = read(&feed(), now).await.unwrap();
+            let again = read(&feed().archived(&live.archived).unwrap(), now).await.unwrap();
+            assert_eq!(again.series, live.series);
+            assert_eq!(again.digest, live.digest);
+            let bounds = (0..live.series.values().len()).filter(|i| live.series.is_bound(*i));
+            assert!(bounds.count() > 20, "it was saturated");
+        }
+    }
+
+    #[test]
+    fn what_a_former_release_kept_of_saturation_is_too_little() {
+        let text = "1772330400,1.5\nsaturated,1772330400\n";
+        assert_eq!(feed().archived(text.as_bytes()).err(), Some(BadArchive::Saturated));
+        for (text, line) in [("x,1\n", 1), ("1,2\n3;4\n", 2), ("saturated,1,x\n", 1)] {
+            assert_eq!(
+                feed().archived(text.as_bytes()).err(),
+                Some(BadArchive::Line(line)),
+                "{text}"
+            );
+        }
     }
 }

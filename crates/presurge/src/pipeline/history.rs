@@ -7,7 +7,7 @@ use domain::config::Measure;
 use domain::forecast::Paths;
 use domain::journal::Digest;
 use domain::name::Dimension;
-use domain::ports::LoadSource;
+use domain::ports::{LoadSource, PortError};
 use domain::series::{Sample, Series, Step};
 use forecast::hygiene::{Hygiene, clean};
 use forecast::{AutoForecaster, Options};
@@ -31,8 +31,36 @@ pub struct Feed {
     pub delay: Duration,
     /// So many samples may be missing before the load counts as unknown.
     pub stale_after: u32,
-    /// What tells of saturation, and above which value it does.
-    pub saturation: Option<(Arc<dyn LoadSource>, f64)>,
+    /// What tells of saturation.
+    pub saturation: Option<Saturation>,
+}
+
+/// What tells when the load was more than was carried.
+#[derive(Clone)]
+pub enum Saturation {
+    /// A source, above this value.
+    Told(Arc<dyn LoadSource>, f64),
+    /// What the archive keeps: from when to when.
+    Kept(Vec<(Timestamp, Timestamp)>),
+}
+
+impl Saturation {
+    async fn until(&self, now: Timestamp) -> Result<Vec<(Timestamp, Timestamp)>, PortError> {
+        let from = now - REACH;
+        match self {
+            Self::Told(source, above) => Ok(spans(&source.samples(from, now).await?, *above)),
+            Self::Kept(spans) => {
+                let within = spans.iter().filter(|(at, _)| whole(from) <= *at && *at < now);
+                Ok(within.copied().collect())
+            }
+        }
+    }
+}
+
+/// The second in which a moment lies: the archive keeps no fractions, and what is computed from it
+/// again has to be the same.
+pub(super) fn whole(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// The cleaned history of one dimension, in the unit of the capacity.
@@ -42,7 +70,8 @@ pub struct History {
     pub series: Series,
     /// The digest of the samples that it was made from.
     pub digest: Digest,
-    /// The samples as they are archived: one `seconds,value` per line.
+    /// The samples as they are archived: one `seconds,value` per line, then one `saturated,from,to` for
+    /// each time of saturation.
     pub archived: Vec<u8>,
     /// What was odd about it, in words.
     pub warnings: Vec<String>,
@@ -50,17 +79,18 @@ pub struct History {
 
 /// Reads and cleans the history of a feed up to `now`.
 pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
-    let samples = feed.source.samples(now - REACH, now).await?;
+    let mut samples = feed.source.samples(now - REACH, now).await?;
+    samples.iter_mut().for_each(|sample| sample.at = whole(sample.at));
     let mut archived = archived(&samples);
     let options = Hygiene { step: None, measure: feed.measure, delay: feed.delay, now: Some(now) };
     let cleaned = clean(&samples, &options)
         .map_err(|source| PlanError::History { dimension: feed.dimension.clone(), source })?;
     let warnings = cleaned.warnings.iter().map(|w| format!("{}: {w}", feed.dimension)).collect();
     let series = match &feed.saturation {
-        Some((source, above)) => {
-            let told = source.samples(now - REACH, now).await?;
-            archived.extend(marks(&told, *above));
-            cleaned.series.saturated_during(&spans(&told, *above))
+        Some(saturation) => {
+            let spans = saturation.until(now).await?;
+            archived.extend(marks(&spans));
+            cleaned.series.saturated_during(&spans)
         }
         None => cleaned.series,
     };
@@ -84,14 +114,15 @@ fn spans(told: &[Sample], above: f64) -> Vec<(Timestamp, Timestamp)> {
     let usual = steps.get(steps.len() / 2).copied().unwrap_or(1).max(1);
     let usual = Duration::from_secs(usual.unsigned_abs());
     let saturated = told.iter().filter(|sample| sample.value > above);
-    saturated.map(|sample| (sample.at, sample.at + usual)).collect()
+    saturated.map(|sample| (whole(sample.at), whole(sample.at) + usual)).collect()
 }
 
-/// The samples above the limit as they are archived, after those of the load.
-fn marks(told: &[Sample], above: f64) -> Vec<u8> {
-    let saturated = told.iter().filter(|sample| sample.value > above);
-    let lines = saturated.map(|sample| format!("saturated,{}\n", sample.at.as_second()));
-    lines.collect::<String>().into_bytes()
+/// The times of saturation as they are archived, after the samples of the load.
+fn marks(spans: &[(Timestamp, Timestamp)]) -> Vec<u8> {
+    let line = |(from, to): &(Timestamp, Timestamp)| {
+        format!("saturated,{},{}\n", from.as_second(), to.as_second())
+    };
+    spans.iter().map(line).collect::<String>().into_bytes()
 }
 
 /// How many steps of a series lie between its end and `until`, at least one.

@@ -6,6 +6,7 @@ mod history;
 mod request;
 mod together;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use jiff::Timestamp;
 use crate::documents::{Documents, FleetFile, RolloutFile};
 use crate::registry::{self, BadAdapter, Here};
 
-pub use self::history::{Feed, History, REACH, read};
+pub use self::archived::NotKept;
+pub use self::history::{Feed, History, REACH, Saturation, read};
 pub use self::request::{Ask, Outlook, Share, facts, request};
 pub use self::together::{MadeTogether, Together};
 
@@ -258,6 +260,24 @@ impl Prepared {
         Ok(plan::standing(&plan::Request { schedule, ..request })?)
     }
 
+    /// The same with the load that a past decision was made from, and none where it was made from none.
+    pub async fn as_recorded(
+        &self,
+        archive: &dyn Archive,
+        load: &BTreeMap<String, Digest>,
+    ) -> Result<Self, NotKept> {
+        let mut feeds = Vec::with_capacity(self.feeds.len());
+        for feed in &self.feeds {
+            let which = format!("{}/{}", self.fleet.name, feed.dimension);
+            feeds.push(match load.get(&which) {
+                Some(digest) => feed.kept(archive, &which, digest).await?,
+                None if load.is_empty() => feed.unknown(),
+                None => return Err(NotKept::Unnamed { which }),
+            });
+        }
+        Ok(Self { feeds, ..self.clone() })
+    }
+
     /// The same with the load as it was when a plan was made, from the archive.
     pub async fn as_archived(
         &self,
@@ -372,11 +392,15 @@ fn outlook(
         }
         windows = windows.min(comparable_windows(history, ask));
     }
-    let digests =
-        histories.iter().map(|(d, h)| (format!("{}/{d}", rollout.fleet), h.digest.clone()));
+    let load = digests(&rollout.fleet, histories);
     let ends = histories.values().map(|h| h.series.end());
-    let inputs = Inputs { config, load: digests.collect(), until: ends.min().unwrap_or(ask.now) };
+    let inputs = Inputs { config, load, until: ends.min().unwrap_or(ask.now) };
     Ok(Outlook { choosing, fresh, comparable_windows: windows, inputs })
+}
+
+/// The digests of histories, per `fleet/dimension`.
+pub fn digests(fleet: &FleetName, histories: &PerDimension<History>) -> BTreeMap<String, Digest> {
+    histories.iter().map(|(d, h)| (format!("{fleet}/{d}"), h.digest.clone())).collect()
 }
 
 /// Windows of the rollout's length at the same time of day, in the history of a dimension.
@@ -433,7 +457,9 @@ fn feeds(
             delay: input.delay,
             stale_after: input.stale_after,
             saturation: match &input.saturation {
-                Some(told) => Some((registry::load(&told.source, here)?, told.above)),
+                Some(told) => {
+                    Some(Saturation::Told(registry::load(&told.source, here)?, told.above))
+                }
                 None => None,
             },
         })

@@ -12,7 +12,7 @@ use forecast::hygiene::{Hygiene, clean};
 use jiff::Timestamp;
 use sim::{RecordedLoad, SimClock};
 
-use crate::pipeline::{Feed, PlanError, Prepared, REACH};
+use crate::pipeline::{Feed, PlanError, Prepared, REACH, Saturation};
 
 /// Everything that was recorded, read once.
 pub struct Recorded {
@@ -53,8 +53,10 @@ impl Recorded {
         for feed in &prepared.feeds {
             let samples = feed.source.samples(begin, to).await?;
             let told = match &feed.saturation {
-                Some((source, _)) => Some(Arc::new(source.samples(begin, to).await?)),
-                None => None,
+                Some(Saturation::Told(source, _)) => {
+                    Some(Arc::new(source.samples(begin, to).await?))
+                }
+                Some(Saturation::Kept(_)) | None => None,
             };
             series.insert(feed.dimension.clone(), cleaned(feed, &samples)?);
             feeds.push(Tape { load: Arc::new(samples), saturation: told });
@@ -73,7 +75,9 @@ impl Recorded {
         };
         for (feed, tape) in own.feeds.iter_mut().zip(&self.feeds) {
             feed.source = source(&tape.load);
-            if let (Some((saturation, _)), Some(told)) = (&mut feed.saturation, &tape.saturation) {
+            if let (Some(Saturation::Told(saturation, _)), Some(told)) =
+                (&mut feed.saturation, &tape.saturation)
+            {
                 *saturation = source(told);
             }
         }

@@ -12,6 +12,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use domain::journal::Record;
+
 /// The program under test.
 pub const PRESURGE: &str = env!("CARGO_BIN_EXE_presurge");
 
@@ -61,6 +63,9 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
     panic!("waited a minute for: {what}");
 }
+
+/// The records of the chain whose name is the first parameter.
+const OF_CHAIN: &str = "rollout = (SELECT id FROM rollout WHERE name = ?1)";
 
 /// One server of the fleet.
 pub struct Backend {
@@ -128,6 +133,19 @@ impl Lab {
         let path = self.write("update", &script);
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// From now on a server cannot be updated to a version.
+    pub fn fails(&self, server: &str, version: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let real = self.path("update.real");
+        fs::rename(self.path("update"), &real).unwrap();
+        let script = format!(
+            "#!/bin/sh\n[ \"$1 $2\" = \"{server} {version}\" ] && exit 1\nexec {} \"$@\"\n",
+            real.display()
+        );
+        let update = self.write("update", &script);
+        fs::set_permissions(update, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn update_by_hand(&self, server: &str, version: &str) {
@@ -233,6 +251,42 @@ impl Lab {
             contains(&environment, b"PRESURGE_INSTANCE=") && contains(&environment, &mark)
         })
         .collect()
+    }
+
+    /// The records of a chain, as the store holds them.
+    pub fn records(&self, id: &str) -> Vec<Record> {
+        let store = rusqlite::Connection::open(self.path("presurge.db")).unwrap();
+        let sql = format!("SELECT line FROM record WHERE {OF_CHAIN} ORDER BY seq");
+        let mut query = store.prepare(&sql).unwrap();
+        let lines = query.query_map([id], |row| row.get::<_, String>(0)).unwrap();
+        lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    }
+
+    /// Somebody who holds the store changes one record, and computes the chain anew from there on: in
+    /// itself it is whole.
+    pub fn forge(&self, id: &str, seq: u64, change: impl FnOnce(&mut Record)) {
+        let mut records = self.records(id);
+        let store = rusqlite::Connection::open(self.path("presurge.db")).unwrap();
+        store.execute_batch("DROP TRIGGER IF EXISTS record_unchanged").unwrap();
+        let first = usize::try_from(seq - 1).unwrap();
+        change(&mut records[first]);
+        for here in first..records.len() {
+            if here > 0 {
+                records[here].previous = records[here - 1].hash.clone();
+            }
+            records[here].hash = records[here].computed_hash();
+            let line = serde_json::to_string(&records[here]).unwrap();
+            let sql = format!("UPDATE record SET line = ?2 WHERE {OF_CHAIN} AND seq = ?3");
+            store.execute(&sql, rusqlite::params![id, line, here + 1]).unwrap();
+        }
+        assert!(self.run(&["audit", "verify", id]).status.success(), "it is whole in itself");
+    }
+
+    /// Runs `presurge` to its end: how it ended, and all that it said.
+    pub fn says(&self, args: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
     }
 
     /// A load history of `days` days up to an hour from now, every `step` seconds, level and

@@ -283,6 +283,7 @@ fn look(state: &State, seen: &Seen, now: Timestamp) -> Option<Look> {
         in_service: u32::try_from(state.in_service()).unwrap_or(u32::MAX),
         surge: u32::try_from(state.surge_in_service()).unwrap_or(u32::MAX),
         foreseen: None,
+        weighed: None,
         rung: state.rung,
     })
 }

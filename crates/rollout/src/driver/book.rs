@@ -40,6 +40,7 @@ impl<'a> Book<'a> {
                 owner: driver.owner.clone(),
                 epoch: book.lease.epoch,
                 build: driver.build.clone(),
+                planning: driver.planner.planning(),
             };
             let cause = Some(book.state.head.seq);
             let reason = "it took the lease".into();

@@ -20,7 +20,12 @@ impl Driver {
             let damaged = |error: BadFreezes| {
                 PortError::new("journal of freezes", "reading on", Retry::Never, error)
             };
-            records.iter().try_for_each(|record| memory.freezes.take(record)).map_err(damaged)
+            let taken = records.iter().try_for_each(|record| memory.freezes.take(record));
+            let head = memory.freezes.head();
+            if head.seq > after {
+                self.audience.read_freezes(head);
+            }
+            taken.map_err(damaged)
         });
         let now = self.world.clock.now();
         if note(memory, "freezes.read", now, taken).is_none() {

@@ -115,6 +115,29 @@ async fn slack_is_told_a_text_that_mentions_nobody() {
 }
 
 #[tokio::test]
+async fn what_is_handed_over_can_be_read_as_a_line_of_anchors() {
+    let statement = domain::journal::Statement {
+        rollout: notice().rollout,
+        head: domain::journal::Head::empty(),
+        at: notice().at,
+        key: domain::journal::Digest::zero(),
+    };
+    let anchor = statement.signed(domain::journal::Signature([7; 64]));
+    let line = serde_json::to_string(&anchor).unwrap();
+    let server = Server::start(Mood::Good).await;
+    for make in [webhook, slack] {
+        make(json!({ "url": server.url })).unwrap().keep(&anchor).await.unwrap();
+    }
+    let bodies = server.bodies("POST ");
+    let event: Value = serde_json::from_str(&bodies[0]).unwrap();
+    assert_eq!(event["type"], "presurge.anchor");
+    assert_eq!(event["data"], serde_json::to_value(&anchor).unwrap());
+    let message: Value = serde_json::from_str(&bodies[1]).unwrap();
+    let text = message["text"].as_str().unwrap();
+    assert_eq!(text.split("```").nth(1), Some(line.as_str()), "{text}");
+}
+
+#[tokio::test]
 async fn alertmanager_is_told_an_alert_with_an_end() {
     let (head, body) = said(alertmanager, json!({ "labels": { "team": "sre" } })).await;
     assert!(head.starts_with(&format!("POST /{SECRET}/api/v2/alerts?k=v HTTP/1.1\r\n")), "{head}");

@@ -11,13 +11,15 @@ use domain::ports::Journal;
 
 use crate::anchors::{Destination, SigningKey, Writer};
 use crate::cli::Failed;
+use crate::notify::Receiver;
 
 /// Signed heads of the journal.
 #[derive(Debug, Clone, Args)]
 pub struct Anchoring {
-    /// Append signed heads of the journal to this file; `-` is standard output
-    #[arg(long, value_name = "FILE|-", requires = "anchor_key")]
-    anchors: Option<PathBuf>,
+    /// Append signed heads of the journal, and of that of freezes, to this file; `-` is standard output;
+    /// `notify` the receivers of `spec.notify` that keep them; again for each further one
+    #[arg(long, value_name = "FILE|-|notify", requires = "anchor_key")]
+    anchors: Vec<PathBuf>,
     /// The key that signs them (`presurge audit key` makes one)
     #[arg(long, value_name = "FILE", requires = "anchors")]
     anchor_key: Option<PathBuf>,
@@ -27,23 +29,44 @@ pub struct Anchoring {
 }
 
 impl Anchoring {
-    /// What writes anchors; idle where none were asked for. A key that cannot be used is an error
-    /// before anything is done.
-    pub fn start(&self) -> Result<Writer, Failed> {
-        let (Some(to), Some(key)) = (&self.anchors, &self.anchor_key) else {
-            return Ok(Writer::idle());
-        };
+    /// The key, if anchors were asked for. One that cannot be used is an error before anything is done.
+    pub fn key(&self) -> Result<Option<SigningKey>, Failed> {
+        let Some(key) = &self.anchor_key else { return Ok(None) };
         let (key, warning) = SigningKey::read(key).map_err(Failed::data)?;
         if let Some(warning) = warning {
             eprintln!("warning: {warning}");
         }
-        let to = match to.to_str() {
+        Ok(Some(key))
+    }
+
+    /// What writes anchors; idle where none were asked for.
+    pub fn start(
+        &self,
+        key: Option<SigningKey>,
+        receivers: impl FnOnce() -> Result<Vec<Receiver>, Failed>,
+    ) -> Result<Writer, Failed> {
+        let Some(key) = key else { return Ok(Writer::idle()) };
+        let notifies = |to: &&PathBuf| to.to_str() == Some("notify");
+        let mut to = Vec::new();
+        if self.anchors.iter().any(|to| notifies(&to)) {
+            let keep = receivers()?.into_iter().filter(|receiver| receiver.notify.keeps_anchors());
+            to.extend(keep.map(Destination::Receiver));
+            if to.is_empty() {
+                return Err(Failed::usage(NOBODY_KEEPS));
+            }
+        }
+        let files = self.anchors.iter().filter(|to| !notifies(to));
+        to.extend(files.map(|to| match to.to_str() {
             Some("-") => Destination::Stdout,
             _ => Destination::File(to.clone()),
-        };
+        }));
         Ok(Writer::start(key, to, self.anchor_every, Arc::new(SystemClock))?)
     }
 }
+
+const NOBODY_KEEPS: &str = "--anchors notify: `spec.notify` of the rollout has no receiver that keeps \
+                            anchors; add one, for instance { webhook: { url: \"${ANCHORS}\" } }, or give \
+                            a file (./notify, if it is called so)";
 
 /// Has the end of a rollout signed that is over: its driver may have been killed just before.
 pub async fn sign_end(

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use domain::forecast::Probability;
 use domain::name::RolloutId;
 use domain::plan::{Plan, joint_probability};
 use domain::ports::{Archive, Clock, Journal};
@@ -18,6 +17,7 @@ use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
 use crate::apply::given::still_good;
 use crate::apply::keyed::{self, Found};
+use crate::apply::shares::{self, Owned};
 use crate::apply::{Applier, world};
 use crate::cli::{Code, Failed, plan_failed, render};
 use crate::pipeline::{Made, MadeTogether, Prepared, Together};
@@ -26,8 +26,8 @@ use crate::pipeline::{Made, MadeTogether, Prepared, Together};
 struct Part {
     prepared: Prepared,
     found: Found,
-    /// What its open or finished attempt owns of the joint risk, and what it costs.
-    owns: (f64, f64),
+    /// What its open or finished attempt owns.
+    owns: Owned,
     /// It is being aborted, which is carried out whatever the configuration has become since.
     aborting: bool,
 }
@@ -71,15 +71,15 @@ impl Apply {
         let total = parts.len();
         let (new, old): (Vec<Part>, Vec<Part>) =
             parts.into_iter().partition(|part| matches!(part.found, Found::New(_)));
-        let spent: f64 = old.iter().map(|part| part.owns.1).sum();
-        let owned = joint_probability(old.iter().map(|part| part.owns.0));
+        let owned: Vec<Owned> = old.iter().map(|part| part.owns).collect();
+        let spent: f64 = owned.iter().map(|owned| owned.cost).sum();
         let mut driven: Vec<Driven> = old.into_iter().filter_map(going_on).collect();
         if !new.is_empty() {
             for part in &new {
                 self.not_frozen(store.as_ref(), &part.prepared).await?;
             }
             let whole = new.len() == total;
-            let new = if whole { new } else { with_the_rest(new, owned, spent)? };
+            let new = with_the_rest(new, &owned)?;
             let made = self.agreed_plan(new, whole, given, now).await?;
             let Some(made) = made else { return Ok(Code::Done) };
             driven.extend(made);
@@ -102,12 +102,11 @@ impl Apply {
             return Err(Failed::data(text));
         }
         let mut found = keyed::find(store, &name, &prepared.config).await?;
-        let (mut owns, mut aborting) = ((0.0, 0.0), false);
+        let (mut owns, mut aborting) = (Owned::default(), false);
         if let Found::Open(id) | Found::Done(id) | Found::OtherOpen(id) = found.clone()
             && let Some((state, _)) = keyed::state(store, &id).await?
         {
-            let cost = state.plan.as_ref().map_or(0.0, |plan| plan.cost.surge);
-            owns = (state.created.risk, cost);
+            owns = Owned::of(&state);
             aborting = state.phase == Phase::Aborting;
             if aborting {
                 found = Found::Open(id);
@@ -179,6 +178,7 @@ impl Apply {
                 pace: self.pace(),
                 patience: Some(self.patience.duration()),
                 seed: self.seed,
+                anchors: anchors.clone(),
             };
             // Whatever an adapter is not given is found before anything is written down.
             if let Some(made) = &part.made {
@@ -230,20 +230,10 @@ fn refused_or_done(parts: &[Part]) -> Result<Option<Code>, Failed> {
 
 /// The fleets that have no plan yet, with what the others leave of risk and money: the writing was
 /// cut short between two fleets, or one of them was aborted alone.
-fn with_the_rest(mut new: Vec<Part>, owned: f64, spent: f64) -> Result<Vec<Part>, Failed> {
+fn with_the_rest(mut new: Vec<Part>, owned: &[Owned]) -> Result<Vec<Part>, Failed> {
     for part in &mut new {
-        let rollout = &mut part.prepared.rollout;
-        let left = 1.0 - (1.0 - rollout.risk.get()) / (1.0 - owned);
-        rollout.risk = Probability::new(left).map_err(|_| {
-            let text = format!(
-                "the fleets that are under way own the whole joint risk of {}; nothing is left for \
-                 {}",
-                rollout.risk.get(),
-                part.prepared.fleet.name
-            );
-            Failed::new(Code::Refused, text)
-        })?;
-        rollout.budget = rollout.budget.map(|b| if b > spent { b - spent } else { 0.0 });
+        shares::leave(&mut part.prepared.rollout, owned)
+            .map_err(|nothing| Failed::new(Code::Refused, nothing))?;
     }
     Ok(new)
 }
@@ -253,7 +243,7 @@ fn going_on(part: Part) -> Option<Driven> {
     match part.found {
         Found::Open(id) => {
             eprintln!("{id} is open; going on with it");
-            Some(Driven { prepared: part.prepared, id, made: None, cost: part.owns.1 })
+            Some(Driven { prepared: part.prepared, id, made: None, cost: part.owns.cost })
         }
         _ => None,
     }

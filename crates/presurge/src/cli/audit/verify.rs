@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use domain::freeze::Freezes;
 use domain::journal::{
     Anchor, BadLine, Broken, Digest, Head, KnownHead, Record, prove, read_line, verify_lines,
 };
@@ -29,7 +30,8 @@ pub struct Verify {
     /// A head that was kept elsewhere: a hash, with its number before it if you have that
     #[arg(long, value_name = "HASH|SEQ:HASH")]
     head: Option<KeptHead>,
-    /// A file of signed heads that `apply --anchors` wrote
+    /// A file of signed heads that `apply --anchors` wrote, or of what a webhook was handed, one a
+    /// line; the chain of freezes is held against those of it as well
     #[arg(long, value_name = "FILE", requires = "public_key")]
     anchors: Option<PathBuf>,
     /// The public key of the anchors; again for each further key
@@ -158,7 +160,8 @@ fn say(name: &str, records: &[Record], proven: u64, known: &[KnownHead]) {
     if let Some(by) = known.iter().find(|known| known.head.seq == proven) {
         println!("records 1 to {proven} are proven by {}", by.from);
     }
-    let ended = records.last().is_some_and(|record| record.kind == "Finished");
+    // Only what people were told of the end may follow it.
+    let ended = records.iter().any(|record| record.kind == "Finished");
     match proven {
         0 => println!(
             "tail not proven: a cut tail, or a chain computed anew, is seen only against a head \
@@ -168,7 +171,10 @@ fn say(name: &str, records: &[Record], proven: u64, known: &[KnownHead]) {
             "tail not proven: the {} records after record {seq} are newer than every known head",
             head.seq - seq
         ),
-        _ if ended => println!("the journal is whole: its last record ends the rollout"),
+        _ if name == Freezes::chain().as_str() => println!(
+            "the last record is proven; whether there were more freezes after it is not known"
+        ),
+        _ if ended => println!("the journal is whole: the rollout has ended with it"),
         _ => println!(
             "tail not proven: the last record is proven, and the rollout had not ended with it; \
              what may have followed is not known"
@@ -184,8 +190,10 @@ async fn from_store(
     let journal = store.open()?;
     let here = journal.rollouts().await?;
     let signed = trusted.into_iter().flat_map(|trusted| &trusted.anchors);
-    let gone =
-        |anchor: &&Anchor| is_of(anchor.rollout.as_str(), name) && !here.contains(&anchor.rollout);
+    let gone = |anchor: &&Anchor| {
+        let asked = is_of(anchor.rollout.as_str(), name) || anchor.rollout == Freezes::chain();
+        asked && !here.contains(&anchor.rollout)
+    };
     if let Some(gone) = signed.filter(gone).max_by_key(|anchor| anchor.seq) {
         return Err(Failed::data(format!(
             "the journal of {} is gone: it is not in the store, and it had {} records when its head \
@@ -194,7 +202,13 @@ async fn from_store(
         )));
     }
     let mut chains = Vec::new();
-    for id in keyed::existing_all(&journal, name).await? {
+    let freezes = Freezes::chain();
+    let mut wanted = keyed::existing_all(&journal, name).await?;
+    // Whoever could take out a server while it was frozen would have to forge that chain too.
+    if !wanted.contains(&freezes) && trusted.is_some_and(|trusted| trusted.has(&freezes)) {
+        wanted.push(freezes);
+    }
+    for id in wanted {
         let lines = journal.lines(&id).await?.into_iter().enumerate();
         let lines = lines.map(|(index, (number, text))| {
             let record = checked(&text, Some(&id))?;

@@ -44,7 +44,7 @@ pub fn text(
         Page { plan, fleet, tell: &tell }.write(out)?;
     }
     differences(out, explained)?;
-    if let Some(recomputed) = recomputed { again(out, recomputed) } else { Ok(()) }
+    if let Some(recomputed) = recomputed { again(out, "plan", recomputed) } else { Ok(()) }
 }
 
 fn differences(out: &mut impl Write, explained: &Explanation) -> io::Result<()> {
@@ -62,15 +62,15 @@ fn differences(out: &mut impl Write, explained: &Explanation) -> io::Result<()> 
     Ok(())
 }
 
-/// Prints what came of computing a plan again.
-pub fn again(out: &mut impl Write, recomputed: &Recomputed) -> io::Result<()> {
+/// Prints what came of computing something again.
+pub fn again(out: &mut impl Write, what: &str, recomputed: &Recomputed) -> io::Result<()> {
     if recomputed.same {
         return writeln!(
             out,
-            "Computed again from the configuration and its load: the same plan, to the last digit."
+            "Computed again from the configuration and its load: the same {what}, to the last digit."
         );
     }
-    writeln!(out, "\nComputed again from the configuration and its load: not the same plan")?;
+    writeln!(out, "\nComputed again from the configuration and its load: not the same {what}")?;
     for which in &recomputed.other_loads {
         writeln!(out, "  the history of {which} is not the one that the plan was made from")?;
     }
