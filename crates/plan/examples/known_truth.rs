@@ -1,5 +1,5 @@
 //! Whether the stated risk holds where the truth is known: `cargo run --release -p plan --example
-//! known_truth`, on one core in a few minutes; with `quick`, a tenth of it.
+//! known_truth`, on one core in ten minutes; with `quick`, a tenth of it.
 //!
 //! Load comes from a random process (the season of a day, a known rise, noise that
 //! remembers, rare bursts), and
