@@ -39,9 +39,7 @@ impl State {
     pub fn terms_now(&self, now: Timestamp) -> Terms {
         self.terms(self.hold.as_ref().map_or(now, |hold| hold.since))
     }
-}
 
-impl State {
     /// Since when nothing needs surge, with the event that says so: no plan fits, nobody is out, and
     /// no person is at it.
     pub fn unneeded_since(&self) -> Option<(Timestamp, u64)> {

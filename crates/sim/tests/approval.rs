@@ -15,7 +15,7 @@ use rollout::driver::Ended;
 use rollout::machine::{FoldError, fold};
 use rollout::notices::Notices;
 use sim::{Fuse, Settings, run_until_stuck};
-use support::{Hands, Stage, new};
+use support::{Hands, Stage, all, new};
 
 fn stage(change: impl FnOnce(&mut ApprovalRule)) -> Stage {
     stage_with(change, 0.0)
@@ -34,10 +34,6 @@ fn stage_with(change: impl FnOnce(&mut ApprovalRule), each_costs: f64) -> Stage 
 
 fn play(stage: &mut Stage) -> Ended {
     stage.drive(&Fuse::at(200_000)).expect("the story ends")
-}
-
-fn all(stage: &Hands, kind: &str) -> Vec<Record> {
-    stage.records().into_iter().filter(|record| record.kind == kind).collect()
 }
 
 /// The digest of the plan in force.

@@ -6,14 +6,10 @@ use domain::event::{Event, GateVerdict, HoldReason, Outcome};
 use domain::journal::Record;
 use rollout::driver::Ended;
 use sim::{Fuse, Settings};
-use support::{Hands, Stage, crossing_after, new};
+use support::{Hands, Stage, all, crossing_after, new};
 
 fn play(stage: &mut Stage) -> Ended {
     stage.drive(&Fuse::at(200_000)).expect("the story ends")
-}
-
-fn all(stage: &Hands, kind: &str) -> Vec<Record> {
-    stage.records().into_iter().filter(|record| record.kind == kind).collect()
 }
 
 /// What the journal says of the gates of a server, in its order.

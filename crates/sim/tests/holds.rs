@@ -12,7 +12,7 @@ use domain::spread::Spread;
 use rollout::driver::Ended;
 use rollout::machine::{FoldError, fold};
 use sim::{Fuse, Settings};
-use support::{Hands, Stage};
+use support::{Stage, all, only};
 
 /// No tick of the driver falls on the end of such a hold.
 const MAX_SECONDS: f64 = 1_807.0;
@@ -36,16 +36,6 @@ fn stage(settings: Settings, then: AfterHold) -> Stage {
 
 fn play(stage: &mut Stage) -> Ended {
     stage.drive(&Fuse::at(200_000)).expect("the story ends")
-}
-
-fn all(stage: &Hands, kind: &str) -> Vec<Record> {
-    stage.records().into_iter().filter(|record| record.kind == kind).collect()
-}
-
-fn only(stage: &Hands, kind: &str) -> Record {
-    let mut records = all(stage, kind);
-    assert_eq!(records.len(), 1, "{kind}: {records:#?}");
-    records.remove(0)
 }
 
 fn seconds(from: &Record, to: &Record) -> i64 {

@@ -12,7 +12,7 @@ use domain::ports::{Clock, Hook, HookOrder};
 use rollout::driver::Ended;
 use rollout::machine::fold;
 use sim::{Fuse, Settings, SimClock, SimWorld, run_until_stuck};
-use support::{Hands, POINTS, Stage, new, old};
+use support::{Hands, POINTS, Stage, all, new, old, only};
 
 fn limits(points: &[HookPoint]) -> Vec<HookLimit> {
     points.iter().map(|hook| HookLimit { hook: *hook, timeout_seconds: 120.0 }).collect()
@@ -29,16 +29,6 @@ fn stage() -> Stage {
 
 fn play(stage: &mut Stage) -> Ended {
     stage.drive(&Fuse::at(200_000)).expect("the story ends")
-}
-
-fn all(stage: &Hands, kind: &str) -> Vec<Record> {
-    stage.records().into_iter().filter(|record| record.kind == kind).collect()
-}
-
-fn only(stage: &Hands, kind: &str) -> Record {
-    let mut records = all(stage, kind);
-    assert_eq!(records.len(), 1, "{kind}: {records:#?}");
-    records.remove(0)
 }
 
 /// What really ran: the hook, the batch, and how many servers it was told of.

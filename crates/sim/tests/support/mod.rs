@@ -287,6 +287,18 @@ impl Hands {
     }
 }
 
+/// All records of a kind.
+pub fn all(hands: &Hands, kind: &str) -> Vec<Record> {
+    hands.records().into_iter().filter(|record| record.kind == kind).collect()
+}
+
+/// The only record of a kind.
+pub fn only(hands: &Hands, kind: &str) -> Record {
+    let mut records = all(hands, kind);
+    assert_eq!(records.len(), 1, "{kind}: {records:#?}");
+    records.remove(0)
+}
+
 /// The first crossing after which an event is in the journal of a plain stage.
 pub fn crossing_after(kind: &str) -> u64 {
     let written = |crossing: u64| {
