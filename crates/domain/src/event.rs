@@ -262,6 +262,16 @@ pub enum Event {
         /// It carries full load from then on.
         warm_at: Timestamp,
     },
+    /// Decision: instances of an order that did not come are waited for no longer; the rest of it goes
+    /// on.
+    SurgeMissed {
+        /// The key of the order.
+        key: Key,
+        /// Which; all of them give the order back.
+        names: Vec<ServerName>,
+        /// Why: the seller has said so, or they have not come in time.
+        detail: String,
+    },
     /// Decision: drain and give back an order.
     SurgeReleasing {
         /// The key of the order.

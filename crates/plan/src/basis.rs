@@ -129,6 +129,7 @@ fn offers(problem: &Problem<'_>, choice: &Choice, hits: f64, plan: &Plan) -> Vec
             lost_per_hour: offer.interruption.per_hour,
             pool_lost_per_hour: offer.interruption.pool_per_hour,
             boot_failure: offer.boot_failure,
+            fulfilment: offer.fulfilment,
             alone: alone(quote),
         }
     };

@@ -1,5 +1,5 @@
-//! Instances that do not come up, or are lost while a rollout runs, as events in the sampled
-//! paths.
+//! Instances that are not delivered, do not come up, or are lost while a rollout runs, as events in
+//! the sampled paths.
 
 use crate::draw::{Chances, uniform};
 use crate::layout::Layout;
@@ -10,7 +10,7 @@ use crate::request::Interruption;
 /// Losses are drawn apart from the durations of the same path.
 const LOSS_SEED: u64 = 0x6c6f_7373_5f65_7665;
 
-/// Boots fail apart from what is lost later.
+/// What never comes is drawn apart from what is lost later.
 const BOOT_SEED: u64 = 0x626f_6f74_5f66_6169;
 
 /// What was bought, and what each path takes of it away.
@@ -35,14 +35,14 @@ pub(crate) struct Surviving {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Loss {
     /// Seconds after the first batch goes out; below zero while the instances warm up, before
-    /// everything for those that never come up.
+    /// everything for those that never come.
     at: f64,
     order: usize,
     count: u32,
 }
 
 impl Surviving {
-    /// Draws the losses of every path. Each instance comes up or does not; those that do live an
+    /// Draws the losses of every path. Each instance comes or does not; those that do live an
     /// exponential time that begins when they run, and so does the pool of an offer as a whole.
     pub(crate) fn draw(
         fleet: &Fleet<'_>,
@@ -74,16 +74,16 @@ impl Surviving {
                     continue;
                 }
                 // What runs already has come up and is warm.
-                let (boot_failure, begin) = match order.held {
+                let (never_comes, begin) = match order.held {
                     true => (0.0, 0.0),
                     false => {
                         let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
-                        (offer.boot_failure, surge_at - warmup)
+                        (offer.never_comes(), surge_at - warmup)
                     }
                 };
                 let draw = |nth: u64| uniform(seed ^ LOSS_SEED, [path as u64, index as u64, nth]);
                 let boots = [path as u64, index as u64];
-                let never_up = Chances::new(seed ^ BOOT_SEED, boots, boot_failure)
+                let never_up = Chances::new(seed ^ BOOT_SEED, boots, never_comes)
                     .take_while(|nth| *nth < u64::from(order.count))
                     .fold(0, |count, _| count + 1);
                 if never_up > 0 {

@@ -302,9 +302,10 @@ impl<'a> Shop<'a> {
             families.push(Family::new(sure.clone(), hits, bounds));
         }
         let together = risky.len().min(RISKY_OFFERS_AT_MOST);
-        // Where boots fail every offer is risky, and two of three are worth a look of their own.
-        let boots_fail = risky.iter().any(|offer| facts.offers[*offer].boot_failure > 0.0);
-        let looked_at = |count: &usize| boots_fail || [1, together].contains(count);
+        // Where instances never come every offer is risky, and two of three are worth a look of
+        // their own.
+        let some_never_come = risky.iter().any(|offer| facts.offers[*offer].never_comes() > 0.0);
+        let looked_at = |count: &usize| some_never_come || [1, together].contains(count);
         for count in (1..=together).filter(looked_at) {
             let paths = self.paths.max(1) as f64;
             let rare = hits * LOSS_SHARE / paths / count as f64;
@@ -373,13 +374,13 @@ fn losses(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> Losses {
     Losses::new(count, each, pool)
 }
 
-/// The probabilities that one instance does not come up or is lost, and that all are lost
+/// The probabilities that one instance never comes or is lost, and that all are lost
 /// together, from when they run until the last batch is back.
 fn lost_within(facts: &Facts, offer: &Offer, layout: &Layout) -> (f64, f64) {
     let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
     let (lost, pool) = interrupted_within(offer, layout.surge_seconds() as f64 + warmup);
-    // Without boot failures the probability stays what it is to the last bit.
-    let missing = offer.boot_failure + (1.0 - offer.boot_failure) * lost;
+    // Where all come the probability stays what it is to the last bit.
+    let missing = offer.never_comes() + (1.0 - offer.never_comes()) * lost;
     (missing, pool)
 }
 

@@ -145,17 +145,24 @@ pub struct Offer {
     pub billing: Billing,
     /// How instances get lost.
     pub interruption: Interruption,
-    /// Probability that an order is filled. A batch waits for its surge, so that an order that
-    /// is not filled costs time, never capacity.
+    /// The share of an order that is delivered: the probability that one instance is, independent
+    /// of the others. Where an offer is sold out as a whole, the rollout plans again without it.
     pub fulfilment: f64,
     /// Probability that an instance does not come up, independent of the others.
     pub boot_failure: f64,
 }
 
 impl Offer {
-    /// Whether an instance can be missing: it does not come up, or is lost.
+    /// Whether an instance can be missing: it never comes, or is lost.
     pub fn can_be_missing(&self) -> bool {
-        self.boot_failure > 0.0 || !self.interruption.is_never()
+        self.never_comes() > 0.0 || !self.interruption.is_never()
+    }
+
+    /// Probability that an instance that is ordered never comes: it is not delivered, or does not
+    /// come up.
+    pub fn never_comes(&self) -> f64 {
+        // Where all is delivered it is the probability of the boot to the last bit.
+        self.boot_failure + (1.0 - self.boot_failure) * (1.0 - self.fulfilment)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Instances that do not come up, and servers whose update fails.
+//! Instances that are not delivered or do not come up, and servers whose update fails.
 
 mod fleet;
 
@@ -39,6 +39,40 @@ fn one_more_is_bought_where_one_too_few_may_come_up() {
     assert!(plan.risk.planned < 0.01, "{:?}", plan.risk);
     // With 30 % each, all of three with 2.7 %, of four with 0.8 %.
     assert_eq!(bought(&checked(&needs_one(0.3))), [("od", 4)]);
+}
+
+/// The same where one of so many is delivered.
+fn needs_one_delivered(fulfilment: f64) -> Request {
+    let mut request = needs_one(0.0);
+    request.facts.offers[0].fulfilment = fulfilment;
+    request
+}
+
+#[test]
+fn what_is_not_delivered_is_missing_like_what_does_not_come_up() {
+    for share in [0.01, 0.05, 0.3] {
+        let (short, dead) =
+            (checked(&needs_one_delivered(1.0 - share)), checked(&needs_one(share)));
+        assert_eq!(bought(&short), bought(&dead));
+        assert_eq!(short.risk.planned, dead.risk.planned);
+    }
+    // One of two comes with 0.8 · 0.8 = 0.64 each: all of three stay away with 4.7 %, of four
+    // with 1.7 %.
+    let mut request = needs_one_delivered(0.8);
+    request.facts.offers[0].boot_failure = 0.2;
+    let plan = checked(&request);
+    assert_eq!(bought(&plan), [("od", 4)]);
+    let basis = explain(&plan).fleets[0].offers[0].terms.clone();
+    assert_eq!((basis.fulfilment, basis.boot_failure), (0.8, 0.2));
+}
+
+#[test]
+fn an_offer_that_is_delivered_surely_is_worth_its_price_to_a_point() {
+    let mut request = needs_one_delivered(0.95);
+    request.facts.offers.push(offer("sure", 1.1));
+    assert_eq!(bought(&checked(&request)), [("sure", 1)]);
+    request.facts.offers[1].price_per_hour = 1.3;
+    assert_eq!(bought(&checked(&request)), [("od", 2)]);
 }
 
 #[test]
@@ -116,5 +150,9 @@ fn probabilities_of_failure_are_below_one() {
         assert_eq!(refused.binding, "surge.offers.od.bootFailure");
         let refused = plan(&needs_all_in_the_watch(bad)).unwrap_err();
         assert_eq!(refused.binding, "updateFailure");
+    }
+    for bad in [0.0, -0.1, 1.1, f64::NAN] {
+        let refused = plan(&needs_one_delivered(bad)).unwrap_err();
+        assert_eq!(refused.binding, "surge.offers.od.fulfilment");
     }
 }

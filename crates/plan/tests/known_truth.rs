@@ -55,8 +55,8 @@ fn losses_of_spot_instances_are_in_the_risk() {
 }
 
 #[test]
-fn failed_boots_and_updates_are_in_the_risk() {
-    let failing = cases().map(|(number, case)| (number, case.failing(0.05, 0.002)));
+fn failed_orders_boots_and_updates_are_in_the_risk() {
+    let failing = cases().map(|(number, case)| (number, case.failing(0.97, 0.02, 0.002)));
     let all = outcomes(36, failing);
     assert!(all.iter().filter(|o| o.bought == Bought::Risky).count() >= 12);
     keeps_the_risk(&all);

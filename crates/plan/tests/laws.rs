@@ -142,6 +142,8 @@ proptest! {
         let mut worse = request.clone();
         worse.facts.offers[0].boot_failure += boots;
         prop_assert!(cost(&request) <= cost(&worse) + 1e-9);
+        worse.facts.offers[0].fulfilment -= boots;
+        prop_assert!(cost(&request) <= cost(&worse) + 1e-9);
     }
 
     #[test]

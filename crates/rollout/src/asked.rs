@@ -7,6 +7,7 @@ use domain::forecast::Probability;
 use domain::plan::{Batch, Plan, Refused};
 use jiff::Timestamp;
 
+use crate::decide::missed::resting;
 use crate::decide::surge::order_key;
 use crate::planner::{HeldSurge, Revision};
 use crate::settings::LEAST_RISK;
@@ -53,6 +54,7 @@ fn question(state: &State, plan: &Plan, now: Timestamp, risk: Probability) -> Re
         pending: state.pending(),
         unavailable: state.failed().iter().map(|s| s.member.name.clone()).collect(),
         held: held(state, now),
+        without: resting(state, now),
         deadline: state.created.deadline,
         risk,
         why: String::new(),

@@ -145,6 +145,7 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::SurgeOrdered { key, offer, names, version, release_at }
                                                       => surge::order(state, at, key, surge::Wish { offer, names, version, release_at }),
         Event::SurgeRunning { key, instances }        => surge::running(state, at, &key, instances),
+        Event::SurgeMissed { key, names, detail }     => surge::missed(state, at, &key, &names, detail),
         Event::SurgeJoining { server }                => surge::joining(state, at, &server),
         Event::SurgeJoined { server, warm_at }        => surge::joined(state, at, &server, warm_at),
         Event::SurgeReleasing { key }                 => surge::releasing(state, at, &key),

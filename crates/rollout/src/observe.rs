@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::event::Rung;
-use domain::name::ServerName;
+use domain::name::{Key, ServerName};
 use domain::plan::PerDimension;
 use domain::ports::{Backend, Instance};
 use domain::series::Sample;
@@ -54,6 +54,8 @@ pub struct Seen {
     pub stop: Stop,
     /// A call that has failed too often, with its error.
     pub failing: Option<String>,
+    /// The orders of surge that the seller refuses for good, with what it says.
+    pub sold_out: BTreeMap<Key, String>,
     /// When a revision was last refused.
     pub refused_at: Option<Timestamp>,
     /// What the batches that are left risk by what is known now.

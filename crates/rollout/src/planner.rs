@@ -36,6 +36,8 @@ pub struct Revision {
     pub unavailable: Vec<ServerName>,
     /// Surge that runs already.
     pub held: Vec<HeldSurge>,
+    /// Offers that did not deliver lately: nothing is bought from them.
+    pub without: Vec<OfferName>,
     /// The last server has to be back by then.
     pub deadline: Timestamp,
     /// What is left of the rollout's risk; the revision may use no more.

@@ -66,6 +66,14 @@ pub const HOOK_GRACE_SECONDS: f64 = 60.0;
 /// A refused revision is asked for again after this many seconds.
 pub const REVISE_AGAIN_SECONDS: f64 = 60.0;
 
+/// An offer that did not deliver is not ordered from again for so many seconds: what is sold out stays
+/// so for minutes, and it may be all that there is.
+pub const OFFER_RESTS_SECONDS: u64 = 900;
+
+/// It rests for twice as long each time, up to 16 hours: whoever waits for it has to be told that the
+/// rollout waits, instead of seeing it begin again.
+pub const OFFER_REST_DOUBLES_AT_MOST: u32 = 6;
+
 /// Decisions may follow from decisions; more rounds than this in one tick are a defect.
 pub const MAX_ROUNDS: usize = 64;
 

@@ -189,6 +189,19 @@ pub enum OrderStage {
     Released,
 }
 
+/// Instances of an order that did not come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Missed {
+    /// How many over all.
+    pub count: usize,
+    /// Why the last of them did not.
+    pub detail: String,
+    /// When they were given up.
+    pub at: Timestamp,
+    /// The number of the event.
+    pub seq: u64,
+}
+
 /// One order of surge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -212,6 +225,8 @@ pub struct Order {
     pub stage: OrderStage,
     /// Its instances, once they run.
     pub instances: Vec<SurgeInstance>,
+    /// That some did not come, and when it was seen last.
+    pub missed: Option<Missed>,
     /// The number of the event that brought it here.
     pub seq: u64,
 }

@@ -132,6 +132,7 @@ impl Dice {
     fn error(&self, fault: Fault) -> PortError {
         let retry = match fault {
             Fault::Throttled => Retry::After(self.faults.throttle),
+            Fault::SoldOut => Retry::Never,
             _ => Retry::Backoff,
         };
         PortError::new("simulated world", "a call", retry, Injected(fault))

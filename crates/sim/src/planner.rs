@@ -170,11 +170,18 @@ impl Planner for Timetable {
         }
         let held: u32 = ask.held.iter().map(|h| h.count).sum();
         let buy = self.surge.1.saturating_sub(held);
+        let on_sale = |offer: &&OfferName| !ask.without.contains(*offer);
+        let instead = self.on_loss.as_ref().map(|replacement| &replacement.offer);
+        let offer = [Some(&self.surge.0), instead].into_iter().flatten().find(on_sale);
+        let Some(offer) = offer.or(Some(&self.surge.0).filter(|_| buy == 0)) else {
+            return Err(ReviseError::Failed("no offer delivers".into()));
+        };
+        let surge = (offer.clone(), self.surge.1);
         let after = (ask.revision, Some(ask.parent.clone()));
         let left = ask.risk.get();
         let target = if left < self.target { left } else { self.target };
         let batch = self.batch.saturating_sub(ask.unavailable.len());
-        let smaller = Self { batch, ..self.clone() };
+        let smaller = Self { batch, surge, ..self.clone() };
         Ok(smaller.plan(ask.now, &ask.pending, buy, after, target))
     }
 

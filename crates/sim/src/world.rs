@@ -121,6 +121,8 @@ struct Bought {
     /// When it is taken away.
     ends_at: Option<Timestamp>,
     lost: bool,
+    /// It runs and never passes its checks.
+    unwell: bool,
 }
 
 /// A hook that has begun.
@@ -147,6 +149,8 @@ struct Inner {
     /// Connections of these servers do not end before.
     hangs: BTreeMap<ServerName, Timestamp>,
     boots_to_fail: u32,
+    /// So many of the next instances are never well.
+    to_be_unwell: u32,
     updates_to_fail: u32,
     /// Hooks that have begun under their keys.
     hooks: BTreeMap<Key, Begun>,
@@ -186,6 +190,7 @@ impl SimWorld {
             closed: BTreeSet::new(),
             hangs: BTreeMap::new(),
             boots_to_fail: 0,
+            to_be_unwell: 0,
             updates_to_fail: 0,
             hooks: BTreeMap::new(),
             hooks_held: false,

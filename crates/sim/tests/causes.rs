@@ -29,12 +29,13 @@ const FOLLOWS: &[(&str, &[&str])] = &[
     ("BatchClosed", &["BatchOpened"]),
     ("ServerRetried", &["ServerFailed"]),
     ("SurgeOrdered", &["PlanAdopted", "SurgeLost"]),
-    ("SurgeRunning", &["SurgeOrdered"]),
+    ("SurgeRunning", &["SurgeOrdered", "SurgeMissed"]),
+    ("SurgeMissed", &["SurgeOrdered", "SurgeRunning", "SurgeMissed"]),
     ("SurgeJoining", &["SurgeRunning"]),
     ("SurgeJoined", &["SurgeJoining"]),
     ("SurgeDrained", &["SurgeReleasing"]),
     ("SurgeLeft", &["SurgeDrained", "SurgeReleasing"]),
-    ("SurgeReleased", &["SurgeReleasing"]),
+    ("SurgeReleased", &["SurgeReleasing", "SurgeMissed"]),
 ];
 
 /// What a person does has no cause in the journal.

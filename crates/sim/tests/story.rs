@@ -195,15 +195,15 @@ fn surge_that_is_lost_is_replaced_at_once_where_the_plan_foresees_it() {
 }
 
 #[test]
-fn surge_that_is_sold_out_holds_and_nothing_goes_out() {
+fn surge_that_is_sold_out_everywhere_holds_and_nothing_goes_out() {
     let mut stage = Stage::new(Settings::default());
     stage.world.limit_stock(&OfferName::new("spare").unwrap(), 1);
     assert_eq!(play(&mut stage), Ended::Waiting);
-    assert!(holds(&stage).contains(&HoldReason::AdapterFailing), "{:?}", holds(&stage));
+    assert!(holds(&stage).contains(&HoldReason::NoPlan), "{:?}", holds(&stage));
     assert_eq!(stage.world.facts().most_out, 0);
     stage.append(vec![Event::AbortRequested {}]);
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Aborted));
-    assert!(stage.world.surge_running().is_empty(), "the one that was bought is given back");
+    assert!(stage.world.surge_running().is_empty(), "the one that came is given back");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::adapter::{
     AdapterSlot, PORT_MARK, ProvisionerSpec, SignalSpec, SizeSpec, TrafficSpec, UpdateSpec,
 };
-use super::capacity::CapacitiesSpec;
+use super::capacity::{CapacitiesSpec, CapacitySpec};
 use super::durations::DurationsSpec;
 use super::load::{LoadSpec, SaturationSpec};
 use super::number::PositiveShare;
@@ -178,6 +178,10 @@ pub struct SurgeSpec {
     /// What can be bought.
     #[serde(default)]
     pub offers: Vec<OfferSpec>,
+    /// Capacity that serves beside the fleet the whole time and costs nothing, per dimension; used
+    /// before anything is bought.
+    #[serde(default)]
+    pub spare: BTreeMap<Dimension, CapacitySpec>,
     /// Limits over several offers.
     #[serde(default)]
     pub quotas: Vec<QuotaSpec>,

@@ -49,7 +49,7 @@ pub struct OfferSpec {
     /// How often an instance is taken away.
     #[serde(default)]
     pub interruption: Option<InterruptionSpec>,
-    /// The share of an order that is delivered.
+    /// The share of an order that is delivered, each instance by itself; all unless given.
     #[serde(default)]
     pub fulfilment: Option<PositiveShare>,
     /// Probability that an instance does not come up; 0 unless given.

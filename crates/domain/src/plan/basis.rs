@@ -168,8 +168,19 @@ pub struct OfferLine {
     /// Probability that an instance does not come up.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub boot_failure: f64,
+    /// The share of an order that is delivered.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub fulfilment: f64,
     /// What the offer alone would cost, `None` where it alone does not cover the need.
     pub alone: Option<Alone>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 fn is_zero(value: &f64) -> bool {

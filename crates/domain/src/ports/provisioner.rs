@@ -53,7 +53,10 @@ pub trait Provisioner: Send + Sync {
     /// Already so: `Done` with the running instances (empty when none are wanted). Not yet:
     /// `Pending`. An instance that was lost is *not* replaced under the same name: it is listed
     /// as [`InstanceState::Lost`] in `Done`, and ended for good when it is no longer wanted.
-    /// Nothing is left under an unwanted name: `Done`. The offer is sold out or over its limit: an error that
-    /// says so.
+    /// Nothing is left under an unwanted name: `Done`. The offer is sold out or over its limit: an error
+    /// that says so, with [`Retry::Never`]: what has not come is then not waited for, and another offer
+    /// takes its place.
+    ///
+    /// [`Retry::Never`]: super::Retry::Never
     async fn ensure_surge(&self, order: &SurgeOrder) -> Result<Progress<Vec<Instance>>, PortError>;
 }

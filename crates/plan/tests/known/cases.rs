@@ -108,11 +108,11 @@ impl Case {
         self
     }
 
-    /// The same with instances that do not come up, and updates that fail.
-    pub fn failing(mut self, boot_failure: f64, update_failure: f64) -> Self {
+    /// The same with instances that are not delivered or do not come up, and updates that fail.
+    pub fn failing(mut self, fulfilment: f64, boot_failure: f64, update_failure: f64) -> Self {
         self.facts.update_failure = update_failure;
         for offer in &mut self.facts.offers {
-            offer.boot_failure = boot_failure;
+            (offer.fulfilment, offer.boot_failure) = (fulfilment, boot_failure);
         }
         self
     }

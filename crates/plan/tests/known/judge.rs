@@ -85,7 +85,7 @@ fn hired(facts: &Facts, plan: &Plan, stream: &mut Stream) -> Vec<Hired> {
             let runs = purchase.order_at + length(offer.lead, stream);
             let ready_at = runs + length(offer.warmup, stream);
             let alone = life(offer.interruption.per_hour, stream);
-            let lives = if happens(offer.boot_failure, stream) { 0.0 } else { alone };
+            let lives = if happens(offer.never_comes(), stream) { 0.0 } else { alone };
             let lost_at = runs + seconds(if pool < lives { pool } else { lives });
             let (offer, release_at) = (offer.name.clone(), purchase.release_at);
             all.push(Hired { offer, ready_at, lost_at, release_at });

@@ -368,6 +368,7 @@ mod tests {
             pending: prepared.fleet.servers.iter().map(|s| s.name.clone()).collect(),
             unavailable: Vec::new(),
             held: Vec::new(),
+            without: Vec::new(),
             deadline: now + std::time::Duration::from_secs(3 * 3600),
             risk: Probability::new(0.01).unwrap(),
             why: "the load is not known".into(),

@@ -162,6 +162,9 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::SurgeDrained { server, cut } => format!("surge    {server} drained{}", cuts(*cut)),
         Event::SurgeLeft { .. } => return None,
         Event::SurgeReleased { key } => format!("surge    given back: {key}"),
+        Event::SurgeMissed { names, detail, .. } => {
+            format!("surge    {} do not come: {detail}", names.len())
+        }
         Event::SurgeLost { server, detail } => format!("surge    LOST {server}: {detail}"),
         Event::BatchOpened { index, look, .. } => format!(
             "batch {index}  out: {} in service, {} surge; {reason}",

@@ -51,6 +51,7 @@ pub fn question(ask: &Revision, seed: u64) -> Ask {
         pending: Some(ask.pending.clone()),
         unhealthy: ask.unavailable.clone(),
         held: held.collect(),
+        without: ask.without.clone(),
         deadline: ask.deadline,
         seed,
         share: Share::Left(ask.risk),

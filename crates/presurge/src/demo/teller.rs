@@ -91,6 +91,9 @@ fn words(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::SurgeJoined { server, .. } => format!("surge in service: {}", short(server)),
         Event::SurgeReleasing { .. } => "surge is drained and given back".into(),
         Event::SurgeReleased { .. } => "surge is gone".into(),
+        Event::SurgeMissed { names, detail, .. } => {
+            format!("surge does not come: {}: {detail}", list(names))
+        }
         Event::SurgeLost { server, detail } => format!("surge lost: {}: {detail}", short(server)),
         Event::BatchOpened { index, look, .. } => {
             let batch = state.open.as_ref().map(|open| list(&open.batch.servers));

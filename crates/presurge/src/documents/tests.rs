@@ -94,6 +94,7 @@ fn every_field_of_the_schema_is_accepted() {
     assert_eq!(fleet.offers[1].interruption.per_hour, 0.05);
     let failures = (fleet.offers[1].boot_failure, rollout.rollout().update_failure);
     assert_eq!((failures, fleet.offers[0].boot_failure), ((0.01, 0.002), 0.0));
+    assert_eq!(fleet.spare.values().collect::<Vec<_>>(), [&425.0]);
     let rollout = rollout.rollout();
     assert_eq!((rollout.max_unavailable, rollout.max_surge), (10, 20));
     assert_eq!(rollout.approval.as_deref(), Some(&["sre-leads".to_owned()][..]));
@@ -302,6 +303,16 @@ fn what_does_not_fit_together_is_told() {
         "        capacity: { requests: 850 }",
         "        capacity: {}",
         "f.yaml:17:9: spec.surge.offers[0].capacity: carries no requests, which the fleet needs",
+    );
+    says(
+        "        max: 40\n",
+        "        max: 40\n    spare: { cpu: 4 }\n",
+        "f.yaml:21:14: spec.surge.spare.cpu: spec.capacity has no dimension cpu; leave it out",
+    );
+    says(
+        "        max: 40\n",
+        "        max: 40\n    spare: { requests: -1 }\n",
+        "f.yaml:21:24: spec.surge.spare.requests: ",
     );
     says(
         "unit: req/s",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::config::{self, Extra, Fleet, Rollout};
 use domain::forecast::{Paths, Probability};
 use domain::journal::Digest;
-use domain::name::ServerName;
+use domain::name::{OfferName, ServerName};
 use domain::plan::{Inputs, PerDimension};
 use jiff::Timestamp;
 use plan::{
@@ -31,6 +31,8 @@ pub struct Ask {
     pub unhealthy: Vec<ServerName>,
     /// Surge that runs.
     pub held: Vec<Held>,
+    /// Offers that nothing is bought from.
+    pub without: Vec<OfferName>,
     /// The last server is back by then.
     pub deadline: Timestamp,
     /// The seed of every draw.
@@ -87,6 +89,7 @@ impl Ask {
             pending: None,
             unhealthy: Vec::new(),
             held: Vec::new(),
+            without: Vec::new(),
             deadline,
             seed,
             share: Share::Whole,
@@ -169,10 +172,15 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         capacity: server.capacity.clone(),
     };
     let proof = proof(rollout);
+    let offer = |spec: &config::Offer| {
+        let held = ask.held.iter().filter(|held| held.offer == spec.name).map(|held| held.count);
+        let most = if ask.without.contains(&spec.name) { held.sum() } else { spec.max };
+        Offer { max: most, ..offer(spec, fleet, proof) }
+    };
     Facts {
         fleet: fleet.name.clone(),
         servers: fleet.servers.iter().map(server).collect(),
-        offers: fleet.offers.iter().map(|o| offer(o, fleet, proof)).collect(),
+        offers: fleet.offers.iter().map(offer).collect(),
         held: ask.held.clone(),
         durations: Durations {
             drain: fleet.durations.drain,
@@ -183,7 +191,7 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         update_failure: rollout.update_failure,
         plan_at: rollout.plan_at,
         balance: fleet.balance,
-        spare: PerDimension::new(),
+        spare: fleet.spare.clone(),
         max_unavailable: rollout.max_unavailable,
         max_surge: rollout.max_surge,
         zone_limits: rollout.zone_limits.clone(),

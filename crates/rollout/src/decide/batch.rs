@@ -8,7 +8,7 @@ use domain::plan::{Batch, Plan};
 use jiff::Timestamp;
 
 use super::surge::{order_key, replacement_key};
-use super::{Decision, hold, over};
+use super::{Decision, hold, missed, over};
 use crate::observe::{Seen, Stop, Unweighed, Verdict};
 use crate::planner::Weighed;
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
@@ -210,6 +210,9 @@ fn outlived(state: &State, plan: &Plan, batch: &Batch, now: Timestamp) -> Option
     });
     if let Some(instance) = lost {
         return Some(format!("surge instance {} was lost", instance.running.name));
+    }
+    if let Some(why) = missed::since_the_plan(state) {
+        return Some(why);
     }
     // Capacity is lower than planned, and it is no longer so that nobody else is out.
     if let Some(server) = state.failed().into_iter().find(|server| server.seq > state.plan_seq) {

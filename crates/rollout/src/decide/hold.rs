@@ -177,7 +177,7 @@ fn slow_surge(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {
     for (key, order) in &state.orders {
         let ready = |s: SurgeStage| matches!(s, SurgeStage::Joined(_) | SurgeStage::Lost);
         let all = !order.instances.is_empty() && order.instances.iter().all(|i| ready(i.stage));
-        if order.is_held() && !all && over(order.ordered_at, limit, now) {
+        if order.is_held() && !all && over(order.waits_since(), limit, now) {
             let detail = format!("order {key} is not in service after {limit} s");
             return Some((HoldReason::SurgeMissing, detail));
         }

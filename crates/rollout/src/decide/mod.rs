@@ -6,6 +6,7 @@ mod due;
 mod hold;
 mod hook;
 mod ladder;
+pub(crate) mod missed;
 mod server;
 pub(crate) mod surge;
 
@@ -57,6 +58,10 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     if let Some(seq) = state.rejected.filter(|_| state.phase != Phase::Aborting) {
         let reason = "its plan was rejected";
         return vec![Decision::write(Event::AbortRequested {}, reason, seq)];
+    }
+    let given_up = missed::give_up(state, seen, now);
+    if !given_up.is_empty() {
+        return given_up;
     }
     let mut list = Vec::new();
     list.extend(state.servers.values().filter_map(|s| server::next(state, seen, s, now)));

@@ -2,7 +2,7 @@
 
 use domain::event::{Event, HookPoint};
 use domain::journal::{Actor, Entry};
-use domain::ports::{PortError, Retry};
+use domain::ports::{PortError, Retry, SurgeOrder};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -95,12 +95,21 @@ fn failure(
         return Some(world_entry(outcome, now));
     }
     let news = memory.failed(&command.poll_key(), now, error, FAILURES_WRITTEN);
+    let wanted = |order: &SurgeOrder| !order.names.is_empty();
+    let is_refused_surge =
+        matches!(command, Command::Surge(order) if error.retry == Retry::Never && wanted(order));
+    if is_refused_surge {
+        memory.refused(&command.poll_key(), command.key());
+    }
     let event = Event::CommandFailed { key: command.key().to_string(), error: error.chain() };
     news.then(|| Entry {
         at: now,
         actor: Actor::world(),
         cause: Some(state.head.seq),
         reason: match error.retry {
+            Retry::Never if is_refused_surge => {
+                "the seller refuses it; what has not come is not waited for".into()
+            }
             Retry::Never => "it will fail again; mend it, the call is repeated slowly".into(),
             Retry::Backoff | Retry::After(_) => "it is tried again".into(),
         },

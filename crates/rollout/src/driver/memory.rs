@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::freeze::Freezes;
-use domain::name::ServerName;
+use domain::name::{Key, ServerName};
 use domain::plan::PerDimension;
 use domain::ports::{PortError, Retry};
 use domain::series::Sample;
@@ -23,6 +23,8 @@ pub(super) struct Failures {
     pub(super) text: String,
     /// How many were written to the journal.
     pub(super) written: u32,
+    /// The order of surge that is refused for good; that is not a hold but another plan.
+    pub(super) refuses: Option<Key>,
 }
 
 /// See the module.
@@ -99,8 +101,22 @@ impl Memory {
 
     /// A call that has failed too often, with its error.
     pub(super) fn failing(&self) -> Option<String> {
-        let failing = self.failures.values().find(|f| f.count >= FAILURES_TO_HOLD)?;
+        let fails = |f: &&Failures| f.count >= FAILURES_TO_HOLD && f.refuses.is_none();
+        let failing = self.failures.values().find(fails)?;
         Some(failing.text.clone())
+    }
+
+    /// The call that failed last is an order of surge, and the seller refuses it for good.
+    pub(super) fn refused(&mut self, call: &str, order: &Key) {
+        if let Some(failures) = self.failures.get_mut(call) {
+            failures.refuses = Some(order.clone());
+        }
+    }
+
+    /// The orders of surge that are refused for good, with what was said.
+    pub(super) fn sold_out(&self) -> BTreeMap<Key, String> {
+        let refuses = |f: &Failures| Some((f.refuses.clone()?, f.text.clone()));
+        self.failures.values().filter_map(refuses).collect()
     }
 
     /// Forgets calls that are not made any more.

@@ -82,6 +82,7 @@ impl Driver {
             load: memory.load.clone(),
             down_since: memory.down_since.clone(),
             failing: memory.failing(),
+            sold_out: memory.sold_out(),
             stop: Stop::Unknown,
             refused_at: memory.refused_at,
             verdict: memory.verdict.clone(),

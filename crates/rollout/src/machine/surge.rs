@@ -9,7 +9,7 @@ use domain::plan::Replacement;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Refusal;
-use crate::state::{Order, OrderStage, Phase, State, SurgeInstance, SurgeStage};
+use crate::state::{Missed, Order, OrderStage, Phase, State, SurgeInstance, SurgeStage};
 
 /// What an order asks for.
 pub(super) struct Wish {
@@ -81,6 +81,7 @@ pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Res
         ordered_at: at.at,
         stage: OrderStage::Ordered,
         instances: Vec::new(),
+        missed: None,
         seq: at.seq,
     };
     match state.orders.insert(key.clone(), order) {
@@ -128,16 +129,55 @@ pub(super) fn running(
     if names != wanted {
         return Err(format!("{key} asked for {} other instances", wanted.len()));
     }
-    let fresh = |running| SurgeInstance {
-        running,
-        stage: SurgeStage::Running,
-        since: at.at,
-        percent,
-        verdicts: BTreeMap::new(),
-        seq: at.seq,
+    let mut known = std::mem::take(&mut order.instances);
+    let taken = |running: Running| {
+        let present = known.iter().position(|i| i.running.name == running.name);
+        present.map(|index| known.swap_remove(index)).unwrap_or(SurgeInstance {
+            running,
+            stage: SurgeStage::Running,
+            since: at.at,
+            percent,
+            verdicts: BTreeMap::new(),
+            seq: at.seq,
+        })
     };
-    order.instances = instances.into_iter().map(fresh).collect();
+    order.instances = instances.into_iter().map(taken).collect();
     (order.stage, order.seq) = (OrderStage::Running, at.seq);
+    Ok(())
+}
+
+/// What did not come is no longer wanted; what did goes on under the order.
+pub(super) fn missed(
+    state: &mut State,
+    at: &Record,
+    key: &Key,
+    names: &[ServerName],
+    detail: String,
+) -> Result<(), Refusal> {
+    match state.phase {
+        Phase::Provisioning | Phase::Rolling | Phase::Stabilising { .. } => {}
+        phase => return Err(format!("the phase is {phase:?}")),
+    }
+    let order = find(state, key)?;
+    if !order.is_held() || names.is_empty() {
+        return Err(format!("{key} is {:?}, {} are missed", order.stage, names.len()));
+    }
+    for name in names {
+        let joins = |i: &SurgeInstance| i.running.name == *name && i.stage != SurgeStage::Running;
+        if !order.names.contains(name) || order.instances.iter().any(joins) {
+            return Err(format!("{name} is not of {key}, or it has come"));
+        }
+    }
+    order.names.retain(|name| !names.contains(name));
+    order.instances.retain(|instance| !names.contains(&instance.running.name));
+    let before = order.missed.as_ref().map_or(0, |missed| missed.count);
+    let count = before + names.len();
+    order.missed = Some(Missed { count, detail, at: at.at, seq: at.seq });
+    order.stage = match order.names.is_empty() {
+        true => OrderStage::Releasing,
+        false => OrderStage::Ordered,
+    };
+    order.seq = at.seq;
     Ok(())
 }
 

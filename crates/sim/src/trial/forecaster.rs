@@ -105,6 +105,7 @@ fn question(ask: &Revision) -> Question<'_> {
         pending: &ask.pending,
         unavailable: &ask.unavailable,
         held: ask.held.iter().map(held).collect(),
+        without: &ask.without,
         risk: ask.risk,
         canary: Canary::Passed,
     }
@@ -121,6 +122,7 @@ struct Question<'a> {
     pending: &'a [ServerName],
     unavailable: &'a [ServerName],
     held: Vec<Held>,
+    without: &'a [OfferName],
     risk: Probability,
     canary: Canary,
 }
@@ -134,6 +136,7 @@ impl Forecaster {
             pending: &self.names,
             unavailable: &[],
             held: Vec::new(),
+            without: &[],
             risk: probability(risk),
             canary: Canary::Auto,
         };
@@ -195,6 +198,10 @@ impl Forecaster {
         let certain = |spread: Spread, more: Duration| {
             Spread::exactly(Duration::from_secs(spread.quantile_seconds(0.95) as u64) + more)
         };
+        let most = |name: &OfferName| match question.without.contains(name) {
+            false => self.fate.surge,
+            true => question.held.iter().filter(|h| h.offer == *name).map(|h| h.count).sum(),
+        };
         let offer = |(name, price): (OfferName, f64)| Offer {
             capacity: capacity.clone(),
             market: Market::OnDemand,
@@ -202,7 +209,7 @@ impl Forecaster {
             price_per_hour: price,
             lead: certain(settings.boot, LOOKS),
             warmup: Spread::exactly(Duration::from_secs(30)),
-            max: self.fate.surge,
+            max: most(&name),
             billing: Billing { minimum: LOOKS, granularity: Duration::from_secs(1) },
             interruption: settings.offers[&name].interruption,
             fulfilment: 1.0,

@@ -129,6 +129,11 @@ impl SimWorld {
         self.lock().boots_to_fail = count;
     }
 
+    /// The next `count` instances that are bought run and never pass their checks.
+    pub fn make_unwell(&self, count: u32) {
+        self.lock().to_be_unwell = count;
+    }
+
     /// The next `count` updates fail.
     pub fn fail_updates(&self, count: u32) {
         self.lock().updates_to_fail = count;

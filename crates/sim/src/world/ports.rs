@@ -144,7 +144,7 @@ impl Inner {
                 let ends = machine.update.as_ref().map(|(_, _, ends)| *ends + self.settings.start);
                 Some(ends.unwrap_or(machine.well_at))
             }
-            None => self.surge.get(name).filter(|b| !b.lost).map(|b| b.runs_at),
+            None => self.surge.get(name).filter(|b| !b.lost && !b.unwell).map(|b| b.runs_at),
         }
     }
 
@@ -220,7 +220,7 @@ impl Provisioner for SimWorld {
                 let source = Trouble::SoldOut(order.offer.to_string());
                 *left = left
                     .checked_sub(1)
-                    .ok_or_else(|| trouble("buying surge", Retry::Backoff, source))?;
+                    .ok_or_else(|| trouble("buying surge", Retry::Never, source))?;
             }
             inner.buy(order, name, now);
             *inner.facts.purchases.entry(name.clone()).or_default() += 1;
@@ -243,7 +243,9 @@ impl Inner {
         let fails = self.boots_to_fail > 0;
         self.boots_to_fail = self.boots_to_fail.saturating_sub(1);
         let ends_at = if fails { Some(runs_at) } else { life.map(|life| runs_at + life) };
-        let bought = Bought { key: order.key.clone(), runs_at, ends_at, lost: false };
+        let unwell = self.to_be_unwell > 0;
+        self.to_be_unwell = self.to_be_unwell.saturating_sub(1);
+        let bought = Bought { key: order.key.clone(), runs_at, ends_at, lost: false, unwell };
         self.surge.insert(name.clone(), bought);
         self.facts.hired.push(Hired {
             name: name.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::offers::{Offer, offers};
+use super::offers::{Offer, offers, spare};
 use super::quotas::{Quota, quotas};
 use super::servers::{FleetServer, Units, capacities, servers};
 use crate::config::adapter::AdapterRef;
@@ -35,6 +35,8 @@ pub struct Fleet {
     pub durations: UpdateDurations,
     /// What surge can be bought.
     pub offers: Vec<Offer>,
+    /// What serves beside the fleet for nothing; only dimensions of `capacity`.
+    pub spare: PerDimension<f64>,
     /// What all surge together may use.
     pub quotas: Vec<Quota>,
     /// The currency of all prices.
@@ -117,6 +119,7 @@ impl FleetDocument {
         let load = load(spec, &mut findings);
         let durations = durations(spec, &mut findings);
         let offers = offers(&spec.surge.offers, &capacity, &units, &mut findings);
+        let spare = spare(&spec.surge.spare, &capacity, &units, &mut findings);
         let quotas = quotas(&spec.surge.quotas, &offers, &mut findings);
         let currency = currency(spec.currency.as_deref(), &mut findings);
         if !findings.is_empty() {
@@ -135,6 +138,7 @@ impl FleetDocument {
             load,
             durations,
             offers,
+            spare,
             quotas,
             currency,
             drain,

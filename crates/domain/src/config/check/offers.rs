@@ -1,12 +1,13 @@
 //! What surge can be bought.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::servers::{Units, one_by_one};
+use crate::config::capacity::CapacitySpec;
 use crate::config::offer::{InterruptionSpec, Market, OfferSpec};
 use crate::config::place::{Findings, Place};
-use crate::name::{OfferName, Zone};
+use crate::name::{Dimension, OfferName, Zone};
 use crate::plan::PerDimension;
 use crate::spread::Spread;
 
@@ -62,6 +63,22 @@ pub(super) fn offers(
         offers.push(offer(spec, &here, common, units, findings));
     }
     offers
+}
+
+/// Checks what serves beside a fleet.
+pub(super) fn spare(
+    given: &BTreeMap<Dimension, CapacitySpec>,
+    common: &PerDimension<f64>,
+    units: &Units<'_>,
+    findings: &mut Findings,
+) -> PerDimension<f64> {
+    let place = Place::spec().key("surge").key("spare");
+    let spare = one_by_one(given, &place, units, findings);
+    for dimension in given.keys().filter(|dimension| !common.contains_key(*dimension)) {
+        let message = format!("spec.capacity has no dimension {dimension}; leave it out");
+        findings.add(place.key(dimension), message);
+    }
+    spare
 }
 
 fn offer(

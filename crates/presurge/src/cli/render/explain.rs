@@ -260,6 +260,10 @@ impl Page<'_> {
                     percent(terms.pool_lost_per_hour)
                 )?;
             }
+            if terms.fulfilment < 1.0 {
+                let misses = percent(1.0 - terms.fulfilment);
+                writeln!(out, "      one is not delivered with {misses}")?;
+            }
             if terms.boot_failure > 0.0 {
                 let fails = percent(terms.boot_failure);
                 writeln!(out, "      one does not come up with {fails}")?;
