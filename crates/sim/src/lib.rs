@@ -13,6 +13,7 @@ pub mod draws;
 pub mod executor;
 pub mod faults;
 pub mod fuse;
+pub mod horizon;
 pub mod journal;
 pub mod planner;
 pub mod recorded;

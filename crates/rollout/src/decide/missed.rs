@@ -64,7 +64,8 @@ fn missing(
 pub(super) fn since_the_plan(state: &State) -> Option<String> {
     let orders = state.orders.values();
     let missed = orders.filter_map(|o| Some((&o.offer, o.missed.as_ref()?)));
-    let (offer, missed) = missed.filter(|(_, m)| m.seq > state.plan_seq).last()?;
+    let since = missed.filter(|(_, m)| m.seq > state.plan_seq);
+    let (offer, missed) = since.max_by_key(|(_, m)| m.seq)?;
     Some(format!("{} × {offer} did not come: {}", missed.count, missed.detail))
 }
 
