@@ -361,3 +361,15 @@ fn with_nothing_left_of_the_risk_it_holds_and_says_what_to_do() {
     );
     assert!(stage.world.out().is_empty());
 }
+
+/// Found by seeds 7209 and 8945 of the trials: the failed server was turned round, and the rollout
+/// went on waiting for it to be tried again.
+#[test]
+fn who_says_resume_after_a_roll_back_was_asked_for_does_not_stop_it() {
+    let mut stage = Stage::new(bad(&["web-3"]));
+    assert_eq!(drive(&mut stage), Some(Ended::Waiting));
+    ask(&stage);
+    stage.append(vec![Event::ResumeRequested {}]);
+    assert_eq!(drive(&mut stage), BACK);
+    judge(&stage, "resumed");
+}

@@ -107,6 +107,8 @@ pub(super) fn update(
     step(state, at, name, from, Stage::Updating)?;
     let server = server(state, name)?;
     (server.attempts, server.way, server.runs) = (attempt, way, Runs::Unsure);
+    // What is turned round is not tried again besides.
+    state.retry &= !state.failed().is_empty();
     Ok(())
 }
 
