@@ -14,7 +14,9 @@ use crate::journal::Digest;
 use crate::name::{FleetName, Key, OfferName, ServerName, Version, Zone};
 use crate::plan::{PerDimension, Plan};
 
-pub use policy::{AfterHold, ApprovalRule, HoldLimit, HookLimit, HookPoint, OnTimeout, Policy};
+pub use policy::{
+    AfterHold, ApprovalRule, HoldLimit, HookLimit, HookPoint, OnFailure, OnTimeout, Policy,
+};
 
 /// The version of the stored events that this build writes; it reads this one and the one before.
 pub const FORMAT: u32 = 1;
@@ -47,6 +49,10 @@ pub struct Created {
     pub target: Version,
     /// Who is in the fleet.
     pub servers: Vec<Member>,
+    /// What each of them ran before, where the updater could tell: what a roll-back puts back. Former
+    /// releases did not look.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub before: BTreeMap<ServerName, Version>,
     /// The last server is back by then.
     pub deadline: Timestamp,
     /// The allowed probability of attributable overload.
@@ -192,6 +198,9 @@ pub enum Outcome {
     Incomplete,
     /// It was stopped; everything that works is back in service and the surge is gone.
     Aborted,
+    /// Every server runs again what it ran before, but those that failed and are out; the surge is
+    /// gone.
+    RolledBack,
 }
 
 /// A surge instance that runs.
@@ -332,10 +341,13 @@ pub enum Event {
     UpdateStarted {
         /// Which.
         server: ServerName,
-        /// 1 for the first try.
+        /// 1 for the first try in its direction.
         attempt: u32,
+        /// What it shall run: in a roll-back what it ran before; absent where that is the target.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<Version>,
     },
-    /// Outcome: a server runs the target.
+    /// Outcome: a server runs what its update was to bring.
     Updated {
         /// Which.
         server: ServerName,
@@ -477,6 +489,9 @@ pub enum Event {
     /// Request of a person, or decision after a hold that lasted too long: put back what is out, give
     /// back the surge, and end.
     AbortRequested {},
+    /// Request of a person, or decision after failures or a hold that lasted too long: put back the
+    /// version that each server ran before, what is out first, give back the surge, and end.
+    RollbackRequested {},
     /// Request: the plan of this digest may be performed. The actor is who agrees.
     PlanApproved {
         /// The digest of the plan in force.

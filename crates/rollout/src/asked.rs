@@ -11,7 +11,7 @@ use crate::decide::missed::resting;
 use crate::decide::surge::order_key;
 use crate::planner::{HeldSurge, Revision};
 use crate::settings::LEAST_RISK;
-use crate::state::{State, SurgeStage};
+use crate::state::{State, SurgeStage, Way};
 
 /// What is asked of the batches that are left.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,11 +51,12 @@ fn question(state: &State, plan: &Plan, now: Timestamp, risk: Probability) -> Re
         now,
         parent: plan.digest.clone(),
         revision: plan.revision + 1,
+        way: state.way(),
         pending: state.pending(),
         unavailable: state.failed().iter().map(|s| s.member.name.clone()).collect(),
         held: held(state, now),
         without: resting(state, now),
-        deadline: state.created.deadline,
+        deadline: state.deadline(),
         risk,
         why: String::new(),
         rung: state.rung,
@@ -71,11 +72,16 @@ fn left(state: &State) -> Result<Probability, Refused> {
         binding: "risk".into(),
         detail: format!(
             "the risk account of this rollout is used up: {:.3e} of {:.3e} is spent by {} batches, \
-             {left:.1e} is left and at least {LEAST_RISK:.0e} is needed; abort it, and begin again \
-             with a risk that you accept on top",
+             {left:.1e} is left and at least {LEAST_RISK:.0e} is needed; {}",
             account.spent(),
             account.stated(),
-            account.entries().len()
+            account.entries().len(),
+            match state.way() {
+                Way::Forth => "abort it, and begin again with a risk that you accept on top",
+                Way::Back =>
+                    "abort it, which leaves every server at what it runs, and apply the \
+                              former version with a risk that you accept on top",
+            }
         ),
         would_fit: Vec::new(),
     })

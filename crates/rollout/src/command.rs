@@ -5,7 +5,7 @@ use domain::name::{Key, ServerName};
 use domain::ports::{Admission, Backend, BackendState, HookOrder, SurgeOrder, UpdateOrder, Wanted};
 
 use crate::observe::Seen;
-use crate::state::{OrderStage, Phase, Server, Stage, State, SurgeInstance, SurgeStage};
+use crate::state::{OrderStage, Phase, Server, Stage, State, SurgeInstance, SurgeStage, Way};
 
 /// A keyed, level-triggered call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn commands(state: &State, seen: &Seen) -> Vec<Command> {
     list
 }
 
-/// The hook that is under way; after an abort nobody waits for it any more.
+/// The hook that is under way; after an abort or in a roll-back nobody waits for it any more.
 fn hook_command(state: &State) -> Option<Command> {
     let run = state.hook_under_way().filter(|_| state.phase != Phase::Aborting)?;
     let all = || state.servers.keys().cloned().collect();
@@ -130,8 +130,12 @@ fn server_command(state: &State, seen: &Seen, server: &Server) -> Vec<Command> {
     let out_of_reach = seen.traffic.is_some() && !is_reached(seen, server);
     if server.stage == Stage::Updating && out_of_reach {
         let attempt = server.attempts.to_string();
-        let key = Key::of(&[state.id.as_str(), name.as_str(), "update", &attempt]);
-        let version = state.created.target.clone();
+        let way = match server.way {
+            Way::Forth => "update",
+            Way::Back => "back",
+        };
+        let key = Key::of(&[state.id.as_str(), name.as_str(), way, &attempt]);
+        let version = state.wants(server).clone();
         list.push(Command::Version(UpdateOrder { key, target: server.target(), version }));
     }
     list

@@ -2,7 +2,7 @@
 
 use domain::name::ServerName;
 
-use crate::state::{Phase, Server, Stage, State};
+use crate::state::{Phase, Server, Stage, State, Way};
 
 impl Server {
     /// What failed, while it is out because of that.
@@ -15,11 +15,15 @@ impl Server {
 }
 
 impl State {
-    /// Whether a failed server is tried again without a person.
+    /// Whether a failed server is tried again without a person. One that failed on its way to the
+    /// target is turned round in a roll-back.
     pub(crate) fn tries_again(&self, server: &Server) -> bool {
-        server.failure().is_some()
-            && server.attempts.max(1) <= self.created.policy.retries
-            && self.phase != Phase::Aborting
+        let left = match (self.way(), server.way) {
+            (Way::Forth, _) => server.attempts.max(1) <= self.created.policy.retries,
+            (Way::Back, Way::Forth) => self.turns_round(server),
+            (Way::Back, Way::Back) => server.attempts <= self.created.policy.retries,
+        };
+        server.failure().is_some() && left && self.phase != Phase::Aborting
     }
 
     /// Servers that failed and are not tried again by themselves.
@@ -44,7 +48,9 @@ impl State {
                 _ => format!("{} servers failed, the budget is {budget}: {told}", failed.len()),
             });
         }
-        let unproven = batch_is_lost && self.servers.values().all(|server| !server.updated);
+        let unproven = batch_is_lost
+            && self.way() == Way::Forth
+            && self.servers.values().all(|server| !server.is_updated());
         let target = &self.created.target;
         unproven.then(|| format!("no server of the first batch runs {target}: {told}"))
     }

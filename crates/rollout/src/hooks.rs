@@ -65,7 +65,11 @@ impl State {
     }
 
     /// The point at which a hook has to end well before the rollout goes any further, if it is at one.
+    /// A roll-back runs none and waits for none: they belong to the target.
     pub fn hook_due(&self) -> Option<HookStep> {
+        if self.rollback.is_some() {
+            return None;
+        }
         let released = || self.orders.values().all(|order| order.stage == OrderStage::Released);
         let (hook, batches) = match self.phase {
             Phase::Planned => (HookPoint::Before, 0),
@@ -80,14 +84,15 @@ impl State {
         (given && !self.hooks_done.contains(&step)).then_some(step)
     }
 
-    /// The run of a hook that is under way.
+    /// The run of a hook that is under way, as far as the rollout still cares.
     pub fn hook_under_way(&self) -> Option<&HookRun> {
-        self.hook.as_ref().filter(|run| run.stage == HookStage::Running)
+        let run = self.hook.as_ref().filter(|_| self.rollback.is_none())?;
+        (run.stage == HookStage::Running).then_some(run)
     }
 
-    /// How the newest run of a hook failed, while nobody has said resume.
+    /// How the newest run of a hook failed, while nobody has said resume and it matters.
     pub fn hook_failed(&self) -> Option<(&HookRun, &str)> {
-        let run = self.hook.as_ref()?;
+        let run = self.hook.as_ref().filter(|_| self.rollback.is_none())?;
         match &run.stage {
             HookStage::Failed { detail, again: false } => Some((run, detail)),
             _ => None,

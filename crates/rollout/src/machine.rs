@@ -105,6 +105,7 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::PauseRequested {}                      => phase::pause(state),
         Event::ResumeRequested {}                     => phase::resume(state),
         Event::AbortRequested {}                      => phase::abort(state),
+        Event::RollbackRequested {}                   => phase::roll_back(state, at),
         Event::PlanApproved { digest }                => approval::approved(state, at, &digest),
         Event::PlanRejected { digest }                => approval::rejected(state, at, &digest),
         Event::FreezeRequested { .. }
@@ -125,7 +126,8 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
                                                       => fleet::raise(state, at, &server, percent),
         Event::WeightRaised { server, percent }       => surge::raise(state, at, &server, percent),
         Event::Drained { server, .. }                 => fleet::drained(state, at, &server),
-        Event::UpdateStarted { server, attempt }      => fleet::update(state, at, &server, attempt),
+        Event::UpdateStarted { server, attempt, version }
+                                                      => fleet::update(state, at, &server, attempt, version),
         Event::Updated { server, .. }                 => fleet::updated(state, at, &server),
         Event::GateJudged { server, gate, verdict, .. }
                                                       => gate::judged(state, &server, gate, verdict),

@@ -50,17 +50,24 @@ impl Notices {
         if let Ok(Event::HoldOverdue { detail, then, .. }) = record.event() {
             let next = match then {
                 AfterHold::Abort => "it is aborted",
-                AfterHold::Page | AfterHold::Rollback => "resume or abort it",
+                AfterHold::Rollback => "it is rolled back",
+                AfterHold::Page => "resume or abort it",
             };
             let title = format!("{}: holds for longer than it may; {next}", state.id);
             let severity = Severity::Critical;
             list.push(notice(state, record, Topic::Hold, Course::Once, severity, title, detail));
+        }
+        if let Ok(Event::RollbackRequested {}) = record.event() {
+            let title = format!("{} is being rolled back", state.id);
+            let (severity, detail) = (Severity::Warning, record.reason.clone());
+            list.push(notice(state, record, Topic::Rollout, Course::Once, severity, title, detail));
         }
         if let Ok(Event::Finished { outcome }) = record.event() {
             let (severity, word) = match outcome {
                 Outcome::Done => (Severity::Info, "is done"),
                 Outcome::Incomplete => (Severity::Warning, "is over, and servers are out"),
                 Outcome::Aborted => (Severity::Warning, "was aborted"),
+                Outcome::RolledBack => (Severity::Warning, "was rolled back"),
             };
             let (title, detail) = (format!("{} {word}", state.id), record.reason.clone());
             list.push(notice(state, record, Topic::Rollout, Course::Once, severity, title, detail));

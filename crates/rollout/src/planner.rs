@@ -10,6 +10,8 @@ use domain::name::{OfferName, ServerName};
 use domain::plan::{Batch, Inputs, Plan, Refused};
 use jiff::Timestamp;
 
+use crate::state::Way;
+
 /// Surge that runs already and goes on running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldSurge {
@@ -30,6 +32,8 @@ pub struct Revision {
     pub parent: Digest,
     /// The number of the new one.
     pub revision: u32,
+    /// Whether servers go to the target, or back to what they ran before.
+    pub way: Way,
     /// Servers that are still to be updated; all of them are in service.
     pub pending: Vec<ServerName>,
     /// Servers that are out and stay out.

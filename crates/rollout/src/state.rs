@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::account::Account;
 use crate::approval::Approved;
 use crate::hooks::{HookRun, HookStep};
+use crate::rollback::Rollback;
 use crate::settings::FULL;
 
 /// The phase of the whole rollout. What a batch does is told by the stages of its servers.
@@ -33,6 +34,9 @@ pub enum Phase {
     },
     /// Surge is drained and given back.
     Releasing,
+    /// What was done is undone: what is out turns round, then batches go out and come back with what
+    /// they ran before.
+    RollingBack,
     /// A person asked to stop: what is out comes back, surge is given back.
     Aborting,
     /// Nothing is left to do.
@@ -90,6 +94,27 @@ pub struct Judged {
     pub changes: u32,
 }
 
+/// Which way an update goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Way {
+    /// To the target.
+    #[default]
+    Forth,
+    /// To what a server ran before.
+    Back,
+}
+
+/// What a server runs, as far as the journal says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// What it ran before the rollout.
+    Before,
+    /// An update has begun and has not ended well, or the server failed after it.
+    Unsure,
+    /// The target.
+    Target,
+}
+
 /// One server of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -99,10 +124,12 @@ pub struct Server {
     pub stage: Stage,
     /// Since when.
     pub since: Timestamp,
-    /// Tries of its update so far.
+    /// Which way its newest update goes.
+    pub way: Way,
+    /// Tries of its update that way so far.
     pub attempts: u32,
-    /// Whether it runs the target.
-    pub updated: bool,
+    /// What it runs.
+    pub runs: Runs,
     /// How often it was put back since its drain took too long.
     pub skipped: u32,
     /// The share of its full weight that it shall have when it gets traffic, in percent.
@@ -114,6 +141,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether it runs the target.
+    pub fn is_updated(&self) -> bool {
+        self.runs == Runs::Target
+    }
+
     /// Whether the rollout keeps it out of service.
     pub fn is_out(&self) -> bool {
         !matches!(self.stage, Stage::Waiting | Stage::Back)
@@ -247,6 +279,8 @@ pub struct State {
     pub id: RolloutId,
     /// What was asked for.
     pub created: Created,
+    /// When.
+    pub created_at: Timestamp,
     /// The plan in force, `None` before the first.
     pub plan: Option<Plan>,
     /// The number of the event that adopted it.
@@ -255,6 +289,8 @@ pub struct State {
     pub account: Account,
     /// The phase of the whole.
     pub phase: Phase,
+    /// The roll-back, once one was asked for.
+    pub rollback: Option<Rollback>,
     /// A person asked to open no more batches.
     pub paused: bool,
     /// Why no more servers go out.
@@ -304,9 +340,13 @@ impl State {
         self.orders.values().flat_map(|o| &o.instances).filter(joined).count()
     }
 
-    /// Servers that do not run the target yet and have not failed.
+    /// Servers that are still to be updated, or brought back, and have not failed.
     pub fn pending(&self) -> Vec<ServerName> {
-        let todo = |s: &&Server| !s.updated && !matches!(s.stage, Stage::Failed(_));
+        let goes = |s: &Server| match self.way() {
+            Way::Forth => !s.is_updated(),
+            Way::Back => self.goes_back(s),
+        };
+        let todo = |s: &&Server| goes(s) && !matches!(s.stage, Stage::Failed(_));
         self.servers.values().filter(todo).map(|s| s.member.name.clone()).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use domain::event::{AfterHold, HoldReason};
+use domain::event::{AfterHold, HoldLimit, HoldReason};
 use jiff::Timestamp;
 
 use crate::state::{Order, OrderStage, Phase, State, SurgeStage};
@@ -27,11 +27,15 @@ impl State {
         let limit = self.created.policy.hold;
         // What is on its way to its end already is not ended.
         let ends = matches!(self.phase, Phase::Releasing | Phase::Aborting);
+        let then = |limit: HoldLimit| match limit.then {
+            AfterHold::Rollback if self.may_roll_back().is_err() => AfterHold::Page,
+            then => then,
+        };
         Terms {
             price_per_hour: self.orders.values().map(Order::price_per_hour).sum(),
             currency: self.plan.as_ref().map_or_else(String::new, |p| p.cost.currency.clone()),
             until: limit.map(|limit| since + Duration::from_secs_f64(limit.max_seconds)),
-            then: limit.filter(|_| !ends).map_or(AfterHold::Page, |limit| limit.then),
+            then: limit.filter(|_| !ends).map_or(AfterHold::Page, then),
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Settings {
     pub fails_first: Vec<ServerName>,
     /// Servers whose update fails on every attempt.
     pub fails_always: Vec<ServerName>,
+    /// A server that runs this version never passes its checks.
+    pub bad: Vec<(ServerName, Version)>,
     /// The seed of every draw.
     pub seed: u64,
 }
@@ -68,6 +70,7 @@ impl Default for Settings {
             offers: BTreeMap::new(),
             fails_first: Vec::new(),
             fails_always: Vec::new(),
+            bad: Vec::new(),
             seed: 0,
         }
     }
@@ -86,6 +89,8 @@ struct Machine {
     version: Version,
     admitted: Option<Admitted>,
     well_at: Timestamp,
+    /// It runs a version that never passes its checks.
+    bad: bool,
     update: Option<(Key, Version, Timestamp)>,
     failed: Vec<Key>,
     /// Every key under which an update was begun on this machine.
@@ -99,11 +104,17 @@ struct Machine {
 }
 
 impl Machine {
+    /// Whether it passes its checks.
+    fn is_well(&self, now: Timestamp) -> bool {
+        self.well_at <= now && self.update.is_none() && !self.bad
+    }
+
     fn new(version: &Version) -> Self {
         Self {
             version: version.clone(),
             admitted: Some(Admitted::Yes),
             well_at: Timestamp::UNIX_EPOCH,
+            bad: false,
             update: None,
             failed: Vec::new(),
             begun: Vec::new(),
@@ -322,11 +333,15 @@ impl Inner {
                 hired.lost = true;
             }
         }
-        for machine in self.machines.values_mut() {
+        let bad = |name: &ServerName, version: &Version| {
+            self.settings.bad.iter().any(|(server, runs)| server == name && runs == version)
+        };
+        for (name, machine) in &mut self.machines {
             if let Some((key, version, ends)) = machine.update.take_if(|u| u.2 <= now) {
                 if machine.failed.contains(&key) {
                     continue;
                 }
+                machine.bad = bad(name, &version);
                 machine.version = version;
                 machine.well_at = machine.well_at.max(ends + self.settings.start);
             }

@@ -46,6 +46,9 @@ fn mutants() -> Vec<Mutant> {
         mutant("gates are not awaited", 20, |r| r.decide = deciders::gates_are_ignored),
         mutant("failed servers are tried again for ever", 100, |r| r.decide = deciders::failure_is_ignored),
         mutant("it never holds", 400, |r| r.decide = deciders::no_holds),
+        mutant("a roll-back is not begun", 200, |r| r.decide = deciders::a_roll_back_is_ignored),
+        mutant("gates are not awaited on the way back", 200, |r| r.decide = deciders::the_way_back_is_not_proven),
+        mutant("what failed is not turned round", 400, |r| r.decide = deciders::failures_stay),
         mutant("batches are never closed", 20, |r| r.decide = deciders::batches_stay_open),
         // Drivers, by what they write.
         mutant("an update is not written down before it begins", 20, |r| r.journal = |p| Arc::new(drivers::Forgetful(p))),
@@ -54,6 +57,7 @@ fn mutants() -> Vec<Mutant> {
         mutant("a batch states less risk than it spends", 20, |r| r.journal = |p| Arc::new(drivers::Understating(p))),
         // Planners.
         mutant("a revision takes out twice as many", 100, |r| r.planner = |p| Arc::new(drivers::Greedy(p))),
+        mutant("a roll-back takes out twice as many", 400, |r| r.planner = |p| Arc::new(drivers::Hurried(p))),
         mutant("a revision forgets the surge that runs", 200, |r| r.planner = |p| Arc::new(drivers::Oblivious(p))),
         // Adapters.
         mutant("a drain is done before it is", 20, |r| r.traffic = |p| Arc::new(Hasty(p))),
@@ -69,6 +73,7 @@ fn mutants() -> Vec<Mutant> {
         }),
         mutant("lost drains are told as drains", 400, |r| r.traffic = |p| Arc::new(Remembering::new(p))),
         mutant("the updater ignores the key", 400, |r| r.worker = |p| Arc::new(Repeating::new(p))),
+        mutant("a roll-back brings the target", 200, |r| r.updater = |p| Arc::new(Onward(p))),
         mutant("an update is done before it is", 20, |r| r.updater = |p| Arc::new(Boasting(p))),
         mutant("what runs hooks ignores the key", 200, |r| r.runner = |p| Arc::new(Anew::new(p))),
         mutant("a gate always passes", 20, |r| r.health = |p| Arc::new(Blind(p))),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::event::{ApprovalRule, Event, HookLimit};
+use domain::event::{ApprovalRule, Event, HookLimit, OnFailure};
 use domain::journal::Record;
 use domain::name::{OfferName, ServerName};
 use domain::plan::Replacement;
@@ -275,4 +275,26 @@ fn somebody_agrees_and_a_hook_fails() {
         .now("a person says resume", |h| h.append(vec![Event::ResumeRequested {}]))
         .drive(FOR_GOOD)
         .reads_as("approval-and-hooks");
+}
+
+#[test]
+fn a_version_that_is_bad_is_rolled_back() {
+    let bad = vec![(ServerName::new("web-3").unwrap(), support::new())];
+    let settings = Settings { bad, ..Settings::default() };
+    let stage = Stage::under(settings, |_, policy| policy.on_failure = OnFailure::Rollback);
+    Story::of(stage).drive(FOR_GOOD).reads_as("rolled-back");
+}
+
+#[test]
+fn a_person_rolls_back_while_a_batch_is_out_and_the_fleet_is_frozen() {
+    Story::of(Stage::with(Settings::default(), |timetable| timetable.target = 0.003))
+        .then(930, "a person says rollback", |h| h.append(vec![Event::RollbackRequested {}]))
+        .then(1000, "a person freezes everything", |h| {
+            h.freeze(Event::FreezeRequested { fleet: None, until: None });
+        })
+        .then(2500, "the freeze is lifted", |h| {
+            h.freeze(Event::UnfreezeRequested { fleet: None });
+        })
+        .drive(FOR_GOOD)
+        .reads_as("rolled-back-by-hand");
 }

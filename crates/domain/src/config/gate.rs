@@ -21,17 +21,6 @@ with_adapter!(
     }
 );
 
-/// What happens when more servers fail than the failure budget allows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum OnFailure {
-    /// Stand still and ask a person.
-    #[default]
-    Hold,
-    /// Put the old version back.
-    Rollback,
-}
-
 /// How long a rollout may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

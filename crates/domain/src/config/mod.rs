@@ -45,7 +45,7 @@ pub use fleet::{
     DrainSpec, FleetSpec, MOST_SERVERS, ServerSpec, ServersSpec, StaticServers, SurgeSpec,
     SurgeVersion,
 };
-pub use gate::{ApprovalSpec, GateSpec, HoldSpec, HookSpec, HooksSpec, OnFailure};
+pub use gate::{ApprovalSpec, GateSpec, HoldSpec, HookSpec, HooksSpec};
 pub use load::{LoadSpec, Measure, SaturationSpec};
 pub use margin::{Extra, MarginSpec};
 pub use number::{Amount, Capacity, Money, OpenShare, OutOfRange, PositiveShare, Share};

@@ -8,11 +8,12 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::adapter::NotifySpec;
 use super::count::{CountOrPercent, Percent};
-use super::gate::{ApprovalSpec, GateSpec, HoldSpec, HooksSpec, OnFailure};
+use super::gate::{ApprovalSpec, GateSpec, HoldSpec, HooksSpec};
 use super::margin::MarginSpec;
 use super::number::{Chance, Money, OpenShare};
 use super::schedule::{DeadlineSpec, FreezeSpec, Instant, WindowSpec};
 use super::span::{PositiveSpan, Span};
+use crate::event::OnFailure;
 use crate::name::{FleetName, ServerName, Version};
 
 /// What a rollout is.
@@ -74,13 +75,13 @@ pub struct RolloutSpec {
     /// So many servers of each fleet may fail, be tried once more, fail again and stay out.
     #[serde(default)]
     pub failure_budget: u32,
-    /// What happens when more fail.
+    /// What happens when more fail; hold unless given.
     #[serde(default)]
     pub on_failure: OnFailure,
     /// How long the rollout may hold, and what then.
     #[serde(default)]
     pub hold: Option<HoldSpec>,
-    /// Whether the update can be undone.
+    /// Whether the update can be undone; a rollout that says false is never rolled back.
     #[serde(default = "yes")]
     pub reversible: bool,
     /// Who has to agree.

@@ -29,6 +29,19 @@ pub enum AfterHold {
     Abort,
 }
 
+/// What happens when more servers fail than the failure budget allows.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum OnFailure {
+    /// Stand still and ask a person.
+    #[default]
+    Hold,
+    /// Put the old version back.
+    Rollback,
+}
+
 /// How long a rollout may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -118,6 +131,12 @@ pub struct Policy {
     /// So many servers may fail for good and stay out while the rollout goes on.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failure_budget: u32,
+    /// What happens when more fail; former releases asked a person.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_failure: OnFailure,
+    /// Whether the update can be undone, so that a roll-back is possible.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub reversible: bool,
     /// How long it may hold; in former releases for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldLimit>,
@@ -139,6 +158,14 @@ pub struct Policy {
 
 fn one() -> u32 {
     1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -320,6 +320,7 @@ mod tests {
     use domain::event::Rung;
     use domain::ports::Clock;
     use rollout::planner::Revision;
+    use rollout::state::Way;
     use sim::SimClock;
 
     use super::*;
@@ -365,6 +366,7 @@ mod tests {
             now: now + std::time::Duration::from_secs(600),
             parent: made.plan.digest.clone(),
             revision: 2,
+            way: Way::Forth,
             pending: prepared.fleet.servers.iter().map(|s| s.name.clone()).collect(),
             unavailable: Vec::new(),
             held: Vec::new(),

@@ -210,6 +210,7 @@ fn settings(prepared: &Prepared) -> Settings {
         offers: offers.collect(),
         fails_first: Vec::new(),
         fails_always: Vec::new(),
+        bad: Vec::new(),
         seed: 1,
     }
 }

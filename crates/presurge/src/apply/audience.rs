@@ -100,17 +100,17 @@ impl Audience for Storyteller {
 /// One line on where a rollout stands.
 pub fn summary(state: &State, seen: &Seen, now: Timestamp) -> String {
     let total = state.servers.len();
-    let done = state.servers.values().filter(|s| s.updated && s.stage == Stage::Back).count();
+    let done = state.servers.values().filter(|s| s.is_updated() && s.stage == Stage::Back).count();
     let out = state.servers.values().filter(|s| s.is_out()).count();
     let phase = match (&state.hold, state.phase) {
         (Some(hold), _) => format!("HOLDS ({})", hold.detail),
         (None, _) if state.paused => "paused".into(),
         (None, Phase::New | Phase::Planned) => "planned".into(),
         (None, Phase::Provisioning) => "provisioning".into(),
-        (None, Phase::Rolling) => match (&state.open, state.next_batch()) {
-            (Some(open), _) => format!("batch {} is out", open.batch.index),
-            (None, Some(next)) => format!("batch {} {}", next.index, from_now(next.out_at, now)),
-            (None, None) => "rolling".into(),
+        (None, Phase::Rolling) => batches(state, now).unwrap_or_else(|| "rolling".into()),
+        (None, Phase::RollingBack) => match batches(state, now) {
+            Some(batches) => format!("rolling back, {batches}"),
+            None => "rolling back".into(),
         },
         (None, Phase::Stabilising { until }) => {
             format!("stabilising, over {}", from_now(until, now))
@@ -124,6 +124,15 @@ pub fn summary(state: &State, seen: &Seen, now: Timestamp) -> String {
     });
     let surge = state.surge_in_service();
     format!("{done}/{total} updated  {out} out  surge {surge}  {phase}{}", load.collect::<String>())
+}
+
+/// The batch that is out, or the next one.
+fn batches(state: &State, now: Timestamp) -> Option<String> {
+    match (&state.open, state.next_batch()) {
+        (Some(open), _) => Some(format!("batch {} is out", open.batch.index)),
+        (None, Some(next)) => Some(format!("batch {} {}", next.index, from_now(next.out_at, now))),
+        (None, None) => None,
+    }
 }
 
 /// `in 12m`, `now`.
@@ -178,9 +187,10 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::Degraded { rung: Rung::Live, detail } => format!("metrics  {detail}; {reason}"),
         Event::Degraded { detail, .. } => format!("metrics  MISSING: {detail}; {reason}"),
         Event::Drained { server, cut } => format!("  {server} drained{}", cuts(*cut)),
-        Event::UpdateStarted { server, attempt: 1 } => format!("  {server} updating"),
-        Event::UpdateStarted { server, attempt } => {
-            format!("  {server} updating, attempt {attempt}")
+        Event::UpdateStarted { server, attempt, version } => {
+            let back = version.as_ref().map_or_else(String::new, |v| format!(" back to {v}"));
+            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            format!("  {server} updating{back}{again}")
         }
         Event::Updated { server, version: Some(version), .. } => {
             format!("  {server} runs {version}")
@@ -215,10 +225,14 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         }
         Event::PlanApproved { digest } => format!("approved: plan {}", digest.short()),
         Event::PlanRejected { digest } => format!("REJECTED: plan {}; {reason}", digest.short()),
-        Event::Held { detail, .. } => format!(
-            "HOLD     {detail}\n         {reason}\n         `presurge rollout resume {0}` or `abort {0}`",
-            state.created.name
-        ),
+        Event::Held { detail, .. } => {
+            let name = &state.created.name;
+            let back = if state.may_roll_back().is_ok() { ", `rollback`" } else { "" };
+            format!(
+                "HOLD     {detail}\n         {reason}\n         `presurge rollout resume {name}`{back} or \
+                 `abort {name}`"
+            )
+        }
         Event::HoldOverdue { detail, since, .. } => {
             format!("HOLD     since {since:.0}, longer than it may: {detail}")
         }
@@ -228,6 +242,9 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::AbortRequested {} => {
             "aborting: what is out comes back, the surge is given back".into()
         }
+        Event::RollbackRequested {} => format!(
+            "ROLLBACK {reason}\n         what is out turns round, then what was done goes back in batches"
+        ),
         Event::FreezeRequested { .. } | Event::UnfreezeRequested { .. } => return None,
         Event::Notified { .. } | Event::NotifyFailed { .. } => return None,
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
@@ -236,6 +253,9 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             format!("every other server runs {}{}", state.created.target, left_out(state))
         }
         Event::Finished { outcome: Outcome::Aborted } => format!("aborted{}", left_out(state)),
+        Event::Finished { outcome: Outcome::RolledBack } => {
+            format!("rolled back{}", left_out(state))
+        }
     };
     Some(text)
 }

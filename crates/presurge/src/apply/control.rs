@@ -55,6 +55,20 @@ pub async fn request(
     write(journal, id, verb, ask, reason, now).await
 }
 
+/// Asks for a roll-back of a rollout, where it can be rolled back.
+pub async fn roll_back(
+    journal: &dyn Journal,
+    id: RolloutId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<RolloutId, ControlError> {
+    let ask = |state: &State, _: &Actor| {
+        state.may_roll_back()?;
+        Ok(Event::RollbackRequested {})
+    };
+    write(journal, id, "roll back", ask, reason, now).await
+}
+
 /// What a person says of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {

@@ -3,6 +3,7 @@
 pub mod again;
 pub mod audience;
 pub mod control;
+pub mod former;
 pub mod freezes;
 pub mod given;
 pub mod keyed;
@@ -17,7 +18,7 @@ mod as_shown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::event::{Event, Outcome};
+use domain::event::{Created, Event, Outcome};
 use domain::journal::{Actor, Entry, Head, Record};
 use domain::name::RolloutId;
 use domain::ports::{Append, Archive, Authority, Journal};
@@ -25,6 +26,7 @@ use jiff::Timestamp;
 use rollout::driver::{Audience, Driver, Ended, World};
 use rollout::settings::Pace;
 
+use self::former::Former;
 use crate::anchors::Writer;
 use crate::cli::{Code, Failed};
 use crate::notify;
@@ -55,10 +57,17 @@ pub struct Applier {
 
 impl Applier {
     /// Writes down that the rollout exists, with its plan.
-    pub async fn create(&self, id: &RolloutId, made: &Made, now: Timestamp) -> Result<(), Failed> {
+    pub async fn create(
+        &self,
+        id: &RolloutId,
+        made: &Made,
+        before: Former,
+        now: Timestamp,
+    ) -> Result<(), Failed> {
         planner::keep(self.archive.as_ref(), &made.histories).await?;
         let deadline = self.prepared.rollout.deadline.from(now);
         let created = world::created(&self.prepared, &made.histories, &made.plan, deadline);
+        let created = Created { before, ..created };
         let actor = Actor::operator(&control::login());
         let entry = |cause, reason: &str, inputs, event| Entry {
             at: now,
@@ -150,11 +159,11 @@ impl Applier {
                 Ended::Finished(Outcome::Done) => Ok(Code::Done),
                 // What failed stands in the story's last line.
                 Ended::Finished(Outcome::Incomplete) => Ok(Code::Error),
-                Ended::Finished(Outcome::Aborted) => Ok(Code::Aborted),
+                Ended::Finished(Outcome::Aborted | Outcome::RolledBack) => Ok(Code::Aborted),
                 Ended::Waiting => {
                     eprintln!(
                         "\n{id} is still waiting; look at it with `presurge rollout show {name}`, \
-                         then resume or abort it and run `apply` again"
+                         then resume, roll back or abort it and run `apply` again"
                     );
                     Ok(Code::Waiting)
                 }

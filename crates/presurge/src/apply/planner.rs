@@ -47,6 +47,7 @@ pub fn question(ask: &Revision, seed: u64) -> Ask {
     Ask {
         now: ask.now,
         revision: ask.revision,
+        way: ask.way,
         parent: Some(ask.parent.clone()),
         pending: Some(ask.pending.clone()),
         unhealthy: ask.unavailable.clone(),

@@ -170,6 +170,7 @@ pub fn created(
         fleet: fleet.name.clone(),
         target: rollout.target.clone(),
         servers: fleet.servers.iter().filter(|server| !server.own).map(member).collect(),
+        before: BTreeMap::new(),
         deadline,
         risk: plan.risk.target,
         policy: Policy {
@@ -187,6 +188,8 @@ pub fn created(
             degrade: true,
             retries: RETRIES,
             failure_budget: rollout.failure_budget,
+            on_failure: rollout.on_failure,
+            reversible: rollout.reversible,
             hold: Some(HoldLimit {
                 max_seconds: rollout.hold.max.duration().as_secs_f64(),
                 then: rollout.hold.then,

@@ -22,7 +22,7 @@ use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
 use crate::apply::given::{self, NotPerformed};
 use crate::apply::keyed::{self, Found};
-use crate::apply::{Applier, freezes, world};
+use crate::apply::{Applier, former, freezes, world};
 use crate::documents;
 use crate::notify;
 use crate::pipeline::{History, Made, PlanError, Prepared, Together};
@@ -244,7 +244,8 @@ impl Apply {
             eprintln!("nothing was done");
             return Ok(Code::Done);
         }
-        applier.create(id, &made, prepared.fleet_here.clock.now()).await?;
+        let before = former::known(prepared, world.updater.as_ref()).await?;
+        applier.create(id, &made, before, prepared.fleet_here.clock.now()).await?;
         applier.drive(id, world).await
     }
 }

@@ -69,7 +69,7 @@ enum Verb {
     Replay(replay::Replay),
     /// Perform a rollout
     Apply(apply::Apply),
-    /// Look at rollouts; pause, resume and abort them
+    /// Look at rollouts; pause, resume, abort them and roll them back
     Rollout(rollout::Rollout),
     /// The kill switch: no more server goes out, of some fleets or of any
     Freeze(freeze::Freeze),

@@ -4,14 +4,14 @@ use std::io::Write;
 
 use adapters::clock::SystemClock;
 use clap::{Args, Subcommand};
-use domain::event::Event;
+use domain::event::{Event, Outcome};
 use domain::freeze::{Freeze, Freezes};
 use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{Clock, Journal};
 use rollout::State;
 use rollout::observe::Seen;
-use rollout::state::{OrderStage, Stage};
+use rollout::state::{OrderStage, Phase, Server, Stage, Way};
 use rollout::terms::Terms;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ use crate::apply::audience::summary;
 use crate::apply::control::{self, ControlError, DigestStart, Judgement};
 use crate::apply::{freezes, keyed};
 
-/// Looks at the rollouts of a store, pauses, resumes and aborts them.
+/// Looks at the rollouts of a store, pauses, resumes, aborts them and rolls them back.
 #[derive(Debug, Args)]
 pub struct Rollout {
     #[command(subcommand)]
@@ -54,6 +54,8 @@ enum Verb {
     Resume(Request),
     /// Put back what is out, give back the surge, and end
     Abort(Request),
+    /// Bring every server back to the version that it ran before, give back the surge, and end
+    Rollback(Request),
     /// Agree to the plan that waits for it, or reject it, which ends the rollout
     Approve(Approve),
 }
@@ -97,6 +99,7 @@ impl Rollout {
             Verb::Pause(ask) => request(&journal, "pause", Event::PauseRequested {}, ask).await,
             Verb::Resume(ask) => request(&journal, "resume", Event::ResumeRequested {}, ask).await,
             Verb::Abort(ask) => request(&journal, "abort", Event::AbortRequested {}, ask).await,
+            Verb::Rollback(ask) => roll_back(&journal, ask).await,
             Verb::Approve(ask) => approve(&journal, ask).await,
         }
     }
@@ -128,6 +131,37 @@ async fn request(
     }
     eprintln!("if none is running, start the same `presurge apply` again");
     Ok(Code::Done)
+}
+
+/// Each fleet that can be rolled back is; the others say why not.
+async fn roll_back(journal: &dyn Journal, ask: Request) -> Result<Code, Failed> {
+    let now = SystemClock.now();
+    let (mut written, mut refused) = (0, Vec::new());
+    for id in keyed::existing_all(journal, &ask.name).await? {
+        match control::roll_back(journal, id, &ask.reason, now).await {
+            Ok(id) => {
+                written += 1;
+                eprintln!(
+                    "roll-back of {id} is written; a running `presurge apply` does it within a second"
+                );
+            }
+            Err(error @ (ControlError::Refused { .. } | ControlError::Ended { .. })) => {
+                refused.push(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if written == 0 && refused.len() == 1 {
+        return Err(Failed::new(Code::Refused, refused.remove(0)));
+    }
+    for error in &refused {
+        eprintln!("not rolled back: {}", crate::causes::chain(error));
+    }
+    if written == 0 {
+        return Err(Failed::new(Code::Refused, "none of its fleets can be rolled back"));
+    }
+    eprintln!("if none is running, start the same `presurge apply` again");
+    Ok(if refused.is_empty() { Code::Done } else { Code::Refused })
 }
 
 /// Of several fleets each has a plan of its own: the digest says which is meant.
@@ -167,7 +201,7 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
             continue;
         }
         let Some((state, records)) = keyed::state(journal, &id).await? else { continue };
-        let updated = state.servers.values().filter(|s| s.updated).count();
+        let updated = state.servers.values().filter(|s| s.is_updated()).count();
         rows.push(json!({
             "rollout": id,
             "fleet": state.created.fleet,
@@ -187,9 +221,11 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
 
 fn word(state: &State) -> String {
     match (&state.hold, state.outcome()) {
+        (_, Some(Outcome::RolledBack)) => "rolled back".into(),
         (_, Some(outcome)) => format!("{outcome:?}").to_lowercase(),
         (Some(_), None) => "holding".into(),
         (None, None) if state.paused => "paused".into(),
+        (None, None) if state.phase == Phase::RollingBack => "rolling back".into(),
         (None, None) => {
             let phase = format!("{:?}", state.phase);
             phase.split([' ', '{', '(']).next().unwrap_or_default().to_lowercase()
@@ -248,6 +284,10 @@ fn table(
         let overdue = hold.overdue.map(|seq| format!("; overdue, see record {seq}"));
         writeln!(out, "  {}{}", state.terms(hold.since), overdue.unwrap_or_default())?;
     }
+    if let Some(back) = &state.rollback {
+        let (since, seq) = (back.since, back.seq);
+        writeln!(out, "rolled back since {since:.0} (record {seq}), by {:.0}", back.deadline)?;
+    }
     if let Some(plan) = &state.plan {
         writeln!(out, "plan: revision {}, {}", plan.revision, plan.digest)?;
     }
@@ -269,7 +309,7 @@ fn table(
         percent(account.left()),
     )?;
     for server in state.servers.values() {
-        writeln!(out, "  {:<20} {}", server.member.name, stage(&server.stage))?;
+        writeln!(out, "  {:<20} {}", server.member.name, stage(state, server))?;
     }
     for (key, order) in state.orders.iter().filter(|(_, o)| o.stage != OrderStage::Released) {
         writeln!(out, "  surge {key}: {} × {}, {:?}", order.names.len(), order.offer, order.stage)?;
@@ -277,13 +317,17 @@ fn table(
     writeln!(out, "{records} records, head {}", state.head.hash)
 }
 
-fn stage(stage: &Stage) -> String {
-    match stage {
-        Stage::Waiting => "in service, to be updated".into(),
-        Stage::Back => "in service, updated".into(),
-        Stage::Failed(detail) => format!("FAILED: {detail}"),
-        Stage::Warming(until) => format!("in service, warming up until {until}"),
-        other => format!("{other:?}").to_lowercase(),
+fn stage(state: &State, server: &Server) -> String {
+    match (&server.stage, state.way()) {
+        (Stage::Waiting, Way::Forth) => "in service, to be updated".into(),
+        (Stage::Waiting, Way::Back) => "in service, as it was before".into(),
+        (Stage::Back, Way::Back) if state.goes_back(server) => {
+            "in service, to be rolled back".into()
+        }
+        (Stage::Back, _) => "in service, updated".into(),
+        (Stage::Failed(detail), _) => format!("FAILED: {detail}"),
+        (Stage::Warming(until), _) => format!("in service, warming up until {until}"),
+        (other, _) => format!("{other:?}").to_lowercase(),
     }
 }
 
@@ -297,7 +341,8 @@ fn terms(terms: &Terms) -> serde_json::Value {
 fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json::Value {
     let servers = state.servers.values().map(|s| {
         json!({
-            "name": s.member.name, "stage": stage(&s.stage), "updated": s.updated,
+            "name": s.member.name, "stage": stage(state, s), "updated": s.is_updated(),
+            "before": state.created.before.get(&s.member.name),
             "attempts": s.attempts, "since": s.since,
         })
     });
@@ -321,6 +366,9 @@ fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json
             "reason": f.reason, "seq": f.seq,
         })),
         "paused": state.paused,
+        "rollback": state.rollback.as_ref().map(|back| json!({
+            "since": back.since, "seq": back.seq, "deadline": back.deadline,
+        })),
         "approval": state.created.policy.approval.as_ref().map(|rule| json!({
             "by": rule.by,
             "needed": state.approval_needed().map(|(digest, why)| json!({

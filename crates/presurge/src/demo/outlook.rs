@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::calendar::Interval;
-use domain::event::{Created, FORMAT, Member, OnTimeout, Policy};
+use domain::event::{Created, FORMAT, Member, OnFailure, OnTimeout, Policy};
 use domain::forecast::{Paths, Probability};
 use domain::journal::{Digest, digest_of};
 use domain::name::{Dimension, FleetName, OfferName, ServerName, Version};
@@ -23,6 +23,7 @@ use plan::{
     Server, Survive,
 };
 use rollout::planner::{Planner, ReviseError, Revision, Weighed};
+use rollout::state::Way;
 
 use super::fleet::Fleet;
 use super::load::Measured;
@@ -278,7 +279,7 @@ impl Question {
             ready_at: h.ready_at,
             ends_at: None,
         };
-        let begun = ask.pending.len() < Fleet::names().len();
+        let begun = ask.way == Way::Back || ask.pending.len() < Fleet::names().len();
         Self {
             now: ask.now,
             revision: ask.revision,
@@ -341,6 +342,7 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
         fleet: fleet_name(),
         target: target.clone(),
         servers: targets.iter().map(member).collect(),
+        before: Default::default(),
         deadline,
         risk: RISK,
         policy: Policy {
@@ -353,6 +355,8 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
             degrade: false,
             retries: 0,
             failure_budget: 0,
+            on_failure: OnFailure::Hold,
+            reversible: true,
             hold: None,
             surge_timeout_seconds: 12.0 * seconds(PLANNED_LEAD),
             canary_watch_seconds: 0.0,

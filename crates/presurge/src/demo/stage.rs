@@ -226,7 +226,7 @@ impl Stage<'_> {
         let records = journal.read(&id, 0).await?;
         match ended {
             Ended::Finished(Outcome::Done) => Ok(rolled(End::Done, &records)),
-            Ended::Finished(Outcome::Incomplete | Outcome::Aborted) => {
+            Ended::Finished(Outcome::Incomplete | Outcome::Aborted | Outcome::RolledBack) => {
                 Ok(rolled(End::Aborted, &records))
             }
             Ended::Waiting => Err(StageError::Stuck),

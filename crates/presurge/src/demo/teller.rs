@@ -119,6 +119,7 @@ fn words(state: &State, event: &Event, reason: &str) -> Option<String> {
             "rollout done but for what failed".into()
         }
         Event::Finished { outcome: Outcome::Aborted } => "rollout aborted".into(),
+        Event::Finished { outcome: Outcome::RolledBack } => "rollout rolled back".into(),
         _ => return None,
     })
 }

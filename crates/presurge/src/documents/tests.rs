@@ -393,6 +393,20 @@ fn probabilities_of_failure_are_below_one_and_have_their_place() {
 }
 
 #[test]
+fn what_cannot_be_undone_is_not_to_be_rolled_back() {
+    let why =
+        "is rollback, but spec.reversible is false: what cannot be undone is never rolled back";
+    for (asked, place, instead) in [
+        ("onFailure: rollback", "28:14: spec.onFailure", "hold"),
+        ("hold: { then: rollback }", "28:17: spec.hold.then", "page or abort"),
+    ] {
+        let to = format!("fleets: [web]\n  reversible: false\n  {asked}");
+        let says_so = format!("f.yaml:{place}: {why}; write {instead} here, or reversible: true");
+        says("fleets: [web]", &to, &says_so);
+    }
+}
+
+#[test]
 fn what_is_not_built_yet_is_refused_with_its_place() {
     let fleet = |to: &str, place: &str| {
         let to = format!("  load:\n    requests:\n      csv: {{ path: load.csv }}\n{to}");
@@ -413,9 +427,6 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     }
     for (to, place) in [
         ("spanWindows: true", "27:16: spec.spanWindows"),
-        ("onFailure: rollback", "27:14: spec.onFailure"),
-        ("hold: { then: rollback }", "27:17: spec.hold.then"),
-        ("reversible: false", "27:15: spec.reversible"),
         ("stabilisation: { min: 1m, untilLoad: 80% }", "27:40: spec.stabilisation.untilLoad"),
         ("freezes: [ { promql: x } ]", "27:24: spec.freezes[0].promql"),
     ] {
@@ -503,6 +514,9 @@ fn values_that_ask_for_nothing_are_accepted() {
         "margin: 0%",
         "batch: { limits: [] }",
         "reversible: true",
+        "reversible: false",
+        "onFailure: rollback",
+        "hold: { then: rollback }",
     ] {
         let text = with("fleets: [web]", &format!("fleets: [web]\n  {nothing}"));
         assert!(loaded(&text).is_ok(), "{nothing}: {}", loaded(&text).unwrap_err());

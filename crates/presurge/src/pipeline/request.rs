@@ -12,6 +12,7 @@ use plan::{
     Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Quota, Request,
     Schedule, Survive,
 };
+use rollout::state::Way;
 
 /// Windows are looked at this far beyond the deadline, to say what would fit.
 const BEYOND_DEADLINE: Duration = Duration::from_secs(36 * 3600);
@@ -23,6 +24,8 @@ pub struct Ask {
     pub now: Timestamp,
     /// The number of the plan.
     pub revision: u32,
+    /// Whether servers go to the target, or back to what they ran before.
+    pub way: Way,
     /// The plan that it replaces.
     pub parent: Option<Digest>,
     /// Servers that are to be updated; `None` means all.
@@ -85,6 +88,7 @@ impl Ask {
         Self {
             now,
             revision: 1,
+            way: Way::Forth,
             parent: None,
             pending: None,
             unhealthy: Vec::new(),
@@ -118,7 +122,8 @@ pub struct Outlook {
 pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> Request {
     let begun = !fleet.servers.iter().all(|s| s.own || ask.is_pending(&s.name));
     let canary = match rollout.canary.size {
-        _ if begun => Canary::Passed,
+        // What servers ran before has shown that it works.
+        _ if begun || ask.way == Way::Back => Canary::Passed,
         Some(size) => Canary::Size(size),
         None => Canary::Auto,
     };

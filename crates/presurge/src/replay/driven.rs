@@ -38,7 +38,7 @@ pub fn drive(case: &Case<'_>) -> Result<Course, Broken> {
     let stage = Stage::set(case, &prepared, &clock, &made)?;
     let stopped = stage.run().map_err(|e| case.broken(e))?;
     let unfinished = stopped != Some(Stopped::Finished(Outcome::Done));
-    if unfinished {
+    if !matches!(stopped, Some(Stopped::Finished(_))) {
         stage.append(vec![Event::AbortRequested {}], "a hold lasted too long, nobody came")?;
         stage.run().map_err(|e| case.broken(e))?;
     }
@@ -107,6 +107,7 @@ impl Stage {
         // Nothing outside is called here, and nobody is there to be asked.
         created.policy.hooks.clear();
         created.policy.approval = None;
+        created.before = names.into_iter().map(|name| (name, before.clone())).collect();
         let plan = Event::PlanAdopted { plan: Box::new(made.plan.clone()) };
         stage.append(vec![Event::RolloutCreated(Box::new(created)), plan], "it is replayed")?;
         Ok(stage)
@@ -159,6 +160,7 @@ fn settings(case: &Case<'_>) -> Settings {
         offers: case.facts.offers.iter().map(sold).collect(),
         fails_first: Vec::new(),
         fails_always: Vec::new(),
+        bad: Vec::new(),
         seed: case.seed,
     }
 }

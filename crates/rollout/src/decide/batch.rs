@@ -12,7 +12,7 @@ use super::{Decision, hold, missed, over};
 use crate::observe::{Seen, Stop, Unweighed, Verdict};
 use crate::planner::Weighed;
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
-use crate::state::{OpenBatch, Order, OrderStage, Server, State, SurgeStage};
+use crate::state::{OpenBatch, Order, OrderStage, Server, State, SurgeStage, Way};
 
 /// Closes the batch that is back, or opens the next one, or asks for another plan.
 pub(super) fn next(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
@@ -182,16 +182,24 @@ fn numbers(look: &Look) -> String {
 /// All batches are closed: watch, or plan again for what is left.
 fn after_the_last(state: &State, now: Timestamp) -> Vec<Decision> {
     if !state.pending().is_empty() {
-        return vec![Decision::Revise { why: "servers are left over after the last batch".into() }];
+        let why = match &state.rollback {
+            Some(_) if state.is_outlived() => "it is rolled back",
+            _ => "servers are left over after the last batch",
+        };
+        return vec![Decision::Revise { why: why.into() }];
     }
-    if state.unborne().is_some() {
+    if state.unborne().is_some() || state.failed().iter().any(|s| state.tries_again(s)) {
         return Vec::new();
     }
     let until = now + Duration::from_secs_f64(state.created.policy.stabilisation_seconds);
     let event = Event::StabilisationStarted { until };
+    let what = match state.way() {
+        Way::Forth => "every server runs the target",
+        Way::Back => "every server runs what it ran before",
+    };
     let reason = match state.failed().len() {
-        0 => "every server runs the target".into(),
-        failed => format!("every server runs the target but {failed} that failed and stay out"),
+        0 => what.into(),
+        failed => format!("{what} but {failed} that failed and stay out"),
     };
     vec![Decision::write(event, reason, state.head.seq)]
 }
@@ -199,7 +207,9 @@ fn after_the_last(state: &State, now: Timestamp) -> Vec<Decision> {
 /// Whether the canary is still being watched.
 pub(super) fn watching(state: &State, now: Timestamp) -> bool {
     let watch = state.created.policy.canary_watch_seconds;
-    state.closed_ever == 1 && state.closed_at.is_some_and(|at| !over(at, watch, now))
+    state.way() == Way::Forth
+        && state.closed_ever == 1
+        && state.closed_at.is_some_and(|at| !over(at, watch, now))
 }
 
 /// Why the plan cannot be performed any more, if so.

@@ -1,6 +1,6 @@
 //! Holding: what keeps more servers from going out, and when it is over.
 
-use domain::event::{AfterHold, Event, HoldReason, OnTimeout};
+use domain::event::{AfterHold, Event, HoldReason, OnFailure, OnTimeout};
 use domain::plan::PerDimension;
 use jiff::Timestamp;
 
@@ -32,6 +32,10 @@ pub(super) fn overdue(state: &State, now: Timestamp) -> Option<Decision> {
         Some(said) if terms.then == AfterHold::Abort => {
             let reason = format!("it holds since {:.0}: {}", hold.since, hold.detail);
             Some(Decision::write(Event::AbortRequested {}, reason, said))
+        }
+        Some(said) if terms.then == AfterHold::Rollback => {
+            let reason = format!("it holds since {:.0}: {}", hold.since, hold.detail);
+            Some(Decision::write(Event::RollbackRequested {}, reason, said))
         }
         _ => None,
     }
@@ -124,6 +128,13 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
 
 fn unborne(state: &State) -> Option<(HoldReason, String)> {
     let detail = state.unborne().filter(|_| !state.retry)?;
+    // Asked for, and not possible: it says why.
+    let asked = state.created.policy.on_failure == OnFailure::Rollback;
+    let why = state.may_roll_back().err().filter(|_| asked && state.rollback.is_none());
+    let detail = match why {
+        Some(why) => format!("{detail}; it is not rolled back: {why}"),
+        None => detail,
+    };
     Some((HoldReason::ServerFailed, detail))
 }
 

@@ -16,8 +16,8 @@ use crate::state::{Order, OrderStage, Phase, State, SurgeStage};
 
 /// Gives up what does not come.
 pub(super) fn give_up(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
-    use Phase::{Provisioning, Rolling, Stabilising};
-    if !matches!(state.phase, Provisioning | Rolling | Stabilising { .. }) {
+    use Phase::{Provisioning, Rolling, RollingBack, Stabilising};
+    if !matches!(state.phase, Provisioning | Rolling | RollingBack | Stabilising { .. }) {
         return Vec::new();
     }
     let held = state.orders.iter().filter(|(_, order)| order.is_held());

@@ -7,6 +7,7 @@ mod hold;
 mod hook;
 mod ladder;
 pub(crate) mod missed;
+mod rollback;
 mod server;
 pub(crate) mod surge;
 
@@ -16,7 +17,7 @@ use domain::event::{Event, Outcome};
 use jiff::Timestamp;
 
 use crate::observe::Seen;
-use crate::state::{OrderStage, Phase, Stage, State};
+use crate::state::{OrderStage, Phase, Stage, State, Way};
 
 pub use due::due;
 
@@ -59,6 +60,9 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
         let reason = "its plan was rejected";
         return vec![Decision::write(Event::AbortRequested {}, reason, seq)];
     }
+    if let Some(decision) = rollback::after_failure(state) {
+        return vec![decision];
+    }
     let given_up = missed::give_up(state, seen, now);
     if !given_up.is_empty() {
         return given_up;
@@ -69,7 +73,7 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     list.extend(surge::mind(state, now));
     match state.phase {
         Phase::New | Phase::Finished(_) => {}
-        Phase::Planned | Phase::Provisioning | Phase::Rolling => {
+        Phase::Planned | Phase::Provisioning | Phase::Rolling | Phase::RollingBack => {
             list.extend(ladder::step(state, seen, now));
             list.extend(hold::watch(state, seen, now));
             list.extend(hook::next(state, seen, now));
@@ -101,7 +105,11 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
 
 /// How a rollout ends that has performed its plan.
 fn reached(state: &State) -> Outcome {
-    if state.failed().is_empty() { Outcome::Done } else { Outcome::Incomplete }
+    match state.way() {
+        Way::Back => Outcome::RolledBack,
+        Way::Forth if state.failed().is_empty() => Outcome::Done,
+        Way::Forth => Outcome::Incomplete,
+    }
 }
 
 /// Gives back every order whose time has come; when nothing is left, the rollout has ended.
@@ -118,17 +126,26 @@ fn release(state: &State, seen: &Seen, now: Timestamp, outcome: Outcome) -> Vec<
             Outcome::Done => "every server runs the target and no surge is left",
             Outcome::Incomplete => "every server but what failed runs the target; no surge is left",
             Outcome::Aborted => "what works is in service and no surge is left",
+            Outcome::RolledBack if state.failed().is_empty() => {
+                "every server runs what it ran before and no surge is left"
+            }
+            Outcome::RolledBack => {
+                "every server but what failed runs what it ran before; no surge is left"
+            }
         };
         return vec![Decision::write(Event::Finished { outcome }, reason, state.head.seq)];
     }
     let due = state.orders.iter().filter(|(_, o)| o.is_held());
-    let due = due.filter(|(_, o)| outcome == Outcome::Aborted || now >= o.release_at);
+    // What was bought for a plan that was given up is not kept for its time.
+    let given_up = matches!(outcome, Outcome::Aborted | Outcome::RolledBack);
+    let due = due.filter(|(_, o)| given_up || now >= o.release_at);
     due.map(|(key, order)| {
         let reason = match outcome {
             Outcome::Done | Outcome::Incomplete => {
                 format!("stable since the last batch; planned for {}", order.release_at)
             }
             Outcome::Aborted => "the rollout is being aborted".into(),
+            Outcome::RolledBack => "stable since the last server is back".into(),
         };
         Decision::write(Event::SurgeReleasing { key: key.clone() }, reason, state.head.seq)
     })

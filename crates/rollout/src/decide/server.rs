@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Decision, over};
 use crate::command::{is_drained, is_reached};
 use crate::observe::{GateState, Seen};
-use crate::state::{Phase, Server, Stage, State};
+use crate::state::{Phase, Server, Stage, State, Way};
 
 pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> Option<Decision> {
     let policy = &state.created.policy;
@@ -19,16 +19,22 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
             "the rollout is being aborted and this server has not been touched",
             it.seq,
         ),
+        Stage::Draining | Stage::Cutting | Stage::Drained if stays_as_it_was(state, it) => {
+            Decision::write(
+                Event::RestoreStarted { server },
+                "the rollout is rolled back and this server has not been touched",
+                it.seq,
+            )
+        }
+        Stage::Verifying | Stage::Verified | Stage::Failed(_) if state.turns_round(it) => {
+            return turn_round(state, seen, it);
+        }
         Stage::Draining if over(it.since, policy.drain_timeout_seconds, now) => {
             return drained_too_long(state, it);
         }
         // The drain may have been forgotten since; it is made so again before the update.
         Stage::Drained if seen.traffic.is_none() || is_reached(seen, it) => return None,
-        Stage::Drained => {
-            let attempt = it.attempts + 1;
-            let reason = format!("it is drained; attempt {attempt} at {}", state.created.target);
-            Decision::write(Event::UpdateStarted { server, attempt }, reason, it.seq)
-        }
+        Stage::Drained => return update(state, it, "it is drained"),
         Stage::Updating if over(it.since, policy.update_timeout_seconds, now) => {
             fail(it, format!("no end of the update after {} s", policy.update_timeout_seconds))
         }
@@ -65,6 +71,38 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
         _ => return None,
     };
     Some(decision)
+}
+
+/// Whether a server goes back into service without an update, since it runs what it ran before and the
+/// rollout is rolled back.
+fn stays_as_it_was(state: &State, it: &Server) -> bool {
+    state.way() == Way::Back && !state.goes_back(it)
+}
+
+/// A server that is on its way to the target is updated back where it stands: it gets no requests.
+fn turn_round(state: &State, seen: &Seen, it: &Server) -> Option<Decision> {
+    let quiet = match it.stage {
+        Stage::Failed(_) => rests(seen, it),
+        _ => seen.traffic.is_some() && !is_reached(seen, it),
+    };
+    let now = match &it.stage {
+        Stage::Failed(detail) => format!("it failed ({detail}) and the rollout is rolled back"),
+        _ => "it is out and the rollout is rolled back".into(),
+    };
+    quiet.then(|| update(state, it, &now)).flatten()
+}
+
+/// The next attempt at a server, in the direction of the rollout.
+fn update(state: &State, it: &Server, now: &str) -> Option<Decision> {
+    let (server, way) = (it.member.name.clone(), state.way());
+    let attempt = if it.way == way { it.attempts + 1 } else { 1 };
+    let version = match way {
+        Way::Forth => None,
+        Way::Back => Some(state.created.before.get(&server)?.clone()),
+    };
+    let brings = version.as_ref().unwrap_or(&state.created.target);
+    let reason = format!("{now}; attempt {attempt} at {brings}");
+    Some(Decision::write(Event::UpdateStarted { server, attempt, version }, reason, it.seq))
 }
 
 /// What the policy says of a drain that took too long; holding is for the rollout as a whole.

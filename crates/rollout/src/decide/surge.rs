@@ -25,7 +25,7 @@ pub(super) fn order(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision>
     let leaving = state.orders.values().any(|order| order.stage == OrderStage::Releasing);
     let unneeded = leaving || state.unneeded_since().is_some();
     let waits = begins || state.approval_needed().is_some() || unneeded;
-    if state.paused || frozen || waits {
+    if state.paused || frozen || waits || state.is_outlived() {
         return Vec::new();
     }
     let mut list = Vec::new();

@@ -32,6 +32,8 @@ pub(super) struct Failures {
 pub(super) struct Memory {
     /// The recent verdicts of the gates.
     pub(super) tallies: Tallies,
+    /// Since which event each of them is asked about: what was said before was of something else.
+    pub(super) asked: BTreeMap<ServerName, u64>,
     /// When each call may be made again.
     next: BTreeMap<String, Timestamp>,
     /// The calls that fail.

@@ -120,7 +120,10 @@ impl Driver {
     async fn ask_gates(&self, state: &State, memory: &mut Memory) {
         let now = self.world.clock.now();
         let asked = asked(state);
-        memory.tallies.keep(|name| asked.iter().any(|t| t.server == *name));
+        let since = asked.iter().filter_map(|t| Some((t.server.clone(), since(state, &t.server)?)));
+        let before = std::mem::replace(&mut memory.asked, since.collect());
+        let same = |name: &ServerName| before.get(name) == memory.asked.get(name);
+        memory.tallies.keep(|name| memory.asked.contains_key(name) && same(name));
         let mut calls = Vec::new();
         for target in &asked {
             for (index, gate) in self.world.gates.iter().enumerate() {
@@ -199,6 +202,12 @@ fn asked(state: &State) -> Vec<Target> {
     let running = surge.flat_map(|o| &o.instances).filter(|i| i.stage == SurgeStage::Running);
     let servers = verifying.map(crate::state::Server::target);
     servers.chain(running.map(crate::state::SurgeInstance::target)).collect()
+}
+
+/// The number of the event since which a server or an instance is as it is.
+fn since(state: &State, name: &ServerName) -> Option<u64> {
+    let server = state.servers.get(name).map(|server| server.seq);
+    server.or_else(|| state.surge_instance(name).map(|(_, instance)| instance.seq))
 }
 
 pub(super) fn note<T>(

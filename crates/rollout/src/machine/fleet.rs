@@ -2,11 +2,11 @@
 
 use domain::event::RiskSpent;
 use domain::journal::Record;
-use domain::name::ServerName;
+use domain::name::{ServerName, Version};
 use jiff::Timestamp;
 
 use super::Refusal;
-use crate::state::{OpenBatch, Phase, Server, Stage, State};
+use crate::state::{OpenBatch, Phase, Runs, Server, Stage, State, Way};
 
 /// Moves a server to `to` if its stage passes `from`.
 fn step(
@@ -36,7 +36,8 @@ pub(super) fn open(
     index: u32,
     risk: Option<RiskSpent>,
 ) -> Result<(), Refusal> {
-    if !matches!(state.phase, Phase::Planned | Phase::Provisioning | Phase::Rolling) {
+    let back = state.phase == Phase::RollingBack;
+    if !back && !matches!(state.phase, Phase::Planned | Phase::Provisioning | Phase::Rolling) {
         return Err(format!("the phase is {:?}", state.phase));
     }
     if let Some(open) = &state.open {
@@ -54,7 +55,7 @@ pub(super) fn open(
     let plan = state.plan.as_ref().ok_or("there is no plan")?;
     state.account.take(plan, &batch, risk)?;
     state.open = Some(OpenBatch { batch, seq: at.seq });
-    state.phase = Phase::Rolling;
+    state.phase = if back { Phase::RollingBack } else { Phase::Rolling };
     Ok(())
 }
 
@@ -62,7 +63,11 @@ pub(super) fn drain(state: &mut State, at: &Record, name: &ServerName) -> Result
     if !state.open.as_ref().is_some_and(|o| o.batch.servers.contains(name)) {
         return Err(format!("{name} is not in the batch that is out"));
     }
-    step(state, at, name, |s| *s == Stage::Waiting, Stage::Draining)
+    let in_service = match state.way() {
+        Way::Forth => Stage::Waiting,
+        Way::Back => Stage::Back,
+    };
+    step(state, at, name, |s| *s == in_service, Stage::Draining)
 }
 
 pub(super) fn drained(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
@@ -74,19 +79,46 @@ pub(super) fn update(
     at: &Record,
     name: &ServerName,
     attempt: u32,
+    version: Option<Version>,
 ) -> Result<(), Refusal> {
-    let next = server(state, name)?.attempts + 1;
+    let (way, before) = (state.way(), state.created.before.get(name).cloned());
+    let known = server(state, name)?.clone();
+    let next = if known.way == way { known.attempts + 1 } else { 1 };
     if attempt != next {
         return Err(format!("the next attempt of {name} is {next}"));
     }
-    step(state, at, name, |s| *s == Stage::Drained, Stage::Updating)?;
-    server(state, name)?.attempts = attempt;
+    let wanted = before.filter(|_| way == Way::Back);
+    if way == Way::Back && (wanted.is_none() || !state.goes_back(&known)) {
+        return Err(format!("{name} runs what it ran before, or nobody knows what that was"));
+    }
+    if version != wanted {
+        return Err(format!(
+            "{name} shall run {}",
+            wanted.as_ref().unwrap_or(&state.created.target)
+        ));
+    }
+    // What was on its way to the target is turned round where it is.
+    let turns = state.turns_round(&known);
+    let from = |stage: &Stage| match stage {
+        Stage::Drained => true,
+        Stage::Verifying | Stage::Verified | Stage::Failed(_) => turns,
+        _ => false,
+    };
+    step(state, at, name, from, Stage::Updating)?;
+    let server = server(state, name)?;
+    (server.attempts, server.way, server.runs) = (attempt, way, Runs::Unsure);
+    // What is turned round is not tried again besides.
+    state.retry &= !state.failed().is_empty();
     Ok(())
 }
 
 pub(super) fn updated(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
     step(state, at, name, |s| *s == Stage::Updating, Stage::Verifying)?;
-    server(state, name)?.updated = true;
+    let server = server(state, name)?;
+    server.runs = match server.way {
+        Way::Forth => Runs::Target,
+        Way::Back => Runs::Before,
+    };
     Ok(())
 }
 
@@ -98,7 +130,10 @@ pub(super) fn verified(state: &mut State, at: &Record, name: &ServerName) -> Res
 /// been touched does as well.
 pub(super) fn restore(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
     use Stage::{Cutting, Drained, Draining, Verified};
-    let skips = server(state, name)?.stage == Draining && state.phase != Phase::Aborting;
+    let known = server(state, name)?.clone();
+    let undone = state.phase == Phase::Aborting
+        || state.phase == Phase::RollingBack && !state.goes_back(&known);
+    let skips = known.stage == Draining && !undone;
     let from = |s: &Stage| matches!(s, Verified | Draining | Cutting | Drained);
     step(state, at, name, from, Stage::Restoring)?;
     let percent = state.first_percent();
@@ -142,7 +177,7 @@ pub(super) fn restored(
 }
 
 pub(super) fn warmed(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
-    let to = if server(state, name)?.updated { Stage::Back } else { Stage::Waiting };
+    let to = if server(state, name)?.is_updated() { Stage::Back } else { Stage::Waiting };
     step(state, at, name, |s| matches!(s, Stage::Warming(_)), to)
 }
 
@@ -156,7 +191,10 @@ pub(super) fn fail(
     let from = |s: &Stage| matches!(s, Updating | Verifying | Verified | Restoring | Warming(_));
     step(state, at, name, from, Stage::Failed(detail))?;
     state.retry = false;
-    server(state, name)?.updated = false;
+    let server = server(state, name)?;
+    if server.attempts > 0 {
+        server.runs = Runs::Unsure;
+    }
     Ok(())
 }
 

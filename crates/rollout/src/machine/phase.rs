@@ -9,8 +9,9 @@ use jiff::Timestamp;
 
 use super::{Refusal, hook};
 use crate::account::Account;
+use crate::rollback::Rollback;
 use crate::settings::FULL;
-use crate::state::{Hold, OrderStage, Phase, Server, Stage, State};
+use crate::state::{Hold, OrderStage, Phase, Runs, Server, Stage, State, Way};
 
 pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
     let Event::RolloutCreated(created) = event else {
@@ -29,8 +30,9 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
             member: member.clone(),
             stage: Stage::Waiting,
             since: at.at,
+            way: Way::Forth,
             attempts: 0,
-            updated: false,
+            runs: Runs::Before,
             skipped: 0,
             percent: FULL,
             verdicts: BTreeMap::new(),
@@ -43,10 +45,12 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
     Ok(State {
         id: at.rollout.clone(),
         created: *created,
+        created_at: at.at,
         plan: None,
         plan_seq: 0,
         account,
         phase: Phase::New,
+        rollback: None,
         paused: false,
         hold: None,
         servers,
@@ -71,7 +75,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
 pub(super) fn adopt(state: &mut State, at: &Record, plan: Plan) -> Result<(), Refusal> {
     match (state.phase, &state.plan) {
         (Phase::New, None) => state.phase = Phase::Planned,
-        (Phase::Planned | Phase::Provisioning | Phase::Rolling, Some(old)) => {
+        (Phase::Planned | Phase::Provisioning | Phase::Rolling | Phase::RollingBack, Some(old)) => {
             if plan.parent.as_ref() != Some(&old.digest) {
                 return Err("its parent is not the plan in force".into());
             }
@@ -85,11 +89,18 @@ pub(super) fn adopt(state: &mut State, at: &Record, plan: Plan) -> Result<(), Re
     for name in plan.batches.iter().flat_map(|b| &b.servers) {
         match state.servers.get(name) {
             None => return Err(format!("{name} is not in the fleet")),
-            Some(server) if server.updated => return Err(format!("{name} is updated already")),
+            Some(server) if state.rollback.is_some() && !state.goes_back(server) => {
+                return Err(format!("{name} runs what it ran before"));
+            }
+            Some(server) if state.rollback.is_none() && server.is_updated() => {
+                return Err(format!("{name} is updated already"));
+            }
             Some(_) => {}
         }
     }
-    state.unapproved = state.beyond_approval(&plan, at.at);
+    // Who may perform a rollout may undo it.
+    let forth = state.rollback.is_none();
+    state.unapproved = state.beyond_approval(&plan, at.at).filter(|_| forth);
     state.plan = Some(plan);
     state.plan_seq = at.seq;
     state.closed = 0;
@@ -116,6 +127,18 @@ pub(super) fn abort(state: &mut State) -> Result<(), Refusal> {
     state.phase = Phase::Aborting;
     state.paused = false;
     state.hold = None;
+    Ok(())
+}
+
+/// Nothing more of the plan in force begins; the batch that is out turns round.
+pub(super) fn roll_back(state: &mut State, at: &Record) -> Result<(), Refusal> {
+    state.may_roll_back()?;
+    let given = state.created.deadline.duration_since(state.created_at);
+    let deadline = at.at.checked_add(given).unwrap_or(Timestamp::MAX).max(state.created.deadline);
+    state.rollback = Some(Rollback { since: at.at, seq: at.seq, deadline });
+    state.phase = Phase::RollingBack;
+    state.closed = state.plan.as_ref().map_or(0, |plan| plan.batches.len());
+    (state.paused, state.retry, state.hold, state.unapproved) = (false, false, None, None);
     Ok(())
 }
 
@@ -149,14 +172,21 @@ pub(super) fn end_hold(state: &mut State) -> Result<(), Refusal> {
 }
 
 pub(super) fn stabilise(state: &mut State, until: Timestamp) -> Result<(), Refusal> {
-    let ready = matches!(state.phase, Phase::Planned | Phase::Provisioning | Phase::Rolling);
+    let ready = matches!(
+        state.phase,
+        Phase::Planned | Phase::Provisioning | Phase::Rolling | Phase::RollingBack
+    );
     if !ready || state.open.is_some() {
         return Err(format!("the phase is {:?}, or a batch is out", state.phase));
     }
     state.hooks_are_done()?;
     let borne = state.unborne().is_none();
-    let fits = |s: &Server| s.updated || borne && s.failure().is_some();
-    if let Some(server) = state.servers.values().find(|s| !fits(s)) {
+    let arrived = |s: &Server| match state.way() {
+        Way::Forth => s.is_updated(),
+        Way::Back => !state.goes_back(s) && s.failure().is_none(),
+    };
+    let stays = |s: &Server| borne && s.failure().is_some() && !state.tries_again(s);
+    if let Some(server) = state.servers.values().find(|s| !arrived(s) && !stays(s)) {
         return Err(format!("{} is not updated", server.member.name));
     }
     state.phase = Phase::Stabilising { until };
@@ -171,9 +201,11 @@ pub(super) fn finish(state: &mut State, outcome: Outcome) -> Result<(), Refusal>
     if watched {
         state.hooks_are_done()?;
     }
+    let (way, whole) = (state.way(), state.failed().is_empty());
     let phase_fits = match outcome {
-        Outcome::Done => watched && state.failed().is_empty(),
-        Outcome::Incomplete => watched && !state.failed().is_empty(),
+        Outcome::Done => watched && way == Way::Forth && whole,
+        Outcome::Incomplete => watched && way == Way::Forth && !whole,
+        Outcome::RolledBack => watched && way == Way::Back,
         Outcome::Aborted => state.phase == Phase::Aborting,
     };
     let out = |s: &&Server| s.is_out() && !matches!(s.stage, Stage::Failed(_));

@@ -59,7 +59,7 @@ pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Res
     }
     match state.phase {
         Phase::Planned => state.phase = Phase::Provisioning,
-        Phase::Provisioning | Phase::Rolling => {}
+        Phase::Provisioning | Phase::Rolling | Phase::RollingBack => {}
         phase => return Err(format!("the phase is {phase:?}")),
     }
     let taken = |name: &&ServerName| {
@@ -155,7 +155,7 @@ pub(super) fn missed(
     detail: String,
 ) -> Result<(), Refusal> {
     match state.phase {
-        Phase::Provisioning | Phase::Rolling | Phase::Stabilising { .. } => {}
+        Phase::Provisioning | Phase::Rolling | Phase::RollingBack | Phase::Stabilising { .. } => {}
         phase => return Err(format!("the phase is {phase:?}")),
     }
     let order = find(state, key)?;
@@ -200,7 +200,8 @@ pub(super) fn releasing(state: &mut State, at: &Record, key: &Key) -> Result<(),
     match state.phase {
         Phase::Stabilising { .. } => state.phase = Phase::Releasing,
         Phase::Releasing | Phase::Aborting => {}
-        Phase::Provisioning | Phase::Rolling if state.unneeded_since().is_some() => {}
+        Phase::Provisioning | Phase::Rolling | Phase::RollingBack
+            if state.unneeded_since().is_some() => {}
         phase => return Err(format!("the phase is {phase:?}")),
     }
     let order = find(state, key)?;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::event::{ApprovalRule, HookLimit, HookPoint, OnTimeout, Policy};
+use domain::event::{
+    AfterHold, ApprovalRule, HoldLimit, HookLimit, HookPoint, OnFailure, OnTimeout, Policy,
+};
 use domain::name::OfferName;
 use domain::spread::Spread;
 use jiff::Timestamp;
@@ -17,6 +19,9 @@ const STREAM: u64 = 0xFE;
 
 /// What people ask for besides is drawn under another seed, so that all else stays as it was.
 const ASKED_FOR: u64 = 0x5EED_0F40_0045;
+
+/// Roll-backs are drawn under yet another seed.
+const ROLLED_BACK: u64 = 0x5EED_BAC2;
 
 /// A row of draws under a seed.
 #[derive(Debug, Clone)]
@@ -111,6 +116,8 @@ pub enum Happening {
     Resume,
     /// A person says abort.
     Abort,
+    /// A person says that it shall be rolled back.
+    Rollback,
 }
 
 /// Longer than anybody waits.
@@ -154,7 +161,7 @@ impl Fate {
         let servers = lots.whole(3, 7) as usize;
         let batch = lots.whole(1, (servers as u64 / 2).min(3)) as usize;
         let calm_at = start + lots.seconds(1800, 9000);
-        let settings = settings(&mut lots, seed);
+        let mut settings = settings(&mut lots, seed);
         let surge = lots.whole(0, 3) as u32;
         let replaces = lots.chance(0.5);
         let first_spends = [0.1, 0.3, 0.6][lots.whole(0, 2) as usize];
@@ -163,7 +170,7 @@ impl Fate {
         // What a planner searches costs time.
         let deadline = 3600 * if plans { 8 } else { hours };
         let faults = faults(&mut lots, calm_at);
-        let happenings = happenings(&mut lots, servers, start, calm_at);
+        let mut happenings = happenings(&mut lots, servers, start, calm_at);
         let deaths = match lots.whole(0, 4) {
             0 => 0,
             1 | 2 => 1,
@@ -174,6 +181,9 @@ impl Fate {
         let mut policy = policy(&mut lots);
         let (hook_failures, agreed_after) =
             asked_for(&mut Lots::new(seed ^ ASKED_FOR), &mut policy);
+        let mut lots = Lots::new(seed ^ ROLLED_BACK);
+        let moments = (start, calm_at);
+        happenings.extend(undoing(&mut lots, &mut policy, &mut settings, servers, moments));
         Self {
             servers,
             batch,
@@ -211,6 +221,7 @@ fn settings(lots: &mut Lots, seed: u64) -> Settings {
         offers: BTreeMap::from([(spare, sold(spot)), (sure, sold(0.0))]),
         fails_first: Vec::new(),
         fails_always: Vec::new(),
+        bad: Vec::new(),
         seed,
     }
 }
@@ -228,6 +239,8 @@ fn policy(lots: &mut Lots) -> Policy {
         degrade: lots.chance(0.5),
         retries: 0,
         failure_budget: 0,
+        on_failure: OnFailure::Hold,
+        reversible: true,
         hold: None,
         approval: None,
         hooks: Vec::new(),
@@ -256,6 +269,36 @@ fn asked_for(lots: &mut Lots, policy: &mut Policy) -> (u32, Duration) {
     let none_fails = policy.hooks.is_empty() || lots.chance(0.6);
     let failures = if none_fails { 0 } else { lots.whole(1, 3) as u32 };
     (failures, agreed_after)
+}
+
+/// What asks for a roll-back: a version that some server gets not well with, failures, holds that last
+/// too long, and people.
+fn undoing(
+    lots: &mut Lots,
+    policy: &mut Policy,
+    settings: &mut Settings,
+    servers: usize,
+    (start, calm_at): (Timestamp, Timestamp),
+) -> Option<(Timestamp, Happening)> {
+    if !lots.chance(0.4) {
+        return None;
+    }
+    policy.reversible = lots.chance(0.95);
+    if policy.reversible && lots.chance(0.5) {
+        policy.on_failure = OnFailure::Rollback;
+    }
+    if policy.reversible && lots.chance(0.3) {
+        let max_seconds = lots.whole(300, 3_000) as f64;
+        policy.hold = Some(HoldLimit { max_seconds, then: AfterHold::Rollback });
+    }
+    policy.retries = u32::from(lots.chance(0.3));
+    if lots.chance(0.4) {
+        let server = super::scene::server(lots.whole(1, servers as u64) as usize);
+        settings.bad.push((server, super::scene::target()));
+    }
+    let window = calm_at.duration_since(start).as_secs().unsigned_abs();
+    let moment = start + lots.seconds(10, window);
+    lots.chance(0.4).then_some((moment, Happening::Rollback))
 }
 
 fn faults(lots: &mut Lots, until: Timestamp) -> Faults {

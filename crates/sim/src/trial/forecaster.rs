@@ -107,6 +107,7 @@ fn question(ask: &Revision) -> Question<'_> {
         held: ask.held.iter().map(held).collect(),
         without: &ask.without,
         risk: ask.risk,
+        deadline: ask.deadline,
         canary: Canary::Passed,
     }
 }
@@ -124,6 +125,8 @@ struct Question<'a> {
     held: Vec<Held>,
     without: &'a [OfferName],
     risk: Probability,
+    /// The last server is back by then.
+    deadline: Timestamp,
     canary: Canary,
 }
 
@@ -138,6 +141,7 @@ impl Forecaster {
             held: Vec::new(),
             without: &[],
             risk: probability(risk),
+            deadline: self.deadline,
             canary: Canary::Auto,
         };
         plan::plan(&self.request(question))
@@ -146,7 +150,7 @@ impl Forecaster {
     fn request(&self, question: Question<'_>) -> Request {
         let step = Step::from_seconds(STEP_SECONDS).expect("a positive number");
         let from = step.floor(question.now);
-        let ahead = self.deadline.duration_since(from).as_secs() + 6 * 3600;
+        let ahead = question.deadline.max(self.deadline).duration_since(from).as_secs() + 6 * 3600;
         let steps = usize::try_from(ahead / STEP_SECONDS).unwrap_or(0).clamp(72, 300);
         // Load that is not as forecast is known to be so: the paths follow what is measured.
         let measured = self.world.load_now() / self.process.truth(self.world.true_now());
@@ -235,10 +239,13 @@ impl Forecaster {
             max_surge: self.fate.surge,
             zone_limits: BTreeMap::new(),
             quotas: Vec::new(),
-            windows: Interval::new(from, self.deadline + Duration::from_secs(12 * 3600))
-                .into_iter()
-                .collect(),
-            deadline: self.deadline,
+            windows: Interval::new(
+                from,
+                question.deadline.max(self.deadline) + Duration::from_secs(12 * 3600),
+            )
+            .into_iter()
+            .collect(),
+            deadline: question.deadline.max(self.deadline),
             stabilisation: Duration::from_secs_f64(self.fate.policy.stabilisation_seconds),
             step,
             currency: "USD".into(),

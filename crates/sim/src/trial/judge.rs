@@ -9,7 +9,7 @@ use rollout::State;
 use rollout::settings::LEAST_RISK;
 use rollout::state::{OrderStage, Stage, SurgeStage};
 
-use super::scene::{Scene, target};
+use super::scene::{Scene, old, target};
 use crate::faults::{Dice, Fault};
 use crate::world::Why;
 
@@ -119,11 +119,15 @@ pub(super) fn ended_well(scene: &Scene, outcome: Outcome) {
             accuse(format!("{} is left out of service", missing.server));
         }
     }
-    if outcome == Outcome::Done {
-        for (name, version) in scene.world.versions() {
-            if version != target() && !facts.replaced.contains_key(&name) {
-                accuse(format!("it is done, and {name} runs {version}"));
-            }
+    let expected = match outcome {
+        Outcome::Done => Some(target()),
+        Outcome::RolledBack => Some(old()),
+        Outcome::Incomplete | Outcome::Aborted => None,
+    };
+    for (name, version) in scene.world.versions() {
+        let excused = failed.contains(&name) || facts.replaced.contains_key(&name);
+        if expected.as_ref().is_some_and(|expected| *expected != version) && !excused {
+            accuse(format!("it ended as {outcome:?}, and {name} runs {version}"));
         }
     }
 }
@@ -151,7 +155,7 @@ fn hooks_ran(scene: &Scene, outcome: Outcome, records: &[Record]) {
             scene.witness.accuse(format!("{} ran and was not decided", order.key));
         }
     }
-    if outcome == Outcome::Aborted {
+    if matches!(outcome, Outcome::Aborted | Outcome::RolledBack) {
         return;
     }
     let closed = records.iter().filter(|record| record.kind == "BatchClosed").count();

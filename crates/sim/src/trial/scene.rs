@@ -75,6 +75,11 @@ pub(super) fn target() -> Version {
     Version::new("2").expect("a name")
 }
 
+/// The server of a number from 1.
+pub(super) fn server(number: usize) -> ServerName {
+    ServerName::new(format!("web-{number}")).expect("a name")
+}
+
 pub(super) fn dimension() -> Dimension {
     Dimension::new("requests").expect("a name")
 }
@@ -87,8 +92,7 @@ impl Scene {
         let clock = SimClock::at(start);
         let horizon = fate.calm_at + super::PATIENCE_AFTER_CALM;
         let agenda = Agenda::new(clock.clone(), horizon);
-        let name = |n| ServerName::new(format!("web-{n}")).expect("a name");
-        let names: Vec<_> = (1..=fate.servers).map(name).collect();
+        let names: Vec<_> = (1..=fate.servers).map(server).collect();
         let usual = (fate.servers - fate.batch) as f64 * SERVER_CARRIES * USUAL;
         let load = Usual { process: Process { seed, mean: usual }, varies: fate.plans };
         let now = move |at| load.at(at);
@@ -165,6 +169,7 @@ impl Scene {
             fleet: fleet(),
             target: target(),
             servers: self.names.iter().map(member).collect(),
+            before: self.names.iter().map(|name| (name.clone(), old())).collect(),
             deadline: self.agenda.true_now() + self.fate.deadline,
             risk,
             policy: self.fate.policy.clone(),
@@ -196,6 +201,13 @@ impl Scene {
     pub(super) fn say(&self, event: Event) {
         if !self.witness.has_ended() {
             self.ask(vec![event]);
+        }
+    }
+
+    /// A person asks for a roll-back, where that is possible.
+    pub(super) fn roll_back(&self) {
+        if self.witness.with_state(|state| state.may_roll_back().is_ok()) == Some(true) {
+            self.ask(vec![Event::RollbackRequested {}]);
         }
     }
 
@@ -291,6 +303,7 @@ impl Scene {
             }
             Happening::Resume => self.say(Event::ResumeRequested {}),
             Happening::Abort => self.say(Event::AbortRequested {}),
+            Happening::Rollback => self.roll_back(),
         }
     }
 

@@ -15,9 +15,10 @@ use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
 use rollout::machine;
-use rollout::state::{OrderStage, Stage, SurgeStage};
+use rollout::state::{OrderStage, Stage, SurgeStage, Way};
 
 use super::fate::Happening;
+use super::scene::{old, target};
 use crate::agenda::Agenda;
 use crate::{MemoryJournal, SimWorld, run_until_stuck};
 
@@ -208,8 +209,12 @@ impl Witness {
         let ordered = self.with_state(|state| {
             let server = state.servers.get(name);
             server.is_some_and(|s| {
-                let attempt = order.key.as_str().ends_with(&format!("/{}", s.attempts));
-                s.stage == Stage::Updating && attempt && order.version == state.created.target
+                let (way, version) = match s.way {
+                    Way::Forth => ("update", target()),
+                    Way::Back => ("back", old()),
+                };
+                let attempt = order.key.as_str().ends_with(&format!("/{way}/{}", s.attempts));
+                s.stage == Stage::Updating && attempt && order.version == version
             })
         });
         if ordered == Some(false) {

@@ -149,7 +149,7 @@ impl SimWorld {
         let (now, inner) = self.present();
         let mut list = Vec::new();
         for (name, machine) in &inner.machines {
-            let well = machine.well_at <= now && machine.update.is_none();
+            let well = machine.is_well(now);
             let (why, since) = match (machine.admitted, machine.taken) {
                 (Some(Admitted::Yes), _) if well => continue,
                 (Some(Admitted::Yes), _) => (Why::Unwell, machine.died),
@@ -171,7 +171,7 @@ impl SimWorld {
     /// Whether a server of the fleet passes its checks in truth.
     pub fn is_well(&self, name: &ServerName) -> bool {
         let (now, inner) = self.present();
-        inner.machines.get(name).is_some_and(|m| m.well_at <= now && m.update.is_none())
+        inner.machines.get(name).is_some_and(|m| m.is_well(now))
     }
 
     /// Whether the load balancer sends requests to a server of the fleet.

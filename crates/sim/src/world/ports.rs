@@ -65,7 +65,7 @@ impl Traffic for SimWorld {
             Admitted::Yes => (BackendState::Down, None),
         };
         let fleet = inner.machines.iter().filter_map(|(name, machine)| {
-            let well = machine.well_at <= now && machine.update.is_none();
+            let well = machine.is_well(now);
             machine.admitted.map(|a| (name, state(a, well)))
         });
         let surge = inner.surge_admitted.iter().map(|(name, admitted)| {
@@ -140,6 +140,7 @@ impl Inner {
     /// When a server or an instance passes its checks; `None`: never, as things are.
     fn well_at(&self, name: &ServerName) -> Option<Timestamp> {
         match self.machines.get(name) {
+            Some(machine) if machine.bad && machine.update.is_none() => None,
             Some(machine) => {
                 let ends = machine.update.as_ref().map(|(_, _, ends)| *ends + self.settings.start);
                 Some(ends.unwrap_or(machine.well_at))

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use domain::name::{Key, ServerName};
+use domain::name::{Key, ServerName, Version};
 use domain::ports::{
     Admission, Backend, BackendState, Drained, Health, Hook, HookEnd, HookOrder, Instance,
     InstanceState, PortError, Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder,
@@ -201,6 +201,24 @@ impl Updater for Repeating {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let key = Key::new(format!("{}/{call}", order.key)).unwrap();
         self.port.ensure_version(&UpdateOrder { key, ..order.clone() }).await
+    }
+}
+
+/// Whatever goes back is brought to the target.
+pub struct Onward(pub Arc<dyn Updater>);
+
+#[async_trait]
+impl Updater for Onward {
+    async fn observe(&self, target: &Target) -> Result<UpdateState, PortError> {
+        self.0.observe(target).await
+    }
+
+    async fn ensure_version(
+        &self,
+        order: &UpdateOrder,
+    ) -> Result<Progress<UpdateState>, PortError> {
+        let version = Version::new("2").unwrap();
+        self.0.ensure_version(&UpdateOrder { version, ..order.clone() }).await
     }
 }
 

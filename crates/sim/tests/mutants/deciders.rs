@@ -1,9 +1,10 @@
 //! Broken deciders: the decider of production, told something else than is so, or half heard.
 
 use domain::event::Event;
+use domain::name::ServerName;
 use jiff::Timestamp;
 use rollout::observe::{GateState, Seen};
-use rollout::state::{OrderStage, Phase, State, SurgeInstance, SurgeStage};
+use rollout::state::{OrderStage, Phase, State, SurgeInstance, SurgeStage, Way};
 use rollout::{Account, Decision, decide};
 
 /// What it decides when it is told something else.
@@ -141,6 +142,34 @@ pub fn failure_is_ignored(state: &State, seen: &Seen, now: Timestamp) -> Vec<Dec
 
 pub fn no_holds(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     heard(state, seen, now, |event| !matches!(event, Event::Held { .. }))
+}
+
+pub fn a_roll_back_is_ignored(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    told(state, seen, now, |state, _| {
+        state.rollback = None;
+        if state.phase == Phase::RollingBack {
+            state.phase = Phase::Rolling;
+        }
+    })
+}
+
+pub fn the_way_back_is_not_proven(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    told(state, seen, now, |state, seen| {
+        for (name, server) in &state.servers {
+            if server.way == Way::Back && seen.gates.contains_key(name) {
+                seen.gates.insert(name.clone(), GateState::Passed);
+            }
+        }
+    })
+}
+
+/// What failed on its way to the target stays where it is.
+pub fn failures_stay(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    let failed = |name: &ServerName| state.servers[name].failure().is_some();
+    heard(state, seen, now, |event| match event {
+        Event::UpdateStarted { server, version: Some(_), .. } => !failed(server),
+        _ => true,
+    })
 }
 
 pub fn batches_stay_open(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {

@@ -11,6 +11,7 @@ use domain::plan::{Batch, Plan};
 use domain::ports::{Append, AppendError, Journal, Lease, PortError};
 use jiff::Timestamp;
 use rollout::planner::{Planner, ReviseError, Revision, Weighed};
+use rollout::state::Way;
 
 /// A journal whose other verbs are those of the one behind it.
 macro_rules! journal {
@@ -91,21 +92,40 @@ journal!(Understating, self, append, {
     self.0.append(Append { entries, ..append }).await
 });
 
+/// Two batches in one.
+fn merged(mut plan: Plan) -> Plan {
+    if plan.batches.len() > 1 {
+        let second = plan.batches.remove(1);
+        plan.batches[0].servers.extend(second.servers);
+        for (batch, index) in plan.batches.iter_mut().zip(1..) {
+            batch.index = index;
+        }
+    }
+    plan.sealed()
+}
+
+/// Roll-backs with two batches in one.
+pub struct Hurried(pub Arc<dyn Planner>);
+
+#[async_trait]
+impl Planner for Hurried {
+    async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        let plan = self.0.revise(ask).await?;
+        Ok(if ask.way == Way::Back { merged(plan) } else { plan })
+    }
+
+    async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
+        self.0.weigh(rest, ask).await
+    }
+}
+
 /// Revisions with two batches in one.
 pub struct Greedy(pub Arc<dyn Planner>);
 
 #[async_trait]
 impl Planner for Greedy {
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
-        let mut plan = self.0.revise(ask).await?;
-        if plan.batches.len() > 1 {
-            let second = plan.batches.remove(1);
-            plan.batches[0].servers.extend(second.servers);
-            for (batch, index) in plan.batches.iter_mut().zip(1..) {
-                batch.index = index;
-            }
-        }
-        Ok(plan.sealed())
+        self.0.revise(ask).await.map(merged)
     }
 
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {

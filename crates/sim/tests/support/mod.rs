@@ -2,13 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses a part of the stage")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::event::{Created, Event, FORMAT, HookPoint, Member, OnTimeout, Policy};
+use domain::event::{Created, Event, FORMAT, HookPoint, Member, OnFailure, OnTimeout, Policy};
 use domain::freeze::Freezes;
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
@@ -96,6 +96,8 @@ fn policy() -> Policy {
         degrade: false,
         retries: 0,
         failure_budget: 0,
+        on_failure: OnFailure::Hold,
+        reversible: true,
         hold: None,
         approval: None,
         hooks: Vec::new(),
@@ -120,6 +122,20 @@ impl Stage {
 
     /// The same under other waits and bounds.
     pub fn under(settings: Settings, change: impl FnOnce(&mut Timetable, &mut Policy)) -> Self {
+        Self::set(settings, change, |name| (name.clone(), old()))
+    }
+
+    /// The same where nobody could tell what the servers ran before.
+    pub fn blind(settings: Settings, change: impl FnOnce(&mut Policy)) -> Self {
+        let nothing = |_: &ServerName| (ServerName::new("nobody").unwrap(), old());
+        Self::set(settings, |_, policy| change(policy), nothing)
+    }
+
+    fn set(
+        settings: Settings,
+        change: impl FnOnce(&mut Timetable, &mut Policy),
+        before: impl Fn(&ServerName) -> (ServerName, Version),
+    ) -> Self {
         let clock = SimClock::at("2026-03-01T02:00:00Z".parse().unwrap());
         let names: Vec<_> = (1..=6).map(|n| ServerName::new(format!("web-{n}")).unwrap()).collect();
         let world = SimWorld::new(clock.clone(), settings, &names, &old(), |_| 100.0);
@@ -150,11 +166,11 @@ impl Stage {
         let script = Script { hands: hands.clone(), acts: Mutex::default() };
         let queries = Arc::default();
         let stage = Self { hands, timetable, drivers: 0, queries, script: Arc::new(script) };
-        stage.create(&names, policy);
+        stage.create(&names, policy, names.iter().map(before).collect());
         stage
     }
 
-    fn create(&self, names: &[ServerName], policy: Policy) {
+    fn create(&self, names: &[ServerName], policy: Policy, before: BTreeMap<ServerName, Version>) {
         let now = self.clock.now();
         let member = |name: &ServerName| Member { name: name.clone(), zone: None, address: None };
         let created = Created {
@@ -164,6 +180,7 @@ impl Stage {
             fleet: self.timetable.fleet.clone(),
             target: new(),
             servers: names.iter().map(member).collect(),
+            before,
             deadline: now + Duration::from_secs(86_400),
             risk: 0.01,
             policy,

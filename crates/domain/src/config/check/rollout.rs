@@ -15,12 +15,12 @@ use crate::calendar::Calendar;
 use crate::config::adapter::AdapterRef;
 use crate::config::count::CountOrPercent;
 use crate::config::document::{RolloutDocument, RolloutName};
-use crate::config::gate::{HoldSpec, OnFailure};
+use crate::config::gate::HoldSpec;
 use crate::config::margin::{Extra, MarginSpec};
 use crate::config::place::{Finding, Findings, Place};
 use crate::config::rollout::{CanarySize, RolloutSpec, SurviveSpec};
 use crate::config::schedule::DeadlineSpec;
-use crate::event::AfterHold;
+use crate::event::{AfterHold, OnFailure};
 use crate::forecast::Probability;
 use crate::name::{FleetName, ServerName, Version, Zone};
 use crate::plan::PerDimension;
@@ -79,6 +79,10 @@ pub struct Rollout {
     pub budget: Option<f64>,
     /// So many servers of this fleet may fail and stay out, fewer than it has.
     pub failure_budget: u32,
+    /// What happens when more fail.
+    pub on_failure: OnFailure,
+    /// Whether the update can be undone; where it cannot, nothing asks for a roll-back.
+    pub reversible: bool,
     /// How long the rollout may hold, and what then.
     pub hold: HoldSpec,
     /// How long to watch after the last batch.
@@ -136,6 +140,7 @@ impl RolloutDocument {
         let spec = &self.spec;
         let mut findings = Findings::default();
         not_built_yet(spec, &mut findings);
+        retreat(spec, &mut findings);
         if spec.notify.len() > RECEIVERS_AT_MOST {
             let message = format!("at most {RECEIVERS_AT_MOST} receivers are told");
             findings.add(Place::spec().key("notify"), message);
@@ -185,6 +190,8 @@ impl RolloutDocument {
             deadline: spec.deadline,
             budget: spec.budget.amount.map(|money| money.get()),
             failure_budget: spec.failure_budget,
+            on_failure: spec.on_failure,
+            reversible: spec.reversible,
             hold: spec.hold.unwrap_or_default(),
             stabilisation: spec.stabilisation.min.duration(),
             gates: gates.clone(),
@@ -257,19 +264,31 @@ impl Rollout {
 fn not_built_yet(spec: &RolloutSpec, findings: &mut Findings) {
     const OUT: &str = "leave it out";
     let here = Place::spec();
-    let hold = spec.hold.unwrap_or_default();
-    let backwards = hold.then == AfterHold::Rollback;
     #[rustfmt::skip]
     let later = [
         (spec.span_windows, here.key("spanWindows"), "pausing between windows", "write false"),
-        (spec.on_failure == OnFailure::Rollback, here.key("onFailure"), "rolling back", "write hold"),
-        (backwards, here.key("hold").key("then"), "rolling back", "write page or abort"),
-        (!spec.reversible, here.key("reversible"), "an update that cannot be undone", "write true"),
         (spec.stabilisation.until_load.is_some(), here.key("stabilisation").key("untilLoad"),
             "watching until a load was carried", OUT),
     ];
     for (_, place, what, instead) in later.into_iter().filter(|(given, ..)| *given) {
         findings.unsupported(place, what, instead);
+    }
+}
+
+/// What cannot be undone is never rolled back.
+fn retreat(spec: &RolloutSpec, findings: &mut Findings) {
+    let here = Place::spec();
+    let hold = spec.hold.unwrap_or_default();
+    let asked = [
+        (spec.on_failure == OnFailure::Rollback, here.key("onFailure"), "hold"),
+        (hold.then == AfterHold::Rollback, here.key("hold").key("then"), "page or abort"),
+    ];
+    for (_, place, instead) in asked.into_iter().filter(|(asked, ..)| *asked && !spec.reversible) {
+        let message = format!(
+            "is rollback, but spec.reversible is false: what cannot be undone is never rolled back; \
+             write {instead} here, or reversible: true"
+        );
+        findings.add(place, message);
     }
 }
 

@@ -15,6 +15,7 @@ use store::Sqlite;
 use super::{Apply, Mode, agreed, anchoring};
 use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
+use crate::apply::former::{self, Former};
 use crate::apply::given::still_good;
 use crate::apply::keyed::{self, Found};
 use crate::apply::shares::{self, Owned};
@@ -28,8 +29,9 @@ struct Part {
     found: Found,
     /// What its open or finished attempt owns.
     owns: Owned,
-    /// It is being aborted, which is carried out whatever the configuration has become since.
-    aborting: bool,
+    /// It is being aborted, which is carried out whatever the configuration has become since, or rolled
+    /// back; nothing else begins meanwhile.
+    retreats: bool,
 }
 
 /// A fleet that is to be driven, with what it was planned from, where that is new.
@@ -61,8 +63,10 @@ impl Apply {
         if let Some(code) = refused_or_done(&parts)? {
             return Ok(code);
         }
-        if parts.iter().any(|part| part.aborting) {
-            eprintln!("the rollout is being aborted; carrying that out, and beginning nothing");
+        if parts.iter().any(|part| part.retreats) {
+            eprintln!(
+                "the rollout is being aborted or rolled back; carrying that out, and beginning nothing"
+            );
             parts.retain(|part| matches!(part.found, Found::Open(_)));
         }
         let now = clock.now();
@@ -102,17 +106,18 @@ impl Apply {
             return Err(Failed::data(text));
         }
         let mut found = keyed::find(store, &name, &prepared.config).await?;
-        let (mut owns, mut aborting) = (Owned::default(), false);
+        let (mut owns, mut retreats) = (Owned::default(), false);
         if let Found::Open(id) | Found::Done(id) | Found::OtherOpen(id) = found.clone()
             && let Some((state, _)) = keyed::state(store, &id).await?
         {
             owns = Owned::of(&state);
-            aborting = state.phase == Phase::Aborting;
+            let (aborting, ended) = (state.phase == Phase::Aborting, state.outcome().is_some());
+            retreats = aborting || state.rollback.is_some() && !ended;
             if aborting {
                 found = Found::Open(id);
             }
         }
-        Ok(Part { prepared, found, owns, aborting })
+        Ok(Part { prepared, found, owns, retreats })
     }
 
     /// The plan of the fleets that have none yet, shown and agreed to, each with its part.
@@ -181,17 +186,21 @@ impl Apply {
                 anchors: anchors.clone(),
             };
             // Whatever an adapter is not given is found before anything is written down.
+            let mut before = Former::new();
             if let Some(made) = &part.made {
-                world::world(&applier.prepared, &made.histories, !made.plan.surge.is_empty())?;
+                let buys = !made.plan.surge.is_empty();
+                let world = world::world(&applier.prepared, &made.histories, buys)?;
+                before = former::known(&applier.prepared, world.updater.as_ref()).await?;
             }
-            ready.push((applier, part.id, part.made));
+            ready.push((applier, part.id, part.made, before));
         }
-        for (applier, id, made) in &ready {
+        for (applier, id, made, before) in &ready {
             if let Some(made) = made {
-                applier.create(id, made, applier.prepared.fleet_here.clock.now()).await?;
+                let now = applier.prepared.fleet_here.clock.now();
+                applier.create(id, made, before.clone(), now).await?;
             }
         }
-        let drives = ready.into_iter().map(|(applier, id, _)| async move {
+        let drives = ready.into_iter().map(|(applier, id, ..)| async move {
             eprintln!("{id}: driving fleet {}", applier.prepared.fleet.name);
             self.resume(&applier, &id).await
         });

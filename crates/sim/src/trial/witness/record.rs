@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::event::{Event, HoldReason, HookPoint, RiskSpent, Rung};
 use domain::journal::Record;
-use domain::name::ServerName;
+use domain::name::{ServerName, Version};
 use domain::plan::Batch;
 use domain::ports::HookOrder;
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use rollout::State;
 use rollout::state::{Order, OrderStage, Phase, SurgeStage};
 
 use super::super::UNSEEN;
+use super::super::scene::old;
 use super::Witness;
 use crate::world::{Missing, Why};
 
@@ -35,12 +36,22 @@ impl Witness {
             Event::SurgeOrdered { .. } if state.paused || self.notes().aborted => {
                 self.accuse("surge is bought although a person said stop");
             }
-            Event::SurgeOrdered { names, .. } => self.may_buy(state, names.len()),
-            Event::ServerRetried { server } if !state.retry => {
+            Event::SurgeOrdered { names, .. } => {
+                let given_up =
+                    state.rollback.as_ref().is_some_and(|back| state.plan_seq < back.seq);
+                if given_up && !names.iter().all(is_replacement) {
+                    self.accuse("surge is bought for a plan that was given up");
+                }
+                self.may_buy(state, names.len());
+            }
+            Event::ServerRetried { server } if !state.retry && !self.is_left(state, server) => {
                 self.accuse(format!("{server} is tried again and nobody said so"));
             }
             Event::UpdateStarted { server, .. } if self.notes().aborted => {
                 self.accuse(format!("the update of {server} begins after the abort"));
+            }
+            Event::UpdateStarted { server, version, .. } => {
+                self.goes_the_right_way(state, server, version.as_ref());
             }
             Event::Updated { server, .. } => {
                 self.is_updated(state, server);
@@ -110,6 +121,7 @@ impl Witness {
         if self.notes().aborted || state.paused {
             self.accuse(format!("batch {} opens although a person said stop", batch.index));
         }
+        self.goes_where(state, batch);
         self.is_not_late(state, batch, now);
         let missing: Vec<Missing> =
             self.world.missing().into_iter().filter(|m| self.seen(m)).collect();
@@ -191,9 +203,39 @@ impl Witness {
         let versions = self.world.versions();
         let replaced = self.world.facts().replaced.contains_key(server);
         let runs = versions.iter().find(|(name, _)| name == server).map(|(_, version)| version);
-        if runs != Some(&state.created.target) && !replaced {
+        let wanted = state.servers.get(server).map(|server| state.wants(server));
+        if runs != wanted && !replaced {
             self.accuse(format!("{server} counts as updated and runs {runs:?}"));
         }
+    }
+
+    /// Once it is rolled back, no update begins but to what a server ran before, and before that none
+    /// but to the target.
+    fn goes_the_right_way(&self, state: &State, server: &ServerName, version: Option<&Version>) {
+        let wanted = state.rollback.as_ref().map(|_| old());
+        if version != wanted.as_ref() {
+            self.accuse(format!("the update of {server} to {version:?} goes the wrong way"));
+        }
+    }
+
+    /// A roll-back takes out what runs the target, and nothing else.
+    fn goes_where(&self, state: &State, batch: &Batch) {
+        if state.rollback.is_none() {
+            return;
+        }
+        let replaced = self.world.facts().replaced;
+        for (name, version) in self.world.versions() {
+            let there = batch.servers.contains(&name) && !replaced.contains_key(&name);
+            if there && version == old() {
+                self.accuse(format!("{name} is taken out for a roll-back and runs {version}"));
+            }
+        }
+    }
+
+    /// Whether a failed server has a try left.
+    fn is_left(&self, state: &State, server: &ServerName) -> bool {
+        let known = state.servers.get(server);
+        known.is_some_and(|known| known.attempts.max(1) <= state.created.policy.retries)
     }
 
     /// What was updated was out of service, as far as the driver could see to it.
@@ -224,7 +266,7 @@ impl Witness {
         let order = state.orders.iter().find(|(k, _)| k.as_str() == key).map(|(_, order)| order);
         if let (Some(order), Some(hold)) = (order, &state.hold)
             && hold.reason == HoldReason::NoPlan
-            && matches!(state.phase, Phase::Provisioning | Phase::Rolling)
+            && matches!(state.phase, Phase::Provisioning | Phase::Rolling | Phase::RollingBack)
         {
             let lead = order.ready_at.duration_since(order.ordered_at);
             if record.at.duration_since(hold.since) < lead {
@@ -235,7 +277,7 @@ impl Witness {
             }
             return;
         }
-        if order.is_some_and(|order| record.at < order.release_at) {
+        if state.rollback.is_none() && order.is_some_and(|order| record.at < order.release_at) {
             self.accuse(format!("{key} is given back before its time"));
         }
         if let Phase::Stabilising { until } = state.phase
