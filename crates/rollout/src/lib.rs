@@ -28,6 +28,7 @@ pub mod observe;
 pub mod outcome;
 pub mod planner;
 pub mod settings;
+pub mod size;
 pub mod state;
 pub mod terms;
 

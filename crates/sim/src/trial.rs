@@ -305,6 +305,7 @@ impl Trial<'_> {
                 gates: vec![gate],
                 load: vec![watch],
                 hooks: hooks.map(|point| (point, hook.clone())).into(),
+                size: None,
             },
             journal: (rig.journal)(Fused::<dyn Journal>::new(fuse, journal)),
             planner: (rig.planner)(scene.planner.clone()),

@@ -263,6 +263,7 @@ fn driver(
             gates: gates.collect(),
             load: watches(prepared, &made.histories),
             hooks: BTreeMap::new(),
+            size: None,
         },
         journal,
         planner,

@@ -359,6 +359,7 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
             stabilisation_seconds: seconds(STABILISATION),
             approval: None,
             hooks: Vec::new(),
+            size: None,
             band_breaches: BAND_BREACHES,
             stale_after_seconds: 4.0 * LOAD_STEP_SECONDS as f64,
         },

@@ -7,6 +7,7 @@ mod hold;
 mod hook;
 mod ladder;
 mod server;
+mod size;
 pub(crate) mod surge;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use domain::event::{Event, Outcome};
 use jiff::Timestamp;
 
 use crate::observe::Seen;
-use crate::state::{OrderStage, Phase, Stage, State};
+use crate::state::{OrderStage, Phase, Server, Stage, State};
 
 pub use due::due;
 
@@ -68,6 +69,7 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
             list.extend(ladder::step(state, seen, now));
             list.extend(hold::watch(state, seen, now));
             list.extend(hook::next(state, seen, now));
+            list.extend(size::take(state, seen, now));
             list.extend(surge::give_back(state, seen, now));
             list.extend(surge::order(state, seen, now));
             list.extend(surge::replace(state, now));
@@ -77,7 +79,9 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
         }
         Phase::Stabilising { until } => {
             list.extend(hold::watch(state, seen, now));
+            list.extend(size::take(state, seen, now));
             let stands = state.hold.is_some() || state.paused || state.is_under_way();
+            let stands = stands || unlooked(state, seen, until);
             if list.is_empty() && !stands && now >= until {
                 list.extend(release(state, seen, now, reached(state)));
             }
@@ -109,10 +113,18 @@ fn release(state: &State, seen: &Seen, now: Timestamp, outcome: Outcome) -> Vec<
         if state.hook_due().is_some() {
             return hook::next(state, seen, now).into_iter().collect();
         }
+        if state.size_is_lent() {
+            return size::give_back(state, seen, now).into_iter().collect();
+        }
         let reason = match outcome {
             Outcome::Done => "every server runs the target and no surge is left",
             Outcome::Incomplete => "every server but what failed runs the target; no surge is left",
             Outcome::Aborted => "what works is in service and no surge is left",
+        };
+        let unseen = state.servers.values().filter(|s| s.updated && s.unseen).count();
+        let reason = match unseen {
+            0 => reason.to_owned(),
+            _ => format!("{reason}; what {unseen} of them run cannot be observed"),
         };
         return vec![Decision::write(Event::Finished { outcome }, reason, state.head.seq)];
     }
@@ -128,6 +140,14 @@ fn release(state: &State, seen: &Seen, now: Timestamp, outcome: Outcome) -> Vec<
         Decision::write(Event::SurgeReleasing { key: key.clone() }, reason, state.head.seq)
     })
     .collect()
+}
+
+/// Whether an updated server has not been asked what it runs since the watch began: somebody may have
+/// put another machine in its place.
+fn unlooked(state: &State, seen: &Seen, until: Timestamp) -> bool {
+    let began = until - Duration::from_secs_f64(state.created.policy.stabilisation_seconds);
+    let looked = |s: &Server| seen.runs.get(&s.member.name).is_some_and(|runs| runs.at >= began);
+    state.servers.values().any(|server| server.stage == Stage::Back && !looked(server))
 }
 
 /// After an abort: first the servers come back, then the surge goes.

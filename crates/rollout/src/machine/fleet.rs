@@ -2,7 +2,7 @@
 
 use domain::event::RiskSpent;
 use domain::journal::Record;
-use domain::name::ServerName;
+use domain::name::{ServerName, Version};
 use jiff::Timestamp;
 
 use super::Refusal;
@@ -47,6 +47,7 @@ pub(super) fn open(
     }
     state.is_approved()?;
     state.hooks_are_done()?;
+    state.size_is_safe()?;
     let batch = state.next_batch().ok_or("the plan has no more batches")?.clone();
     if batch.index != index {
         return Err(format!("the next batch is {}", batch.index));
@@ -84,9 +85,39 @@ pub(super) fn update(
     Ok(())
 }
 
-pub(super) fn updated(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
+pub(super) fn updated(
+    state: &mut State,
+    at: &Record,
+    name: &ServerName,
+    version: Option<&Version>,
+) -> Result<(), Refusal> {
     step(state, at, name, |s| *s == Stage::Updating, Stage::Verifying)?;
-    server(state, name)?.updated = true;
+    let server = server(state, name)?;
+    (server.updated, server.unseen) = (true, version.is_none());
+    Ok(())
+}
+
+/// A server that was updated and does not run the target any more waits for its update again.
+pub(super) fn reverted(
+    state: &mut State,
+    at: &Record,
+    name: &ServerName,
+    version: &Version,
+) -> Result<(), Refusal> {
+    if *version == state.created.target {
+        return Err(format!("{version} is the target"));
+    }
+    let phase = match state.phase {
+        Phase::Stabilising { .. } => Phase::Rolling,
+        phase @ (Phase::Provisioning | Phase::Rolling) => phase,
+        phase => return Err(format!("the phase is {phase:?}")),
+    };
+    if state.size_is_leaving() {
+        return Err("the auto-scaler is being put back".into());
+    }
+    step(state, at, name, |s| *s == Stage::Back, Stage::Waiting)?;
+    server(state, name)?.updated = false;
+    state.phase = phase;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use domain::journal::Record;
 use domain::plan::Plan;
 use jiff::Timestamp;
 
-use super::{Refusal, hook};
+use super::{Refusal, hook, size};
 use crate::account::Account;
 use crate::settings::FULL;
 use crate::state::{Hold, OrderStage, Phase, Server, Stage, State};
@@ -34,6 +34,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
             skipped: 0,
             percent: FULL,
             verdicts: BTreeMap::new(),
+            unseen: false,
             seq: at.seq,
         };
         if servers.insert(member.name.clone(), server).is_some() {
@@ -61,6 +62,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
         rejected: None,
         hook: None,
         hooks_done: BTreeSet::new(),
+        size: None,
         last_batch: None,
         rung: Rung::Live,
         head: at.head(),
@@ -106,7 +108,9 @@ pub(super) fn pause(state: &mut State) -> Result<(), Refusal> {
 
 pub(super) fn resume(state: &mut State) -> Result<(), Refusal> {
     state.paused = false;
-    state.hold = None;
+    if state.hold.take().is_some_and(|hold| hold.reason == HoldReason::SizeChanged) {
+        size::take_again(state);
+    }
     state.retry = !state.failed().is_empty();
     hook::run_again(state);
     Ok(())
@@ -116,6 +120,7 @@ pub(super) fn abort(state: &mut State) -> Result<(), Refusal> {
     state.phase = Phase::Aborting;
     state.paused = false;
     state.hold = None;
+    size::begin_anew(state);
     Ok(())
 }
 
@@ -166,6 +171,9 @@ pub(super) fn stabilise(state: &mut State, until: Timestamp) -> Result<(), Refus
 pub(super) fn finish(state: &mut State, outcome: Outcome) -> Result<(), Refusal> {
     if let Some((key, _)) = state.orders.iter().find(|(_, o)| o.stage != OrderStage::Released) {
         return Err(format!("surge {key} is not given back"));
+    }
+    if state.size_is_lent() {
+        return Err("the auto-scaler is not put back".into());
     }
     let watched = matches!(state.phase, Phase::Stabilising { .. } | Phase::Releasing);
     if watched {

@@ -231,6 +231,7 @@ fn policy(lots: &mut Lots) -> Policy {
         hold: None,
         approval: None,
         hooks: Vec::new(),
+        size: None,
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: lots.whole(0, 120) as f64,
         stabilisation_seconds: lots.whole(60, 600) as f64,

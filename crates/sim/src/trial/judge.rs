@@ -69,10 +69,17 @@ fn holds(scene: &Scene, dice: &Dice, state: &State, reason: HoldReason) -> bool 
         }
         HoldReason::ApprovalNeeded => state.approval_needed().is_some(),
         HoldReason::HookFailed => state.hook_failed().is_some(),
+        HoldReason::SizeChanged => loosened(scene, state),
         // A check that cannot tell is a fault, and faults are over when this is asked.
         HoldReason::GateInconclusive => false,
         HoldReason::AdapterFailing => scene.world.is_short_of_stock(),
     }
+}
+
+/// Whether somebody else gave the auto-scaler more freedom than the rollout did.
+fn loosened(scene: &Scene, state: &State) -> bool {
+    let (taken, is) = (state.size.as_ref(), scene.world.size_now());
+    taken.zip(is).is_some_and(|(taken, is)| !is.weaker_than(&taken.lent.during).is_empty())
 }
 
 /// What has to be true when a rollout has ended.
