@@ -36,6 +36,8 @@ pub struct Taken {
     pub lent: Lent,
     /// What was observed before the newest command.
     pub found: SizeSettings,
+    /// What it was surely set to last, if it was.
+    pub last_set: Option<SizeSettings>,
     /// How it stands.
     pub stage: SizeStage,
     /// Since when.
@@ -49,21 +51,19 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// What it is put back to at the end if it is `found` so at a command: what somebody else changed
-    /// since the look before it is what they want.
+    /// What it is put back to at the end if it is `found` so: what somebody else changed is what they
+    /// want by now.
     pub(crate) fn rebased(&self, found: &SizeSettings) -> SizeSettings {
-        let Lent { before, during } = &self.lent;
+        let before = &self.lent.before;
         let mut now = self.lent.put_back(found);
-        if !matches!(self.stage, SizeStage::Changed(_)) {
-            return now;
-        }
-        // Unchanged since that look, it is no more somebody else's than it was then.
-        let (minimum, maximum) = (self.found.minimum, self.found.maximum);
-        if found.minimum == minimum && during.minimum != minimum {
-            now.minimum = before.minimum.min(now.maximum);
-        }
-        if found.maximum == maximum && during.maximum != maximum {
-            now.maximum = before.maximum.max(now.minimum);
+        // What was set before, and is there yet, is no more somebody else's than what is set now.
+        if let Some(last) = self.last_set.as_ref().filter(|_| self.stage != SizeStage::Set) {
+            if found.minimum == last.minimum {
+                now.minimum = before.minimum.min(now.maximum);
+            }
+            if found.maximum == last.maximum {
+                now.maximum = before.maximum.max(now.minimum);
+            }
         }
         now
     }

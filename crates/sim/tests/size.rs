@@ -57,10 +57,6 @@ fn play(stage: &mut Stage) -> Ended {
     stage.drive(&Fuse::never()).unwrap()
 }
 
-fn events(hands: &Hands) -> Vec<Event> {
-    hands.records().iter().map(|record| record.event().unwrap()).collect()
-}
-
 #[test]
 fn it_is_taken_before_everything_and_put_back_after_everything() {
     let mut stage = stage();

@@ -47,8 +47,9 @@ pub(super) struct Memory {
     pub(super) refused_at: Option<Timestamp>,
     /// What the batches that are left risk.
     pub(super) verdict: Option<Verdict>,
-    /// The auto-scaler, as it was seen last since the newest command to it, and when.
-    pub(super) size: Option<(Timestamp, SizeSettings)>,
+    /// The auto-scaler, as it was seen last since the newest command to it, when, and after which
+    /// event about it.
+    pub(super) size: Option<(Timestamp, SizeSettings, Option<u64>)>,
     /// Since when it has been seen with more freedom than the rollout gave it.
     pub(super) size_loose_since: Option<Timestamp>,
     /// What updated servers run.

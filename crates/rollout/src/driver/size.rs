@@ -28,15 +28,18 @@ impl Driver {
             memory.keep(|call| call != CALL);
             return None;
         };
+        // What was seen before the newest command is of no use any more.
+        let after = state.size.as_ref().map(|taken| taken.seq);
+        memory.size.take_if(|(_, _, seen_after)| *seen_after != after);
         let every = Duration::from_secs(SIZE_LOOK_SECONDS);
-        let looked = memory.size.as_ref().map(|(at, _)| *at);
+        let looked = memory.size.as_ref().map(|(at, ..)| *at);
         // A clock that was set back must not make it wait for longer.
         let due = looked.is_none_or(|at| now >= at + every || now < at);
         if due && memory.is_due(CALL, now) {
             let answer = self.bounded("auto-scaler", size.observe()).await;
-            memory.size = note(memory, CALL, now, answer).map(|settings| (now, settings));
+            memory.size = note(memory, CALL, now, answer).map(|settings| (now, settings, after));
         }
-        let settings = memory.size.as_ref().map(|(_, settings)| settings.clone());
+        let settings = memory.size.as_ref().map(|(_, settings, _)| settings.clone());
         let set = state.size.as_ref().filter(|taken| taken.stage == SizeStage::Set);
         let loose = set
             .zip(settings.as_ref())
@@ -44,7 +47,7 @@ impl Driver {
         match loose {
             Some(true) => drop(memory.size_loose_since.get_or_insert(now)),
             Some(false) => memory.size_loose_since = None,
-            None => {}
+            None => memory.size_loose_since = None,
         }
         settings
     }

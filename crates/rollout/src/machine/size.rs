@@ -49,11 +49,16 @@ pub(super) fn taken(
     if lent.during != wanted {
         return Err(format!("the rollout needs: {wanted}"));
     }
+    let last_set = state.size.as_ref().and_then(|taken| match taken.stage {
+        SizeStage::Set => Some(taken.lent.during.clone()),
+        _ => taken.last_set.clone(),
+    });
     let conflicts =
         if state.size.as_ref().is_some_and(|taken| taken.again) { 0 } else { conflicts };
     state.size = Some(Taken {
         lent,
         found,
+        last_set,
         stage: SizeStage::Taking,
         since: at.at,
         conflicts,

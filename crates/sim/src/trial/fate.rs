@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::event::{ApprovalRule, HookLimit, HookPoint, OnTimeout, Policy};
-use domain::name::OfferName;
+use domain::name::{OfferName, ServerName};
 use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::{Interruption, uniform};
 
+use super::scaler::{ScalerFate, Scaling};
 use crate::faults::{Fault, Faults};
 use crate::world::{Settings, Sold};
 
@@ -111,6 +112,8 @@ pub enum Happening {
     Resume,
     /// A person says abort.
     Abort,
+    /// Something of, or to, the auto-scaler.
+    Scaling(Scaling),
 }
 
 /// Longer than anybody waits.
@@ -119,6 +122,7 @@ pub(super) const FOR_EVER: u64 = 1_000_000;
 /// What a seed has in store.
 #[derive(Debug, Clone)]
 pub(super) struct Fate {
+    pub(super) names: Vec<ServerName>,
     pub(super) servers: usize,
     /// At most so many may be out, which is also the size of the batches.
     pub(super) batch: usize,
@@ -139,6 +143,8 @@ pub(super) struct Fate {
     pub(super) plans: bool,
     /// So many of the first runs of hooks end badly.
     pub(super) hook_failures: u32,
+    /// The auto-scaler, where there is one.
+    pub(super) scaler: Option<ScalerFate>,
     /// Somebody looks at the first plan after this long, where it needs somebody who agrees.
     pub(super) agreed_after: Duration,
 }
@@ -174,7 +180,16 @@ impl Fate {
         let mut policy = policy(&mut lots);
         let (hook_failures, agreed_after) =
             asked_for(&mut Lots::new(seed ^ ASKED_FOR), &mut policy);
+        let name = |n| ServerName::new(format!("web-{n}")).expect("a name");
+        let names: Vec<_> = (1..=servers).map(name).collect();
+        let scaler = ScalerFate::drawn(seed, &names, start, calm_at);
+        policy.size = scaler.as_ref().map(|scaler| scaler.rule.clone());
+        let scalings = scaler.iter().flat_map(|scaler| &scaler.scalings);
+        let scalings = scalings.map(|(moment, scaling)| (*moment, Happening::Scaling(*scaling)));
+        let happenings = happenings.into_iter().chain(scalings).collect();
         Self {
+            names,
+            scaler,
             servers,
             batch,
             surge,

@@ -117,6 +117,11 @@ pub(super) fn ended_well(scene: &Scene, outcome: Outcome) {
         }
     }
     hooks_ran(scene, outcome, &records);
+    if let (Some(is), Some(was)) = (scene.world.size_now(), scene.world.size_without_us())
+        && is != was
+    {
+        accuse(format!("the auto-scaler is left as {is:?}, and without the rollout it is {was:?}"));
+    }
     let failed = scene.witness.with_state(|state| {
         state.failed().iter().map(|s| s.member.name.clone()).collect::<BTreeSet<_>>()
     });
@@ -127,8 +132,12 @@ pub(super) fn ended_well(scene: &Scene, outcome: Outcome) {
         }
     }
     if outcome == Outcome::Done {
+        let looked = scene.witness.watched().unwrap_or(scene.agenda.true_now());
         for (name, version) in scene.world.versions() {
-            if version != target() && !facts.replaced.contains_key(&name) {
+            // What became another machine after the last look cannot have been seen.
+            let unseen = scene.world.died(&name).is_some_and(|at| at + super::UNSEEN >= looked);
+            let excused = facts.replaced.contains_key(&name) && unseen;
+            if version != target() && !excused {
                 accuse(format!("it is done, and {name} runs {version}"));
             }
         }

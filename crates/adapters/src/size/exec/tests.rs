@@ -109,10 +109,14 @@ fn order(expected: SizeSettings, wanted: SizeSettings) -> SizeOrder {
     }
 }
 
+async fn pause(length: Duration) {
+    SystemClock.sleep_until(SystemClock.now() + length).await;
+}
+
 async fn settle(adapter: &ExecSize, order: &SizeOrder) -> Result<Progress<SizeEnd>, PortError> {
     loop {
         match adapter.ensure(order).await {
-            Ok(Progress::Pending { poll_after }) => tokio::time::sleep(poll_after).await,
+            Ok(Progress::Pending { poll_after }) => pause(poll_after).await,
             answer => return answer,
         }
     }
@@ -150,7 +154,7 @@ async fn a_run_that_is_under_way_is_awaited_by_whoever_asks_next() {
     for _ in 0..5 {
         let answer = little.adapter().ensure(&order).await.unwrap();
         assert!(matches!(answer, Progress::Pending { .. }), "{answer:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        pause(Duration::from_millis(50)).await;
     }
     assert_eq!(little.runs(), 1, "never two at once");
 }
