@@ -561,6 +561,11 @@ pub enum Event {
         /// What it runs.
         version: Version,
     },
+    /// Outcome: surge runs that no open rollout answers for. Said once for the same names.
+    OrphansSuspected {
+        /// The instances.
+        names: Vec<ServerName>,
+    },
 }
 
 impl Event {

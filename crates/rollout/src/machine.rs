@@ -161,6 +161,7 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::SizeRestoring { found, wanted, left_alone }
                                                       => size::restoring(state, at, found, wanted, left_alone),
         Event::SizeRestored { left_alone }            => size::restored(state, at, &left_alone),
+        Event::OrphansSuspected { names }             => phase::suspect(state, names),
         Event::ServerReverted { server, version }     => fleet::reverted(state, at, &server, &version),
     }
 }

@@ -57,6 +57,13 @@ impl Notices {
             list.push(notice(state, record, Topic::Hold, Course::Once, severity, title, detail));
         }
         list.extend(size(state, record));
+        if let Ok(Event::OrphansSuspected { names }) = record.event() {
+            let title = format!("{}: surge that nobody answers for costs money", state.id);
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            let detail = format!("{}: {}", names.join(", "), record.reason);
+            let severity = Severity::Critical;
+            list.push(notice(state, record, Topic::Orphan, Course::Once, severity, title, detail));
+        }
         if let Ok(Event::ServerReverted { server, version }) = record.event() {
             let title = format!("{}: {server} was updated and runs {version} again", state.id);
             let (severity, detail) = (Severity::Warning, record.reason.clone());

@@ -81,8 +81,9 @@ pub const SIZE_CONFLICTS: u32 = 5;
 /// From one look at what an updated server runs to the next, in seconds.
 pub const VERSION_LOOK_SECONDS: u64 = 60;
 
-/// So many updated servers are asked at once what they run.
-pub const VERSION_LOOKS: usize = 8;
+/// So many updated servers are asked at once what they run: a sixtieth of them, so that a driver that
+/// looks each second has asked each within a minute, but at least and at most so many.
+pub const VERSION_LOOKS: std::ops::RangeInclusive<usize> = 8..=64;
 
 /// A refused revision is asked for again after this many seconds.
 pub const REVISE_AGAIN_SECONDS: f64 = 60.0;

@@ -271,6 +271,8 @@ pub struct State {
     pub hook: Option<HookRun>,
     /// The steps of hooks that ended well.
     pub hooks_done: BTreeSet<HookStep>,
+    /// Surge that nobody answers for, as it was said last.
+    pub orphans: Vec<ServerName>,
     /// The auto-scaler, once it was taken.
     pub size: Option<Taken>,
     /// The batch that was closed last.

@@ -11,9 +11,12 @@ use std::time::Duration;
 use domain::contract::size as contract;
 use domain::event::{Event, HoldReason, Outcome, SizeRule};
 use domain::name::ServerName;
+use domain::notice::Topic;
 use domain::ports::{Clock, Size};
 use domain::size::{SizeField, SizeSettings};
 use rollout::driver::Ended;
+use rollout::machine::fold;
+use rollout::notices::Notices;
 use sim::{Fuse, REPLACING, Settings, SimClock, SimWorld, run_until_stuck};
 use support::{Hands, Stage, all, new, old, only};
 
@@ -254,6 +257,37 @@ fn the_watch_does_not_end_before_everybody_was_asked() {
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
     assert_eq!(all(&stage, "ServerReverted").len(), 1);
     assert!(stage.world.not_back(&new()).is_empty());
+}
+
+/// The notices of a topic that the journal gives, by their titles and details.
+fn told(hands: &Hands, topic: Topic) -> Vec<(String, String)> {
+    let records = hands.records();
+    let mut notices = Notices::default();
+    let of = |(index, record)| {
+        let state = fold(&records[..=index]).unwrap().unwrap();
+        notices.take(&state, record)
+    };
+    let all = records.iter().enumerate().flat_map(of);
+    let own = all.filter(|notice| notice.topic == topic);
+    own.map(|notice| (notice.title, notice.detail)).collect()
+}
+
+#[test]
+fn people_are_told_what_others_did() {
+    let mut stage = stage();
+    stage.later(700, |h| h.world.touch_size(|size| size.maximum = 20));
+    stage.later(1_300, |h| h.world.replace(&server(1), &old(), h.clock.now()));
+    let names = vec![ServerName::new("surge-of-yesterday").unwrap()];
+    stage.append(vec![Event::OrphansSuspected { names: names.clone() }]);
+    play(&mut stage);
+    let [(title, detail)] = &told(&stage, Topic::Size)[..] else { panic!() };
+    assert_eq!(title, "kernel#1: somebody else has changed the auto-scaler; that stays");
+    assert_eq!(detail, "maximum is 20; the rollout had set 8");
+    let [(title, _)] = &told(&stage, Topic::Server)[..] else { panic!() };
+    assert_eq!(title, "kernel#1: web-1 was updated and runs 1 again");
+    let [(title, detail)] = &told(&stage, Topic::Orphan)[..] else { panic!() };
+    assert_eq!(title, "kernel#1: surge that nobody answers for costs money");
+    assert!(detail.starts_with("surge-of-yesterday: "), "{detail}");
 }
 
 struct InWorld(SimWorld);

@@ -236,6 +236,8 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             "aborting: what is out comes back, the surge is given back".into()
         }
         Event::FreezeRequested { .. } | Event::UnfreezeRequested { .. } => return None,
+        // They are told one by one, with the command that ends each.
+        Event::OrphansSuspected { .. } => return None,
         Event::Notified { .. } | Event::NotifyFailed { .. } => return None,
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "done".into(),

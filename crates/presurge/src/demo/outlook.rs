@@ -150,6 +150,7 @@ impl Outlook {
             config: digest_of(&(SERVER_CAPACITY, PRICE, RISK, self.deadline)),
             load: [(format!("{}/{}", fleet_name(), dimension()), digest_of(&used))].into(),
             until: forecaster.end(),
+            calendars: Default::default(),
         };
         drop(forecaster);
         Ok(self.request(question, inputs, choosing, fresh))

@@ -47,7 +47,8 @@ impl Driver {
         let mut due: Vec<_> =
             back.iter().filter_map(|target| Some((due(target)?, target))).collect();
         due.sort_by_key(|(at, _)| *at);
-        due.truncate(VERSION_LOOKS);
+        let share = back.len().div_ceil(60);
+        due.truncate(share.clamp(*VERSION_LOOKS.start(), *VERSION_LOOKS.end()));
         let ask = due
             .iter()
             .map(|(_, target)| self.bounded("updater", self.world.updater.observe(target)));

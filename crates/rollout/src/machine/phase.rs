@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::event::{Event, FORMAT, HoldReason, Outcome, Rung};
 use domain::journal::Record;
+use domain::name::ServerName;
 use domain::plan::Plan;
 use jiff::Timestamp;
 
@@ -62,6 +63,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
         rejected: None,
         hook: None,
         hooks_done: BTreeSet::new(),
+        orphans: Vec::new(),
         size: None,
         last_batch: None,
         rung: Rung::Live,
@@ -142,6 +144,14 @@ pub(super) fn overdue(state: &mut State, at: &Record) -> Result<(), Refusal> {
         None => Ok(()),
         Some(seq) => Err(format!("record {seq} said so already")),
     }
+}
+
+pub(super) fn suspect(state: &mut State, names: Vec<ServerName>) -> Result<(), Refusal> {
+    if state.orphans == names {
+        return Err("it was said already".into());
+    }
+    state.orphans = names;
+    Ok(())
 }
 
 pub(super) fn degrade(state: &mut State, rung: Rung) -> Result<(), Refusal> {
