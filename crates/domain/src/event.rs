@@ -13,9 +13,11 @@ use serde_json::Value;
 use crate::journal::Digest;
 use crate::name::{FleetName, Key, OfferName, ServerName, Version, Zone};
 use crate::plan::{PerDimension, Plan};
+use crate::size::{SizeField, SizeSettings};
 
 pub use policy::{
     AfterHold, ApprovalRule, HoldLimit, HookLimit, HookPoint, OnFailure, OnTimeout, Policy,
+    SizeRule,
 };
 
 /// The version of the stored events that this build writes; it reads this one and the one before.
@@ -173,6 +175,8 @@ pub enum HoldReason {
     HookFailed,
     /// The plan in force waits for somebody who agrees.
     ApprovalNeeded,
+    /// Somebody else has changed the auto-scaler, so that it may fight the rollout.
+    SizeChanged,
 }
 
 /// What a health gate says of a server.
@@ -541,6 +545,50 @@ pub enum Event {
     Finished {
         /// How it ended.
         outcome: Outcome,
+    },
+    /// Decision: for the time of the rollout the auto-scaler is kept from fighting it.
+    SizeTaken {
+        /// What it is put back to at the end, as far as nobody else changes it.
+        before: SizeSettings,
+        /// What was observed.
+        found: SizeSettings,
+        /// What is set.
+        during: SizeSettings,
+    },
+    /// Outcome: the auto-scaler is set as the rollout needs it.
+    SizeSet {},
+    /// Outcome: somebody else changed the auto-scaler between the look and the command, which did
+    /// nothing.
+    SizeChanged {
+        /// What it is set to.
+        found: SizeSettings,
+    },
+    /// Decision: put the auto-scaler back to what it was, but for what somebody else changed.
+    SizeRestoring {
+        /// What was observed.
+        found: SizeSettings,
+        /// What is put back.
+        wanted: SizeSettings,
+        /// Settings that somebody else changed meanwhile: they stay.
+        left_alone: Vec<SizeField>,
+    },
+    /// Outcome: the auto-scaler is as it was, but for what somebody else changed.
+    SizeRestored {
+        /// Settings that somebody else changed meanwhile: they stay.
+        left_alone: Vec<SizeField>,
+    },
+    /// Outcome: a server that was updated does not run the target any more, as when somebody put
+    /// another machine in its place. It is to be updated again.
+    ServerReverted {
+        /// Which.
+        server: ServerName,
+        /// What it runs.
+        version: Version,
+    },
+    /// Outcome: surge runs that no open rollout answers for. Said once for the same names.
+    OrphansSuspected {
+        /// The instances.
+        names: Vec<ServerName>,
     },
 }
 

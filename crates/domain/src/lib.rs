@@ -16,4 +16,5 @@ pub mod notice;
 pub mod plan;
 pub mod ports;
 pub mod series;
+pub mod size;
 pub mod spread;

@@ -26,6 +26,10 @@ pub enum Topic {
     Metrics,
     /// The rollout has ended.
     Rollout,
+    /// Somebody else has changed the auto-scaler.
+    Size,
+    /// A server that was updated does not run the target any more.
+    Server,
 }
 
 impl Topic {
@@ -40,6 +44,8 @@ impl Topic {
             Self::Freeze => "freeze",
             Self::Orphan => "orphan",
             Self::Rollout => "rollout",
+            Self::Size => "size",
+            Self::Server => "server",
         }
     }
 }

@@ -262,6 +262,9 @@ pub struct Inputs {
     pub load: BTreeMap<String, Digest>,
     /// The end of the newest sample that was used.
     pub until: Timestamp,
+    /// Digest of each calendar file, by its path as it is configured; none in plans of former releases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calendars: BTreeMap<String, Digest>,
 }
 
 /// Why there is no plan, and what would have to give way.

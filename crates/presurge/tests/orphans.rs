@@ -69,6 +69,15 @@ fn surge_whose_journal_is_gone_is_named_and_ended_by_the_command_that_is_named()
     let mut begun = begun.stdout(Stdio::null()).stderr(log).spawn().unwrap();
     let log = || std::fs::read_to_string(lab.path("other.log")).unwrap();
     until("the warning", || log().contains("suspected orphan"));
+    // It stands in the journal as well, from which whoever is to be told is told.
+    let suspected = || -> Vec<Event> {
+        let records = lab.records("other#1");
+        let suspected = records.iter().filter(|record| record.kind == "OrphansSuspected");
+        suspected.map(|record| record.event().unwrap()).collect()
+    };
+    until("the record", || !suspected().is_empty());
+    let [Event::OrphansSuspected { names }] = &suspected()[..] else { panic!("{:?}", suspected()) };
+    assert_eq!(names.len(), of("end").len());
     begun.kill().unwrap();
     begun.wait().unwrap();
     assert!(log().contains(&format!("--end {key}` ends it")), "{}", log());

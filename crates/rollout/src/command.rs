@@ -2,9 +2,12 @@
 //! after a crash the same list comes out, under the same keys.
 
 use domain::name::{Key, ServerName};
-use domain::ports::{Admission, Backend, BackendState, HookOrder, SurgeOrder, UpdateOrder, Wanted};
+use domain::ports::{
+    Admission, Backend, BackendState, HookOrder, SizeOrder, SurgeOrder, UpdateOrder, Wanted,
+};
 
 use crate::observe::Seen;
+use crate::size::SizeStage;
 use crate::state::{OrderStage, Phase, Server, Stage, State, SurgeInstance, SurgeStage, Way};
 
 /// A keyed, level-triggered call.
@@ -18,6 +21,8 @@ pub enum Command {
     Version(UpdateOrder),
     /// A hook shall run.
     Hook(HookOrder),
+    /// The auto-scaler shall be set.
+    Size(SizeOrder),
 }
 
 impl Command {
@@ -28,6 +33,7 @@ impl Command {
             Self::Admission(admission) => &admission.key,
             Self::Version(order) => &order.key,
             Self::Hook(order) => &order.key,
+            Self::Size(order) => &order.key,
         }
     }
 
@@ -39,6 +45,7 @@ impl Command {
             Self::Admission(admission) => format!("{} {:?}", admission.key, admission.wanted),
             Self::Version(order) => order.key.to_string(),
             Self::Hook(order) => order.key.to_string(),
+            Self::Size(order) => order.key.to_string(),
         }
     }
 }
@@ -62,7 +69,24 @@ pub fn commands(state: &State, seen: &Seen) -> Vec<Command> {
         list.extend(server_command(state, seen, server));
     }
     list.extend(hook_command(state));
+    list.extend(size_command(state));
     list
+}
+
+fn size_command(state: &State) -> Option<Command> {
+    let taken = state.size.as_ref()?;
+    let wanted = match &taken.stage {
+        SizeStage::Taking => taken.lent.during.clone(),
+        SizeStage::Restoring { wanted, .. } => wanted.clone(),
+        SizeStage::Set | SizeStage::Changed(_) | SizeStage::Restored => return None,
+    };
+    Some(Command::Size(SizeOrder {
+        key: state.size_key(taken),
+        rollout: state.id.clone(),
+        fleet: state.created.fleet.clone(),
+        expected: taken.found.clone(),
+        wanted,
+    }))
 }
 
 /// The hook that is under way; after an abort or in a roll-back nobody waits for it any more.

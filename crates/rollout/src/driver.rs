@@ -8,6 +8,8 @@ mod freezes;
 mod issue;
 mod memory;
 mod sight;
+mod size;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +19,9 @@ use domain::event::{Event, HoldReason, HookPoint, Outcome, Weighing};
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, RolloutId};
 use domain::plan::Plan;
-use domain::ports::{Clock, Hook, Journal, LoadSource, PortError, Provisioner, Traffic, Updater};
+use domain::ports::{
+    Clock, Hook, Journal, LoadSource, PortError, Provisioner, Size, Traffic, Updater,
+};
 use jiff::Timestamp;
 
 use crate::asked::{self, Asked};
@@ -63,6 +67,8 @@ pub struct World {
     pub load: Vec<LoadWatch>,
     /// What runs at the points of the rollout.
     pub hooks: BTreeMap<HookPoint, Arc<dyn Hook>>,
+    /// The auto-scaler, where there is one.
+    pub size: Option<Arc<dyn Size>>,
 }
 
 /// Who watches a rollout: a terminal, a log, nobody.
@@ -179,6 +185,7 @@ impl Driver {
         self.audience.looked(book.state(), &seen, self.world.clock.now());
         let before = book.state().head.seq;
         let mut found = self.losses(book.state(), &seen);
+        found.extend(self.reversions(book.state(), &seen));
         found.extend(self.verdicts(book.state(), memory));
         if book.write(found).await? != Written::Done {
             return Ok(false);

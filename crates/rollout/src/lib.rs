@@ -29,6 +29,7 @@ pub mod outcome;
 pub mod planner;
 pub mod rollback;
 pub mod settings;
+pub mod size;
 pub mod state;
 pub mod terms;
 

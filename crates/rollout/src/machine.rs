@@ -5,10 +5,12 @@ mod fleet;
 mod gate;
 mod hook;
 mod phase;
+mod size;
 mod surge;
 
 use domain::event::Event;
 use domain::journal::{Broken, Entry, Record, UnknownEvent, verify};
+use domain::size::Lent;
 
 use crate::state::State;
 
@@ -128,7 +130,7 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::Drained { server, .. }                 => fleet::drained(state, at, &server),
         Event::UpdateStarted { server, attempt, version }
                                                       => fleet::update(state, at, &server, attempt, version),
-        Event::Updated { server, .. }                 => fleet::updated(state, at, &server),
+        Event::Updated { server, version, .. }        => fleet::updated(state, at, &server, version.as_ref()),
         Event::GateJudged { server, gate, verdict, .. }
                                                       => gate::judged(state, &server, gate, verdict),
         Event::Verified { server }                    => fleet::verified(state, at, &server),
@@ -155,5 +157,14 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::SurgeLeft { server }                   => surge::left(state, at, &server),
         Event::SurgeReleased { key }                  => surge::released(state, at, &key),
         Event::SurgeLost { server, .. }               => surge::lost(state, at, &server),
+
+        Event::SizeTaken { before, found, during }    => size::taken(state, at, Lent { before, during }, found),
+        Event::SizeSet {}                             => size::set(state, at),
+        Event::SizeChanged { found }                  => size::changed(state, at, found),
+        Event::SizeRestoring { found, wanted, left_alone }
+                                                      => size::restoring(state, at, found, wanted, left_alone),
+        Event::SizeRestored { left_alone }            => size::restored(state, at, &left_alone),
+        Event::OrphansSuspected { names }             => phase::suspect(state, names),
+        Event::ServerReverted { server, version }     => fleet::reverted(state, at, &server, &version),
     }
 }

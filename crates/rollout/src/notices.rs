@@ -62,6 +62,19 @@ impl Notices {
             let (severity, detail) = (Severity::Warning, record.reason.clone());
             list.push(notice(state, record, Topic::Rollout, Course::Once, severity, title, detail));
         }
+        list.extend(size(state, record));
+        if let Ok(Event::OrphansSuspected { names }) = record.event() {
+            let title = format!("{}: surge that nobody answers for costs money", state.id);
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            let detail = format!("{}: {}", names.join(", "), record.reason);
+            let severity = Severity::Critical;
+            list.push(notice(state, record, Topic::Orphan, Course::Once, severity, title, detail));
+        }
+        if let Ok(Event::ServerReverted { server, version }) = record.event() {
+            let title = format!("{}: {server} was updated and runs {version} again", state.id);
+            let (severity, detail) = (Severity::Warning, record.reason.clone());
+            list.push(notice(state, record, Topic::Server, Course::Once, severity, title, detail));
+        }
         if let Ok(Event::Finished { outcome }) = record.event() {
             let (severity, word) = match outcome {
                 Outcome::Done => (Severity::Info, "is done"),
@@ -99,8 +112,25 @@ fn notice(
     }
 }
 
+/// What somebody else changed at the auto-scaler, and what was left alone because of that.
+fn size(state: &State, record: &Record) -> Option<Notice> {
+    let Ok(Event::SizeRestored { left_alone }) = record.event() else { return None };
+    let taken = state.size.as_ref().filter(|_| !left_alone.is_empty())?;
+    let fields: Vec<_> = left_alone
+        .iter()
+        .map(|field| {
+            let (is, set) = (taken.found.told(*field), taken.lent.during.told(*field));
+            format!("{field} is {is}; the rollout had set {set}")
+        })
+        .collect();
+    let title = format!("{}: somebody else has changed the auto-scaler; that stays", state.id);
+    let (topic, severity, detail) = (Topic::Size, Severity::Warning, fields.join("; "));
+    Some(notice(state, record, topic, Course::Once, severity, title, detail))
+}
+
 fn topic(hold: &Hold) -> Topic {
     match hold.reason {
+        HoldReason::SizeChanged => Topic::Size,
         HoldReason::LoadLeftBand => Topic::Breach,
         HoldReason::Frozen => Topic::Freeze,
         HoldReason::ApprovalNeeded => Topic::Approval,
@@ -117,6 +147,7 @@ fn severity(hold: &Hold) -> Severity {
         HoldReason::ServerFailed
         | HoldReason::OutcomeUnknown
         | HoldReason::NoPlan
+        | HoldReason::SizeChanged
         | HoldReason::HookFailed => Severity::Critical,
         _ => Severity::Warning,
     }
@@ -132,5 +163,7 @@ fn word(topic: Topic) -> &'static str {
         Topic::Orphan => "an outcome is unknown, something may be left running",
         Topic::Metrics => "metrics",
         Topic::Rollout => "rollout",
+        Topic::Size => "somebody else has changed the auto-scaler",
+        Topic::Server => "a server does not run the target any more",
     }
 }

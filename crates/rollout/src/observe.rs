@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use domain::event::Rung;
-use domain::name::{Key, ServerName};
+use domain::name::{Key, ServerName, Version};
 use domain::plan::PerDimension;
 use domain::ports::{Backend, Instance};
 use domain::series::Sample;
+use domain::size::SizeSettings;
 use jiff::Timestamp;
 
 use crate::planner::Weighed;
@@ -37,6 +38,15 @@ pub enum Stop {
     Unknown,
 }
 
+/// What an updated server runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runs {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// What it runs; `None`: its updater cannot tell, or an update is under way.
+    pub version: Option<Version>,
+}
+
 /// What was seen of the world at one moment. `None` means: it could not be seen.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Seen {
@@ -52,6 +62,12 @@ pub struct Seen {
     pub down_since: BTreeMap<ServerName, Timestamp>,
     /// Whether people have frozen the fleet.
     pub stop: Stop,
+    /// The settings of the auto-scaler, as they were seen last since the newest command to it.
+    pub size: Option<SizeSettings>,
+    /// Since when the auto-scaler has been seen with more freedom than the rollout gave it.
+    pub size_loose_since: Option<Timestamp>,
+    /// What updated servers run, as far as they were asked lately.
+    pub runs: BTreeMap<ServerName, Runs>,
     /// A call that has failed too often, with its error.
     pub failing: Option<String>,
     /// The orders of surge that the seller refuses for good, with what it says.

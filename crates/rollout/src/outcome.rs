@@ -1,15 +1,19 @@
 //! What the answer to a command means for the rollout.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::event::{Event, HoldReason, Running};
+use domain::name::ServerName;
 use domain::ports::{
-    Drained, HookEnd, HookOrder, Instance, InstanceState, PortError, Progress, Retry, UpdateState,
-    Wanted,
+    Drained, HookEnd, HookOrder, Instance, InstanceState, PortError, Progress, Retry, SizeEnd,
+    UpdateState, Wanted,
 };
 use jiff::Timestamp;
 
 use crate::command::Command;
+use crate::observe::Runs;
+use crate::size::SizeStage;
 use crate::state::{OrderStage, Stage, State, SurgeStage};
 
 /// The answer of a port to a [`Command`].
@@ -23,6 +27,8 @@ pub enum Answer {
     Version(Progress<UpdateState>),
     /// Of a hook.
     Hook(Progress<HookEnd>),
+    /// Of the auto-scaler.
+    Size(Progress<SizeEnd>),
 }
 
 /// An event that follows from an answer, with its reason and its cause.
@@ -56,6 +62,9 @@ pub fn outcomes(
         (Command::Hook(order), Answer::Hook(Progress::Done(end))) => {
             (hook_done(state, order, end).into_iter().collect(), None)
         }
+        (Command::Size(_), Answer::Size(Progress::Done(end))) => {
+            (size_done(state, end).into_iter().collect(), None)
+        }
         // Only a person can tell whether it may run once more.
         (Command::Hook(order), Answer::Hook(Progress::Unknown { detail })) => {
             let detail = format!("nobody can say how it ended: {detail}");
@@ -64,14 +73,38 @@ pub fn outcomes(
         (_, Answer::Surge(Progress::Pending { poll_after }))
         | (_, Answer::Admission(Progress::Pending { poll_after }))
         | (_, Answer::Version(Progress::Pending { poll_after }))
+        | (_, Answer::Size(Progress::Pending { poll_after }))
         | (_, Answer::Hook(Progress::Pending { poll_after })) => (Vec::new(), Some(poll_after)),
         (_, Answer::Surge(Progress::Unknown { detail }))
         | (_, Answer::Admission(Progress::Unknown { detail }))
+        | (_, Answer::Size(Progress::Unknown { detail }))
         | (_, Answer::Version(Progress::Unknown { detail })) => {
             (unknown(state, command, detail, now), None)
         }
         _ => (Vec::new(), None),
     }
+}
+
+fn size_done(state: &State, end: SizeEnd) -> Option<Outcome> {
+    let taken = state.size.as_ref()?;
+    let (event, reason) = match (end, &taken.stage) {
+        (SizeEnd::Set, SizeStage::Taking) => {
+            (Event::SizeSet {}, "it is set as the rollout needs it")
+        }
+        (SizeEnd::Set, SizeStage::Restoring { left_alone, .. }) => {
+            let event = Event::SizeRestored { left_alone: left_alone.clone() };
+            let reason = match left_alone.is_empty() {
+                true => "it is as it was",
+                false => "it is as it was, but for what somebody else changed meanwhile",
+            };
+            (event, reason)
+        }
+        (SizeEnd::Changed(found), SizeStage::Taking | SizeStage::Restoring { .. }) => {
+            (Event::SizeChanged { found }, "somebody else changed it after the last look")
+        }
+        _ => return None,
+    };
+    Some(Outcome { event, reason: reason.into(), cause: taken.seq })
 }
 
 fn hook_done(state: &State, order: &HookOrder, end: HookEnd) -> Option<Outcome> {
@@ -205,6 +238,21 @@ fn version_done(
     };
     let event = Event::Updated { server, version: seen.version, boot_id: seen.boot_id };
     vec![Outcome { event, reason, cause }]
+}
+
+/// Updated servers that do not run any more what their update brought.
+pub fn reverted(state: &State, runs: &BTreeMap<ServerName, Runs>) -> Vec<Outcome> {
+    let mut list = Vec::new();
+    for server in state.servers.values().filter(|server| state.has_arrived(server)) {
+        let name = &server.member.name;
+        let Some(seen) = runs.get(name).filter(|seen| seen.at >= server.since) else { continue };
+        if let Some(version) = seen.version.clone().filter(|v| v != state.wants(server)) {
+            let reason = format!("it was updated and runs {version}: it is another machine by now");
+            let event = Event::ServerReverted { server: name.clone(), version };
+            list.push(Outcome { event, reason, cause: server.seq });
+        }
+    }
+    list
 }
 
 /// Surge instances that the world reports as lost, and that the state counts on.

@@ -4,7 +4,7 @@
 use domain::name::{ServerName, Version};
 use jiff::Timestamp;
 
-use crate::state::{Phase, Runs, Server, State, Way};
+use crate::state::{Phase, Runs, Server, Stage, State, Way};
 
 /// A roll-back that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl State {
             Way::Back => before.unwrap_or(&self.created.target),
             Way::Forth => &self.created.target,
         }
+    }
+
+    /// Whether a server is back with what the rollout brings it, the way that it goes now.
+    pub fn has_arrived(&self, server: &Server) -> bool {
+        server.stage == Stage::Back && server.way == self.way()
     }
 
     /// The last server is back by then.
@@ -80,6 +85,12 @@ impl State {
             Phase::Aborting => {
                 return Err(
                     "it is being aborted; when that is over, apply the former version".into()
+                );
+            }
+            _ if self.size_is_leaving() => {
+                return Err(
+                    "it is all but over: its auto-scaler is being put back; apply the former version"
+                        .into(),
                 );
             }
             Phase::Finished(_) => return Err("it has ended; apply the former version".into()),

@@ -63,6 +63,28 @@ pub const VERDICTS_WRITTEN: u32 = 20;
 /// A hook that its adapter should have ended is given up after this many seconds more.
 pub const HOOK_GRACE_SECONDS: f64 = 60.0;
 
+/// The auto-scaler is taken so long before the first order or removal, in seconds: time to look at
+/// it and to set it, and little more of its freedom than is needed.
+pub const SIZE_AHEAD_SECONDS: u64 = 60;
+
+/// From one look at the auto-scaler to the next, in seconds: it is asked by command, or far away.
+pub const SIZE_LOOK_SECONDS: u64 = 20;
+
+/// A call that set the auto-scaler and went astray has arrived after this many seconds, so that what
+/// is put back then stays.
+pub const SIZE_ASTRAY_SECONDS: u64 = 30;
+
+/// So many times in a row somebody else may change the auto-scaler between a look and a command,
+/// before a person is asked.
+pub const SIZE_CONFLICTS: u32 = 5;
+
+/// From one look at what an updated server runs to the next, in seconds.
+pub const VERSION_LOOK_SECONDS: u64 = 60;
+
+/// So many updated servers are asked at once what they run: a sixtieth of them, so that a driver that
+/// looks each second has asked each within a minute, but at least and at most so many.
+pub const VERSION_LOOKS: std::ops::RangeInclusive<usize> = 8..=64;
+
 /// A refused revision is asked for again after this many seconds.
 pub const REVISE_AGAIN_SECONDS: f64 = 60.0;
 

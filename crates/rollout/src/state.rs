@@ -15,6 +15,7 @@ use crate::approval::Approved;
 use crate::hooks::{HookRun, HookStep};
 use crate::rollback::Rollback;
 use crate::settings::FULL;
+use crate::size::Taken;
 
 /// The phase of the whole rollout. What a batch does is told by the stages of its servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +137,8 @@ pub struct Server {
     pub percent: u8,
     /// What each gate said of it since.
     pub verdicts: BTreeMap<String, Judged>,
+    /// Whether its updater could not tell what it runs after its update.
+    pub unseen: bool,
     /// The number of the event that brought it here.
     pub seq: u64,
 }
@@ -319,6 +322,10 @@ pub struct State {
     pub hook: Option<HookRun>,
     /// The steps of hooks that ended well.
     pub hooks_done: BTreeSet<HookStep>,
+    /// Surge that nobody answers for, as it was said last.
+    pub orphans: Vec<ServerName>,
+    /// The auto-scaler, once it was taken.
+    pub size: Option<Taken>,
     /// The batch that was closed last.
     pub last_batch: Option<Batch>,
     /// What batches stand on.

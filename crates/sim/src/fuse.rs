@@ -10,10 +10,11 @@ use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{
     Admission, Append, AppendError, Backend, Clock, Drained, Health, Hook, HookEnd, HookOrder,
-    Instance, Journal, Lease, LoadSource, PortError, Progress, Provisioner, SurgeOrder, Target,
-    Traffic, UpdateOrder, UpdateState, Updater, Verdict,
+    Instance, Journal, Lease, LoadSource, PortError, Progress, Provisioner, Size, SizeEnd,
+    SizeOrder, SurgeOrder, Target, Traffic, UpdateOrder, UpdateState, Updater, Verdict,
 };
 use domain::series::Sample;
+use domain::size::SizeSettings;
 use jiff::Timestamp;
 
 /// Counts every crossing between a driver and its world, before and after each call's effect. At
@@ -125,6 +126,17 @@ impl Health for Fused<dyn Health> {
 impl Hook for Fused<dyn Hook> {
     async fn ensure_run(&self, order: &HookOrder) -> Result<Progress<HookEnd>, PortError> {
         self.fuse.around(self.port.ensure_run(order)).await
+    }
+}
+
+#[async_trait]
+impl Size for Fused<dyn Size> {
+    async fn observe(&self) -> Result<SizeSettings, PortError> {
+        self.fuse.around(self.port.observe()).await
+    }
+
+    async fn ensure(&self, order: &SizeOrder) -> Result<Progress<SizeEnd>, PortError> {
+        self.fuse.around(self.port.ensure(order)).await
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::event::{Created, Event, FORMAT, Member, OnTimeout, Outcome, Policy};
+use domain::event::{Created, Event, FORMAT, Member, OnFailure, OnTimeout, Outcome, Policy};
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{RolloutId, ServerName, Version};
 use domain::plan::Plan;
@@ -134,6 +134,7 @@ impl Stage {
             fleet: fleet(),
             target: version("2"),
             servers: self.names.iter().map(member).collect(),
+            before: BTreeMap::new(),
             deadline: self.planner.terms.deadline,
             risk,
             policy,
@@ -167,6 +168,7 @@ impl Stage {
                 gates: vec![gate],
                 load: vec![watch],
                 hooks: BTreeMap::new(),
+                size: None,
             },
             journal: self.hands.journal.clone(),
             planner: self.planner.clone(),
@@ -266,6 +268,7 @@ fn settings(seed: u64, kind: f64) -> Settings {
         offers: BTreeMap::from([(spot, sold(lost_per_hour)), (sure, sold(0.0))]),
         fails_first: Vec::new(),
         fails_always: Vec::new(),
+        bad: Vec::new(),
         seed,
     }
 }
@@ -284,7 +287,10 @@ fn policy() -> Policy {
         degrade: false,
         retries: 0,
         failure_budget: 0,
+        on_failure: OnFailure::Hold,
+        reversible: true,
         hold: None,
+        size: None,
         approval: None,
         hooks: Vec::new(),
         surge_timeout_seconds: 1800.0,

@@ -26,4 +26,4 @@ pub use executor::run_until_stuck;
 pub use fuse::Fuse;
 pub use journal::MemoryJournal;
 pub use recorded::RecordedLoad;
-pub use world::{Facts, Settings, SimWorld, Sold};
+pub use world::{Facts, REPLACING, Settings, SimWorld, Sold};

@@ -150,6 +150,7 @@ impl Timetable {
                 config: Digest::of_bytes(b"simulated"),
                 load: BTreeMap::new(),
                 until: now,
+                calendars: Default::default(),
             },
             basis: Vec::new(),
             fleets: Vec::new(),

@@ -8,6 +8,7 @@ mod fate;
 mod forecaster;
 mod judge;
 mod planner;
+mod scaler;
 mod scene;
 mod witness;
 
@@ -17,7 +18,9 @@ use std::time::Duration;
 
 use domain::event::{Event, HookPoint, Outcome};
 use domain::journal::Record;
-use domain::ports::{Clock, Health, Hook, Journal, LoadSource, Provisioner, Traffic, Updater};
+use domain::ports::{
+    Clock, Health, Hook, Journal, LoadSource, Provisioner, Size, Traffic, Updater,
+};
 use jiff::Timestamp;
 use rollout::driver::{Decider, DriveError, Driver, Ended, LoadWatch, Nobody, World};
 use rollout::gates::Gate;
@@ -93,6 +96,8 @@ pub struct Rig {
     pub worker: Fit<dyn Updater>,
     /// What runs hooks, as it is.
     pub runner: Fit<dyn Hook>,
+    /// The auto-scaler as it is.
+    pub scaler: Fit<dyn Size>,
 }
 
 impl Default for Rig {
@@ -110,6 +115,7 @@ impl Default for Rig {
             seller: |port| port,
             worker: |port| port,
             runner: |port| port,
+            scaler: |port| port,
         }
     }
 }
@@ -277,6 +283,8 @@ impl Trial<'_> {
         let faulty: Arc<dyn Hook> = Faulty::<_, ()>::new(dice, (rig.runner)(world.hook()));
         let watched: Arc<dyn Hook> = Watched::<dyn Hook>::new(witness, faulty);
         let hook: Arc<dyn Hook> = Fused::<dyn Hook>::new(fuse, watched);
+        let faulty = Faulty::<dyn Size, _>::new(dice, (rig.scaler)(world.size()));
+        let size: Arc<dyn Size> = Watched::<dyn Size>::new(witness, faulty);
         let hooks = [HookPoint::Before, HookPoint::AfterBatch, HookPoint::After];
         let gate = Gate {
             name: "http".into(),
@@ -305,6 +313,7 @@ impl Trial<'_> {
                 gates: vec![gate],
                 load: vec![watch],
                 hooks: hooks.map(|point| (point, hook.clone())).into(),
+                size: Some(Fused::<dyn Size>::new(fuse, size)),
             },
             journal: (rig.journal)(Fused::<dyn Journal>::new(fuse, journal)),
             planner: (rig.planner)(scene.planner.clone()),
@@ -330,7 +339,15 @@ impl Trial<'_> {
         happenings.extend(thrown.map(|(fault, count)| (format!("call {fault:?}"), count)));
         happenings.insert("driver killed".into(), u64::from(self.lives) - 1);
         let records = scene.witness.records();
-        for kind in ["HookEnded", "HookFailed", "PlanApproved", "PlanRejected"] {
+        let kinds = [
+            "HookEnded",
+            "HookFailed",
+            "PlanApproved",
+            "PlanRejected",
+            "ServerReverted",
+            "SizeChanged",
+        ];
+        for kind in kinds {
             let count = records.iter().filter(|record| record.kind == kind).count();
             happenings.insert(kind.into(), count as u64);
         }

@@ -3,6 +3,7 @@
 mod others;
 mod ports;
 mod record;
+mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,6 +20,8 @@ use crate::draws::{Draws, Part};
 
 pub use others::{Missing, Why};
 pub use record::{Away, Facts, Hired, Warmed};
+pub use size::REPLACING;
+use size::Scaler;
 
 /// The delays of the simulated world. What is uncertain is drawn, per server, under the seed.
 #[derive(Debug, Clone)]
@@ -171,6 +174,7 @@ struct Inner {
     hooks_to_fail: u32,
     /// Why checks cannot tell, if so.
     blind: Option<String>,
+    scaler: Option<Scaler>,
     facts: Facts,
 }
 
@@ -207,6 +211,7 @@ impl SimWorld {
             hooks_held: false,
             hooks_to_fail: 0,
             blind: None,
+            scaler: None,
             facts: Facts::default(),
         };
         Self { clock, inner: Arc::new(Mutex::new(inner)) }

@@ -49,6 +49,8 @@ fn mutants() -> Vec<Mutant> {
         mutant("a roll-back is not begun", 200, |r| r.decide = deciders::a_roll_back_is_ignored),
         mutant("gates are not awaited on the way back", 200, |r| r.decide = deciders::the_way_back_is_not_proven),
         mutant("what failed is not turned round", 400, |r| r.decide = deciders::failures_stay),
+        mutant("the auto-scaler is never put back", 40, |r| r.decide = deciders::the_size_stays),
+        mutant("an auto-scaler that was set free is ignored", 600, |r| r.decide = deciders::freedom_is_ignored),
         mutant("batches are never closed", 20, |r| r.decide = deciders::batches_stay_open),
         // Drivers, by what they write.
         mutant("an update is not written down before it begins", 20, |r| r.journal = |p| Arc::new(drivers::Forgetful(p))),
@@ -74,8 +76,15 @@ fn mutants() -> Vec<Mutant> {
         mutant("lost drains are told as drains", 400, |r| r.traffic = |p| Arc::new(Remembering::new(p))),
         mutant("the updater ignores the key", 400, |r| r.worker = |p| Arc::new(Repeating::new(p))),
         mutant("a roll-back brings the target", 200, |r| r.updater = |p| Arc::new(Onward(p))),
+        mutant("what updated servers run is not looked at", 400, |r| r.updater = |p| Arc::new(Forgetting(p))),
         mutant("an update is done before it is", 20, |r| r.updater = |p| Arc::new(Boasting(p))),
         mutant("what runs hooks ignores the key", 200, |r| r.runner = |p| Arc::new(Anew::new(p))),
+        mutant("an auto-scaler that others changed is set all the same", 600, |r| {
+            r.decide = deciders::nobody_else_changed_the_size;
+            r.scaler = |p| Arc::new(Rash(p));
+        }),
+        mutant("the auto-scaler says that it is put back, and is not", 40, |r| r.scaler = |p| Arc::new(Stuck(p))),
+        mutant("an auto-scaler is taken without looking what others do", 400, |r| r.scaler = |p| Arc::new(Rash(p))),
         mutant("a gate always passes", 20, |r| r.health = |p| Arc::new(Blind(p))),
     ]
 }

@@ -5,7 +5,7 @@
 //! of `X-WR-TIMEZONE`, or UTC; zones have to be known by their IANA name.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use domain::calendar::{Length, Recurrence, moment};
@@ -25,10 +25,28 @@ const MOST_EVENTS: usize = 20_000;
 /// # Errors
 /// It cannot be read, or an event in it cannot be understood; none is left out silently.
 pub fn freezes(path: &Path) -> Result<Vec<Recurrence>, PortError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
-        let adapter = format!("ical {}", path.display());
-        PortError::new(adapter, "the calendar cannot be read", Retry::Never, source)
-    };
+    parse(path, &read(path)?)
+}
+
+fn failed(path: &Path, source: Box<dyn std::error::Error + Send + Sync>) -> PortError {
+    let adapter = format!("ical {}", path.display());
+    PortError::new(adapter, "the calendar cannot be read", Retry::Never, source)
+}
+
+/// The freezes of a file that was read already from `path`, or kept.
+///
+/// # Errors
+/// An event in it cannot be understood; none is left out silently.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Recurrence>, PortError> {
+    events(text).map_err(|error| failed(path, error.into()))
+}
+
+/// A file as it is.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+pub fn read(path: &Path) -> Result<String, PortError> {
+    let failed = |source| failed(path, source);
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| failed(error.into()))?;
     let read = file.take(LARGEST + 1).read_to_string(&mut text);
@@ -36,22 +54,7 @@ pub fn freezes(path: &Path) -> Result<Vec<Recurrence>, PortError> {
     if text.len() as u64 > LARGEST {
         return Err(failed(format!("it is larger than {} MiB", LARGEST >> 20).into()));
     }
-    events(&text).map_err(|error| failed(error.into()))
-}
-
-/// Every file that is named, relative to `folder`.
-///
-/// # Errors
-/// As [`freezes`].
-pub fn all<'a>(
-    folder: &Path,
-    paths: impl IntoIterator<Item = &'a str>,
-) -> Result<Vec<Recurrence>, PortError> {
-    let mut list = Vec::new();
-    for path in paths {
-        list.extend(freezes(&folder.join(PathBuf::from(path)))?);
-    }
-    Ok(list)
+    Ok(text)
 }
 
 /// What is wrong with a file, and where.

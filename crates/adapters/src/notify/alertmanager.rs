@@ -108,6 +108,8 @@ fn name(topic: Topic) -> &'static str {
         Topic::Orphan => "PresurgeOrphanSuspected",
         Topic::Metrics => "PresurgeMetricsMissing",
         Topic::Rollout => "PresurgeRolloutEnded",
+        Topic::Size => "PresurgeSizeChanged",
+        Topic::Server => "PresurgeServerReverted",
     }
 }
 

@@ -77,11 +77,12 @@ pub(super) fn slot_schema(port: &str, required: bool, fields: Value) -> Schema {
 
 /// A struct with known fields and an [`AdapterSlot`] for every other key.
 ///
-/// Each known field has a name in the document and a default; the slot is the field `adapter`.
+/// Each known field has a name in the document and a default; the slot is the field `adapter`, which
+/// has to be there unless the port is followed by `optional`.
 macro_rules! with_adapter {
     (
         $(#[$doc:meta])*
-        pub struct $name:ident for $port:literal {
+        pub struct $name:ident for $port:literal $($optional:ident)? {
             $( $(#[$field_doc:meta])* $field:ident ($key:literal): $type:ty = $default:expr, )*
         }
     ) => {
@@ -135,7 +136,8 @@ macro_rules! with_adapter {
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 let mut fields = serde_json::Map::new();
                 $( fields.insert($key.into(), generator.subschema_for::<$type>().to_value()); )*
-                $crate::config::adapter::slot_schema($port, true, fields.into())
+                let optional: &[&str] = &[$(stringify!($optional))?];
+                $crate::config::adapter::slot_schema($port, optional.is_empty(), fields.into())
             }
         }
     };
@@ -169,10 +171,6 @@ slot!(
 slot!(
     /// How a server comes to run another version.
     UpdateSpec for "updater"
-);
-slot!(
-    /// The auto-scaler that must not fight the rollout.
-    SizeSpec for "size"
 );
 slot!(
     /// Where surge comes from.

@@ -9,13 +9,14 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 use super::adapter::{
-    AdapterSlot, PORT_MARK, ProvisionerSpec, SignalSpec, SizeSpec, TrafficSpec, UpdateSpec,
+    AdapterSlot, PORT_MARK, ProvisionerSpec, SignalSpec, TrafficSpec, UpdateSpec,
 };
 use super::capacity::{CapacitiesSpec, CapacitySpec};
 use super::durations::DurationsSpec;
 use super::load::{LoadSpec, SaturationSpec};
 use super::number::PositiveShare;
 use super::offer::{OfferSpec, QuotaSpec};
+use super::size::SizeSpec;
 use super::span::{PositiveSpan, Span};
 use crate::event::OnTimeout;
 use crate::name::{Dimension, ServerName, Zone};
@@ -65,7 +66,7 @@ pub struct FleetSpec {
     pub update: UpdateSpec,
     /// The auto-scaler that must not fight.
     #[serde(default)]
-    pub size: SizeSpec,
+    pub size: Option<SizeSpec>,
     /// Servers that Presurge stands on: its host (which it finds by its name as well), its database,
     /// its metrics. They serve and are never taken out.
     #[serde(default, rename = "self")]

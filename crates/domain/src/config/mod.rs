@@ -24,16 +24,17 @@ mod offer;
 mod place;
 mod rollout;
 mod schedule;
+mod size;
 mod span;
 
 pub use adapter::{
-    AdapterRef, AdapterSlot, NotifySpec, PORT_MARK, ProvisionerSpec, SignalSpec, SizeSpec,
-    TrafficSpec, UpdateSpec,
+    AdapterRef, AdapterSlot, NotifySpec, PORT_MARK, ProvisionerSpec, SignalSpec, TrafficSpec,
+    UpdateSpec,
 };
 pub use capacity::{CapacitiesSpec, CapacitySpec};
 pub use check::{
     Canary, DrainPolicy, Fleet, FleetServer, FreezeFile, Gate, GivenSchedule, Hook, LoadInput,
-    Offer, Quota, Rollout, SaturationInput, UpdateDurations, hint, nearest,
+    Offer, Quota, Rollout, SaturationInput, Scaler, UpdateDurations, hint, nearest,
 };
 pub use count::{BadPercent, CountOrPercent, Percent};
 pub use document::{
@@ -58,4 +59,5 @@ pub use rollout::{
 pub use schedule::{
     BadInstant, Day, DeadlineSpec, FreezeSpec, IcalSpec, Instant, TimeOfDay, WindowSpec,
 };
+pub use size::SizeSpec;
 pub use span::{BadSpan, LONGEST, PositiveSpan, Span};

@@ -1,5 +1,7 @@
 //! The waits, bounds and rules of a rollout, frozen at its creation.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// What to do when a drain takes longer than it may.
@@ -102,6 +104,14 @@ pub struct HookLimit {
     pub timeout_seconds: f64,
 }
 
+/// How an auto-scaler is kept from fighting.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SizeRule {
+    /// The processes that are suspended meanwhile.
+    pub suspend: BTreeSet<String>,
+}
+
 /// The waits and bounds of a rollout, frozen at its creation. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -146,6 +156,9 @@ pub struct Policy {
     /// What runs around it; former releases had no hooks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookLimit>,
+    /// How the auto-scaler is kept from fighting, where there is one; former releases knew of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<SizeRule>,
     /// Watch this long after the canary batch and before the next one.
     pub canary_watch_seconds: f64,
     /// Watch this long after the last batch, before the surge is released.

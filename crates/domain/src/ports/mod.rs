@@ -12,6 +12,7 @@ mod journal;
 mod load;
 mod notify;
 mod provisioner;
+mod size;
 mod traffic;
 mod updater;
 
@@ -26,6 +27,7 @@ pub use journal::{Append, AppendError, Authority, Journal, Lease};
 pub use load::LoadSource;
 pub use notify::Notify;
 pub use provisioner::{Instance, InstanceState, Provisioner, SurgeOrder};
+pub use size::{Size, SizeEnd, SizeOrder};
 pub use traffic::{Admission, Backend, BackendState, Drained, Traffic, Wanted};
 pub use updater::{UpdateOrder, UpdateState, Updater};
 

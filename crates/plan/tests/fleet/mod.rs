@@ -110,6 +110,7 @@ pub fn request(facts: Facts, load: impl Fn(usize, usize) -> f64) -> Request {
             config: Digest::of_bytes(b"config"),
             load: [("web/requests".to_owned(), Digest::of_bytes(b"load"))].into(),
             until: minute(0),
+            calendars: Default::default(),
         },
         facts,
         schedule: Schedule::default(),

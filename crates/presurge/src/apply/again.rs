@@ -10,7 +10,7 @@ use domain::event::{Created, Event, Look, Planning, RiskSpent, Weighing};
 use domain::forecast::Probability;
 use domain::journal::{Digest, Record};
 use domain::name::RolloutId;
-use domain::plan::{Plan, Refused};
+use domain::plan::{Inputs, Plan, Refused};
 use domain::ports::{Archive, Journal, PortError};
 use jiff::Timestamp;
 use rollout::State;
@@ -95,7 +95,7 @@ impl Past<'_> {
             if part.fleet.name == created.fleet {
                 mine = group.len();
                 let known = as_begun(part, &created);
-                group.push(known.as_recorded(self.store.as_ref(), &plan.inputs.load).await?);
+                group.push(self.as_planned(&known, &plan.inputs).await?);
                 continue;
             }
             match self.sibling(part, &created.spec, plan.created_at).await? {
@@ -103,7 +103,7 @@ impl Past<'_> {
                 Sibling::Planned(planned) => {
                     let (created, plan) = *planned;
                     let known = as_begun(part, &created);
-                    group.push(known.as_recorded(self.store.as_ref(), &plan.inputs.load).await?);
+                    group.push(self.as_planned(&known, &plan.inputs).await?);
                 }
             }
         }
@@ -116,6 +116,13 @@ impl Past<'_> {
             Err(PlanError::Refused(refused)) => Ok(Again::Refused(refused)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A fleet with the load and the calendar files that a plan was made from.
+    async fn as_planned(&self, part: &Prepared, inputs: &Inputs) -> Result<Prepared, NotAgain> {
+        let archive = self.store.as_ref();
+        let part = part.as_recorded(archive, &inputs.load).await?;
+        Ok(part.with_kept_calendars(archive, &inputs.calendars).await?)
     }
 
     /// A revision: the question stands in the journal up to the record that it follows from.
@@ -131,7 +138,7 @@ impl Past<'_> {
             Some(Err(refused)) => return Ok(Again::Refused(refused)),
             Some(Ok(ask)) => ask,
         };
-        let planner = self.planner(&state, record.seq, &plan.inputs.load, Some(plan.seed)).await?;
+        let planner = self.planner(&state, record.seq, &plan.inputs, Some(plan.seed)).await?;
         match planner.revise(&ask).await {
             Ok(plan) => Ok(Again::Plan(Box::new(plan))),
             Err(error) => failed(error),
@@ -155,7 +162,14 @@ impl Past<'_> {
             Some(Asked { question: Err(refused), .. }) => return Ok(Again::Refused(refused)),
             Some(Asked { question: Ok(question), .. }) => question,
         };
-        let planner = self.planner(&state, record.seq, &by.load, None).await?;
+        // Calendars say when a batch may go out, not what it risks.
+        let inputs = Inputs {
+            config: state.created.spec.clone(),
+            load: by.load.clone(),
+            until: by.at,
+            calendars: BTreeMap::new(),
+        };
+        let planner = self.planner(&state, record.seq, &inputs, None).await?;
         let weighed = match planner.weigh(&rest, &ask).await {
             Ok(weighed) => weighed,
             Err(error) => return failed(error),
@@ -199,7 +213,7 @@ impl Past<'_> {
         &self,
         state: &State,
         seq: u64,
-        load: &BTreeMap<String, Digest>,
+        inputs: &Inputs,
         drawn: Option<u64>,
     ) -> Result<LivePlanner, NotAgain> {
         let part = self.all.parts.iter().find(|part| part.fleet.name == state.created.fleet);
@@ -220,7 +234,7 @@ impl Past<'_> {
             // A former release did not say; its first plan was most often drawn by the same one.
             (None, None) => prepared.seed(in_force),
         };
-        let prepared = prepared.as_recorded(self.store.as_ref(), load).await?;
+        let prepared = self.as_planned(&prepared, inputs).await?;
         let archive = Arc::new(Untouched(self.store.clone()));
         Ok(LivePlanner { prepared: Arc::new(prepared), archive, seed })
     }
@@ -340,28 +354,101 @@ mod tests {
   risk: 0.02
   deadline: 3h\n";
 
-    /// On the lower rungs of the ladder there is no live load: what was planned there comes out again
-    /// from what the plan says that it was made from, which may be nothing.
-    #[tokio::test]
-    async fn what_was_planned_without_live_load_comes_out_again() {
-        let folder = tempfile::tempdir().unwrap();
+    const NOON: &str = "2026-03-08T12:00:00Z";
+
+    /// A week of load, and the configuration beside it.
+    fn write(folder: &std::path::Path, configuration: &str) -> std::path::PathBuf {
         let mut load = String::from("ds,y\n");
         for (day, minute) in (1..9).flat_map(|d| (0..1440).step_by(10).map(move |m| (d, m))) {
             let unrest = (day * 1440 + minute) / 10 * 7919 % 31;
             let (hour, minutes) = (minute / 60, minute % 60);
             writeln!(load, "2026-03-{day:02}T{hour:02}:{minutes:02}:00Z,{}", 300 + unrest).unwrap();
         }
-        let file = folder.path().join("web.yaml");
-        std::fs::write(&file, CONFIGURATION).unwrap();
-        std::fs::write(folder.path().join("load.csv"), load).unwrap();
-        let now: Timestamp = "2026-03-08T12:00:00Z".parse().unwrap();
+        let file = folder.join("web.yaml");
+        std::fs::write(&file, configuration).unwrap();
+        std::fs::write(folder.join("load.csv"), load).unwrap();
+        file
+    }
+
+    /// A calendar file with a freeze of so many hours from noon on.
+    fn calendar(folder: &std::path::Path, hours: u32) -> Digest {
+        let text = format!(
+            "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART:20260308T120000Z\r\nDURATION:PT{hours}H\r\n\
+             END:VEVENT\r\nEND:VCALENDAR\r\n"
+        );
+        std::fs::write(folder.join("quiet.ics"), &text).unwrap();
+        Digest::of_bytes(text.as_bytes())
+    }
+
+    #[tokio::test]
+    async fn calendar_files_come_out_of_the_archive_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = format!("{CONFIGURATION}  freezes: [ {{ ical: quiet.ics }} ]\n");
+        let file = write(folder.path(), &with);
+        let digest = calendar(folder.path(), 1);
+        let now: Timestamp = NOON.parse().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::at(now));
+        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
+        let prepared =
+            Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let store = Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
+        let ask = prepared.first(now, 7).unwrap();
+        let made = prepared.make_plan(ask.clone()).await.unwrap();
+        let plan = &made.plan;
+        assert!(plan.batches[0].out_at >= now + std::time::Duration::from_secs(3600));
+        assert_eq!(plan.inputs.calendars, [("quiet.ics".to_owned(), digest.clone())].into());
+        let kept = async || {
+            let own = prepared.clone();
+            own.with_kept_calendars(store.as_ref(), &plan.inputs.calendars).await
+        };
+        let gone = kept().await.map(|_| ()).unwrap_err().to_string();
+        let said =
+            format!("the calendar file quiet.ics as it was, {digest}, is not in the archive");
+        assert_eq!(gone, said);
+        keep(store.as_ref(), &made.histories, &made.calendars).await.unwrap();
+        // Somebody corrects the calendar afterwards.
+        calendar(folder.path(), 2);
+        let by_now = prepared.make_plan(ask.clone()).await.unwrap().plan;
+        assert_ne!(by_now.batches[0].out_at, plan.batches[0].out_at);
+        let then = kept().await.unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(then.make_plan(ask).await.unwrap().plan, *plan);
+    }
+
+    #[tokio::test]
+    async fn plans_over_several_fleets_keep_calendars_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fleet, rollout) = CONFIGURATION.split_once("---\n").unwrap();
+        let other =
+            fleet.replace("name: web }", "name: api }").replace("prefix: web", "prefix: api");
+        let rollout = rollout.replace("fleets: [web]", "fleets: [web, api]");
+        let freezes = "  freezes: [ { ical: quiet.ics } ]\n";
+        let file = write(folder.path(), &format!("{fleet}---\n{other}---\n{rollout}{freezes}"));
+        calendar(folder.path(), 1);
+        let now: Timestamp = NOON.parse().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::at(now));
+        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
+        let all = Together::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let made = all.make_plan(now, 7).await.unwrap_or_else(|e| panic!("{e}"));
+        let over = now + std::time::Duration::from_secs(3600);
+        assert!(made.plan.batches.iter().all(|batch| batch.out_at >= over));
+        assert_eq!(made.plan.inputs.calendars.len(), 1);
+        assert!(made.parts.iter().all(|part| part.calendars.len() == 1));
+    }
+
+    /// On the lower rungs of the ladder there is no live load: what was planned there comes out again
+    /// from what the plan says that it was made from, which may be nothing.
+    #[tokio::test]
+    async fn what_was_planned_without_live_load_comes_out_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(folder.path(), CONFIGURATION);
+        let now: Timestamp = NOON.parse().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SimClock::at(now));
         let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
         let prepared =
             Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
         let store = Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
         let made = prepared.make_plan(prepared.first(now, 7).unwrap()).await.unwrap();
-        keep(store.as_ref(), &made.histories).await.unwrap();
+        keep(store.as_ref(), &made.histories, &made.calendars).await.unwrap();
         let ask = |rung| Revision {
             now: now + std::time::Duration::from_secs(600),
             parent: made.plan.digest.clone(),

@@ -264,6 +264,7 @@ fn driver(
             gates: gates.collect(),
             load: watches(prepared, &made.histories),
             hooks: BTreeMap::new(),
+            size: None,
         },
         journal,
         planner,

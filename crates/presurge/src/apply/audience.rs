@@ -216,6 +216,16 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::HookEnded { said, .. } if said.is_empty() => "hook     ended well".into(),
         Event::HookEnded { said, .. } => format!("hook     ended well: {said}"),
         Event::HookFailed { detail, .. } => format!("hook     FAILED: {detail}"),
+        Event::SizeTaken { during, .. } => format!("size     to be set: {during}; {reason}"),
+        Event::SizeSet {} => "size     set".into(),
+        Event::SizeChanged { found } => format!("size     {reason}: {found}"),
+        Event::SizeRestoring { wanted, .. } => {
+            format!("size     to be put back: {wanted}; {reason}")
+        }
+        Event::SizeRestored { .. } => format!("size     {reason}"),
+        Event::ServerReverted { server, version } => {
+            format!("  {server} runs {version} again: it is to be updated again")
+        }
         Event::StabilisationStarted { until } => format!("{reason}; watching until {until:.0}"),
         Event::Held { hold: HoldReason::Frozen, detail } => {
             format!("FROZEN   {detail}\n         no more servers go out until `presurge unfreeze`")
@@ -246,6 +256,8 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             "ROLLBACK {reason}\n         what is out turns round, then what was done goes back in batches"
         ),
         Event::FreezeRequested { .. } | Event::UnfreezeRequested { .. } => return None,
+        // They are told one by one, with the command that ends each.
+        Event::OrphansSuspected { .. } => return None,
         Event::Notified { .. } | Event::NotifyFailed { .. } => return None,
         Event::CommandFailed { key, error } => format!("  {key}: {error}"),
         Event::Finished { outcome: Outcome::Done } => "done".into(),

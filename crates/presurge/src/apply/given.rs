@@ -4,7 +4,7 @@ use domain::plan::{PerDimension, Plan, TimelineEntry};
 use jiff::Timestamp;
 
 use super::world::BAND_BREACHES;
-use crate::pipeline::{Ask, History, Made, PlanError, Prepared, facts};
+use crate::pipeline::{Ask, CalendarFile, History, Made, PlanError, Prepared, facts};
 
 const AGAIN: &str = "make a new one with `presurge plan`";
 
@@ -23,11 +23,11 @@ pub enum NotPerformed {
 /// configuration, calendar files, its time, and the load inside its band.
 pub async fn taken(plan: Plan, prepared: &Prepared, now: Timestamp) -> Result<Made, NotPerformed> {
     still_good(&plan, prepared, now).map_err(NotPerformed::Moved)?;
-    keeps_its_bounds(&plan, prepared)?;
+    let calendars = keeps_its_bounds(&plan, prepared)?;
     let histories = prepared.histories(now).await?;
     in_its_band(&plan.timeline, &histories).map_err(NotPerformed::Moved)?;
     let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
-    Ok(Made { plan, histories, warnings })
+    Ok(Made { plan, histories, calendars, warnings })
 }
 
 /// Whether a plan may be performed now: its inputs have not moved.
@@ -51,15 +51,15 @@ pub fn still_good(plan: &Plan, prepared: &Prepared, now: Timestamp) -> Result<()
     Ok(())
 }
 
-/// The plan keeps the bounds of the configuration with what its calendar files hold now.
-fn keeps_its_bounds(plan: &Plan, prepared: &Prepared) -> Result<(), NotPerformed> {
+/// The plan keeps the bounds of the configuration with what its calendar files hold now: these.
+fn keeps_its_bounds(plan: &Plan, prepared: &Prepared) -> Result<Vec<CalendarFile>, NotPerformed> {
     let prepared = prepared.clone().with_calendar_files()?;
     let made = plan.created_at;
     let deadline = prepared.rollout.deadline(made).map_err(PlanError::Deadline)?;
     let ask = Ask::first(made, deadline, plan.seed);
     let findings = plan::check(plan, &facts(&prepared.fleet, &prepared.rollout, &ask));
     match findings.first() {
-        None => Ok(()),
+        None => Ok(prepared.calendars),
         Some(finding) => {
             let text = format!("the plan does not keep its bounds any more: {finding}; {AGAIN}");
             Err(NotPerformed::Moved(text))

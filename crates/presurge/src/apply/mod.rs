@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use domain::event::{Created, Event, Outcome};
 use domain::journal::{Actor, Entry, Head, Record};
-use domain::name::RolloutId;
-use domain::ports::{Append, Archive, Authority, Journal};
+use domain::name::{RolloutId, ServerName};
+use domain::ports::{Append, AppendError, Archive, Authority, Journal};
 use jiff::Timestamp;
 use rollout::driver::{Audience, Driver, Ended, World};
 use rollout::settings::Pace;
@@ -34,6 +34,9 @@ use crate::pipeline::{Made, Prepared};
 
 /// Orphans are looked for no longer than this before the driver begins.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(4);
+
+/// So often a record is tried to be written beside a driver that writes as well.
+const WRITES: u32 = 5;
 
 /// What a rollout is performed with.
 pub struct Applier {
@@ -64,7 +67,7 @@ impl Applier {
         before: Former,
         now: Timestamp,
     ) -> Result<(), Failed> {
-        planner::keep(self.archive.as_ref(), &made.histories).await?;
+        planner::keep(self.archive.as_ref(), &made.histories, &made.calendars).await?;
         let deadline = self.prepared.rollout.deadline.from(now);
         let created = world::created(&self.prepared, &made.histories, &made.plan, deadline);
         let created = Created { before, ..created };
@@ -95,7 +98,7 @@ impl Applier {
             archive: self.archive.clone(),
             seed: self.seed,
         };
-        self.tell_orphans(&world).await;
+        self.tell_orphans(id, &world).await;
         let receivers =
             notify::receivers(&self.prepared.rollout.notify, &self.prepared.rollout_here);
         let receivers = receivers.map_err(Failed::data)?;
@@ -127,19 +130,62 @@ impl Applier {
 
     /// Surge that costs money and that this rollout will not end. Not being able to look is no reason to
     /// wait: the driver says so itself if it lasts.
-    async fn tell_orphans(&self, world: &World) {
+    async fn tell_orphans(&self, id: &RolloutId, world: &World) {
         let Some(provisioner) = &world.provisioner else { return };
         let look = orphans::suspects(provisioner.as_ref(), Some(self.journal.as_ref()));
         let Ok(Ok(found)) = tokio::time::timeout(ORPHAN_PATIENCE, look).await else { return };
-        for orphan in found {
+        for orphan in &found {
             self.audience.troubled(&format!(
                 "suspected orphan {}, surge of fleet {}: {}; `{}` ends it",
                 orphan.instance.name,
                 self.prepared.fleet.name,
                 orphan.why,
-                crate::cli::orphans::command(&orphan, &[])
+                crate::cli::orphans::command(orphan, &[])
             ));
         }
+        let names = found.iter().map(|orphan| orphan.instance.name.clone()).collect::<Vec<_>>();
+        let ends = found.first().map(|orphan| crate::cli::orphans::command(orphan, &[]));
+        if let Some(command) = ends
+            && let Err(text) = self.suspect(id, names, &command).await
+        {
+            self.audience.troubled(&text);
+        }
+    }
+
+    /// Writes the names down, for whoever is to be told, unless the same stand there already.
+    async fn suspect(
+        &self,
+        id: &RolloutId,
+        names: Vec<ServerName>,
+        command: &str,
+    ) -> Result<(), String> {
+        for _ in 0..WRITES {
+            let known = keyed::state(self.journal.as_ref(), id).await;
+            let Some((state, _)) = known.map_err(|error| error.to_string())? else {
+                return Ok(());
+            };
+            if state.outcome().is_some() || state.orphans == names {
+                return Ok(());
+            }
+            let entry = Entry {
+                at: self.prepared.fleet_here.clock.now(),
+                actor: Actor::world(),
+                cause: Some(state.head.seq),
+                reason: format!(
+                    "they run, and no open rollout holds them; `{command}` ends the first"
+                ),
+                inputs: None,
+                event: Event::OrphansSuspected { names: names.clone() },
+            };
+            let (authority, entries) = (Authority::Operator, vec![entry]);
+            let append = Append { rollout: id, authority, after: &state.head, entries };
+            match self.journal.append(append).await {
+                Ok(_) => return Ok(()),
+                Err(AppendError::Conflict(_)) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
     }
 
     /// What people were told of the end stands behind it in the journal, where the driver does not see

@@ -13,7 +13,7 @@ use plan::{Held, Standing};
 use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 
 use crate::causes::chain;
-use crate::pipeline::{Ask, History, PlanError, Prepared, Share, digests};
+use crate::pipeline::{Ask, CalendarFile, History, PlanError, Prepared, Share, digests};
 
 /// Plans with live data, and keeps what each plan was made from.
 pub struct LivePlanner {
@@ -25,11 +25,15 @@ pub struct LivePlanner {
     pub seed: u64,
 }
 
-/// Keeps the histories that a decision was made from.
+/// Keeps the histories, and the calendar files, that a decision was made from.
 pub async fn keep(
     archive: &dyn Archive,
     histories: &PerDimension<History>,
+    calendars: &[CalendarFile],
 ) -> Result<(), domain::ports::PortError> {
+    for file in calendars {
+        archive.put(file.text.as_bytes()).await?;
+    }
     for history in histories.values() {
         archive.put(&history.archived).await?;
     }
@@ -117,14 +121,16 @@ impl Planner for LivePlanner {
                 self.as_archived(ask).await?.make_plan(question).await
             }
             (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
-                let prepared = self.prepared.clone();
-                let plan = compute(move || prepared.plan_blindly(question)).await?;
-                return Ok(plan);
+                let own = self.prepared.as_ref().clone().with_calendar_files();
+                let own = own.map_err(not_revised)?;
+                let kept = keep(self.archive.as_ref(), &PerDimension::new(), &own.calendars).await;
+                kept.map_err(|error| ReviseError::Failed(error.chain()))?;
+                return compute(move || own.plan_blindly(question)).await;
             }
             (_, made) => made,
         };
         let made = made.map_err(not_revised)?;
-        keep(self.archive.as_ref(), &made.histories)
+        keep(self.archive.as_ref(), &made.histories, &made.calendars)
             .await
             .map_err(|error| ReviseError::Failed(error.chain()))?;
         Ok(made.plan)
@@ -145,7 +151,7 @@ impl Planner for LivePlanner {
             (_, made) => made,
         };
         let made = made.map_err(not_revised)?;
-        keep(self.archive.as_ref(), &made.histories)
+        keep(self.archive.as_ref(), &made.histories, &[])
             .await
             .map_err(|error| ReviseError::Failed(error.chain()))?;
         Ok(weighed(&made.standing, digests(&self.prepared.fleet.name, &made.histories)))

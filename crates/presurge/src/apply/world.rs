@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use domain::config::Measure;
 use domain::event::{
-    ApprovalRule, Created, FORMAT, HoldLimit, HookLimit, HookPoint, Member, Policy,
+    ApprovalRule, Created, FORMAT, HoldLimit, HookLimit, HookPoint, Member, Policy, SizeRule,
 };
 use domain::plan::{PerDimension, Plan};
-use domain::ports::Hook;
+use domain::ports::{Hook, Size};
 use domain::series::Step;
 use jiff::Timestamp;
 use rollout::driver::{LoadWatch, World};
@@ -85,6 +85,7 @@ pub fn world(
         gates: gates(prepared)?,
         load: watches(prepared, histories),
         hooks: hooks(prepared)?,
+        size: size(prepared)?,
     })
 }
 
@@ -120,6 +121,12 @@ fn hooks(prepared: &Prepared) -> Result<BTreeMap<HookPoint, Arc<dyn Hook>>, Fail
         Ok((hook.point, built.map_err(Failed::data)?))
     };
     prepared.rollout.hooks.iter().map(hook).collect()
+}
+
+fn size(prepared: &Prepared) -> Result<Option<Arc<dyn Size>>, Failed> {
+    let scaler = prepared.fleet.size.as_ref();
+    let built = scaler.map(|scaler| registry::size(&scaler.adapter, &prepared.fleet_here));
+    built.transpose().map_err(Failed::data)
 }
 
 /// How the newest load is watched.
@@ -199,6 +206,7 @@ pub fn created(
                 .as_ref()
                 .map(|by| ApprovalRule { by: by.clone(), budget: rollout.budget }),
             hooks: rollout.hooks.iter().map(hook_limit).collect(),
+            size: fleet.size.as_ref().map(|scaler| SizeRule { suspend: scaler.suspend.clone() }),
             band_breaches: BAND_BREACHES,
             stale_after_seconds: stale.fold(60.0, |a, b| if b > a { b } else { a }),
         },

@@ -156,6 +156,13 @@ async fn fleet(
             answers.push(Answer { what, result: orphaned(entry, here, store).await });
         }
     }
+    if let Some(scaler) = &fleet.size {
+        let result = ask(registry::size(&scaler.adapter, here), async |size| {
+            Ok(size.observe().await?.to_string())
+        });
+        let what = format!("{}: size by {}", fleet.name, scaler.adapter.adapter);
+        answers.push(Answer { what, result: result.await });
+    }
     if let (Some(entry), Some(target)) = (&fleet.update, first(file)) {
         let result = ask(registry::updater(entry, here), async |updater| {
             let state = updater.observe(&target).await?;

@@ -151,6 +151,7 @@ impl Outlook {
             config: digest_of(&(SERVER_CAPACITY, PRICE, RISK, self.deadline)),
             load: [(format!("{}/{}", fleet_name(), dimension()), digest_of(&used))].into(),
             until: forecaster.end(),
+            calendars: Default::default(),
         };
         drop(forecaster);
         Ok(self.request(question, inputs, choosing, fresh))
@@ -363,6 +364,7 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
             stabilisation_seconds: seconds(STABILISATION),
             approval: None,
             hooks: Vec::new(),
+            size: None,
             band_breaches: BAND_BREACHES,
             stale_after_seconds: 4.0 * LOAD_STEP_SECONDS as f64,
         },

@@ -293,6 +293,7 @@ impl Stage<'_> {
                 gates: vec![gate],
                 load: vec![watch],
                 hooks: BTreeMap::new(),
+                size: None,
             },
             journal: Arc::clone(journal),
             planner: Arc::new(Reviser(Arc::clone(&self.common.outlook))),

@@ -2,7 +2,7 @@
 
 use domain::config::{
     AdapterSlot, FleetDocument, GateSpec, HookSpec, LoadSpec, Place, RolloutDocument,
-    SaturationSpec, ServersSpec,
+    SaturationSpec, ServersSpec, SizeSpec,
 };
 
 use crate::registry::Port;
@@ -57,6 +57,10 @@ pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
     slots.push(optional(surge, Port::Provisioner, &spec.surge.provisioner.0));
     slots.push(optional(here.key("traffic"), Port::Traffic, &spec.traffic.0));
     slots.push(optional(here.key("update"), Port::Updater, &spec.update.0));
+    if let Some(size) = &spec.size {
+        let slot = optional(here.key("size"), Port::Size, &size.adapter);
+        slots.push(Slot { fields: SizeSpec::FIELDS, ..slot });
+    }
     slots
 }
 

@@ -418,12 +418,35 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     );
     for (to, place) in [
         ("signals: [ { ical: x.ics } ]", "27:14: spec.signals[0]"),
-        ("size: { asg: {} }", "27:3: spec.size"),
         ("slo: { p99: 1s }", "27:3: spec.slo"),
     ] {
         let from = "        max: 40\n";
         let place = place.replacen("27:", "21:", 1);
         says(from, &format!("{from}  {to}\n"), &format!("f.yaml:{place}: "));
+    }
+    for (size, why) in [
+        (
+            "{ asg: {} }",
+            "21:11: spec.size.asg: \"asg\" is not supported yet (there are: exec, suspend)",
+        ),
+        ("{ hpa: {} }", "21:11: spec.size.hpa: \"hpa\" is not supported yet"),
+        ("{ exce: {} }", "21:11: spec.size.exce: unknown field; did you mean \"exec\"?"),
+        ("{ exec: { observe: [./o] } }", "21:11: spec.size.exec: the field \"ensure\" is missing"),
+        ("{ exec: { observe: [], ensure: [./e] } }", "name a program"),
+        ("{ suspend: [AZRebalance] }", "spec.size.suspend: names processes, and spec.size has no"),
+        (
+            "{ exec: { observe: [./o], ensure: [./e] }, suspend: [a, a] }",
+            "spec.size.suspend[1]: a stands there twice",
+        ),
+        (
+            "{ exec: { observe: [./o], ensure: [./e] }, suspend: [\"a b\"] }",
+            "spec.size.suspend[0]: expected the name of a process, without blanks",
+        ),
+    ] {
+        let from = "        max: 40\n";
+        let error = loaded(&with(from, &format!("{from}  size: {size}\n"))).map(|_| ());
+        let error = error.expect_err(size);
+        assert!(error.contains(why), "{size}\n{error}");
     }
     for (to, place) in [
         ("spanWindows: true", "27:16: spec.spanWindows"),

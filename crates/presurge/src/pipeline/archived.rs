@@ -54,6 +54,14 @@ pub enum NotKept {
         #[source]
         source: BadArchive,
     },
+    /// A calendar file was never kept, or is gone.
+    #[error("the calendar file {path} as it was, {digest}, is not in the archive")]
+    NoCalendar {
+        /// As it is configured.
+        path: String,
+        /// What was looked for.
+        digest: Digest,
+    },
     /// The archive does not answer, or was changed.
     #[error(transparent)]
     Archive(#[from] PortError),

@@ -26,6 +26,11 @@ pub(super) fn outlook(
         let paths = Paths::new(from, step, steps, vec![2.0 * whole; steps * count]);
         choosing.insert(feed.dimension.clone(), paths.map_err(|_| nothing())?);
     }
-    let inputs = Inputs { config: prepared.config.clone(), load: Default::default(), until: from };
+    let inputs = Inputs {
+        config: prepared.config.clone(),
+        load: Default::default(),
+        until: from,
+        calendars: Default::default(),
+    };
     Ok(Outlook { fresh: choosing.clone(), choosing, comparable_windows: u32::MAX, inputs })
 }

@@ -2,6 +2,7 @@
 
 mod archived;
 mod blind;
+mod calendars;
 mod history;
 mod request;
 mod together;
@@ -11,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapters::calendar::ical;
 use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
 use domain::name::{Dimension, FleetName, ServerName};
@@ -23,6 +23,7 @@ use crate::documents::{Documents, FleetFile, RolloutFile};
 use crate::registry::{self, BadAdapter, Here};
 
 pub use self::archived::NotKept;
+pub use self::calendars::CalendarFile;
 pub use self::history::{Feed, History, REACH, Saturation, read};
 pub use self::request::{Ask, Outlook, Share, facts, request};
 pub use self::together::{MadeTogether, Together};
@@ -125,6 +126,8 @@ pub struct Prepared {
     pub rollout_here: Here,
     /// The place of the fleet among those of the rollout, from 0.
     pub place: u64,
+    /// The calendar files whose freezes are in the rollout's calendar.
+    pub calendars: Vec<CalendarFile>,
 }
 
 /// A plan, and what it was made from.
@@ -133,6 +136,8 @@ pub struct Made {
     pub plan: Plan,
     /// The cleaned histories.
     pub histories: PerDimension<History>,
+    /// The calendar files.
+    pub calendars: Vec<CalendarFile>,
     /// What was odd, in words.
     pub warnings: Vec<String>,
 }
@@ -178,7 +183,8 @@ impl Prepared {
         let feeds = feeds(fleet, &fleet_here, replaced).map_err(crate::cli::Failed::data)?;
         let (fleet, rollout) =
             (fleet.fleet.clone().seen_from(&crate::apply::host()), rollout.clone());
-        Ok(Self { config, fleet, rollout, feeds, fleet_here, rollout_here, place })
+        let calendars = Vec::new();
+        Ok(Self { config, fleet, rollout, feeds, fleet_here, rollout_here, place, calendars })
     }
 
     /// The same, with a folder in which adapters may remember what they start.
@@ -196,14 +202,6 @@ impl Prepared {
         let compute = move || own.with_calendar_files()?.compute(ask, histories);
         let done = tokio::task::spawn_blocking(compute).await;
         done.map_err(|e| PlanError::Defect(e.to_string()))?
-    }
-
-    /// The same with the freezes that its calendar files hold now.
-    pub fn with_calendar_files(mut self) -> Result<Self, PlanError> {
-        let files = std::mem::take(&mut self.rollout.freeze_files);
-        let freezes = ical::all(&self.rollout_here.folder, files.iter().map(|f| f.path.as_str()))?;
-        self.rollout.calendar.recurring_freezes.extend(freezes);
-        Ok(self)
     }
 
     /// Reads the load up to `now`.
@@ -308,10 +306,11 @@ impl Prepared {
         let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), view)?;
         let plan = self.planned(ask, outlook)?;
         let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
-        Ok(Made { plan, histories, warnings })
+        Ok(Made { plan, histories, calendars: self.calendars.clone(), warnings })
     }
 
-    fn planned(&self, ask: Ask, outlook: Outlook) -> Result<Plan, PlanError> {
+    fn planned(&self, ask: Ask, mut outlook: Outlook) -> Result<Plan, PlanError> {
+        outlook.inputs.calendars = calendars::digests(&self.calendars);
         let request = request(&self.fleet, &self.rollout, ask, outlook);
         let plan = plan::plan(&request)?;
         match plan::check(&plan, &request.facts).first() {
@@ -394,7 +393,12 @@ fn outlook(
     }
     let load = digests(&rollout.fleet, histories);
     let ends = histories.values().map(|h| h.series.end());
-    let inputs = Inputs { config, load, until: ends.min().unwrap_or(ask.now) };
+    let inputs = Inputs {
+        config,
+        load,
+        until: ends.min().unwrap_or(ask.now),
+        calendars: Default::default(),
+    };
     Ok(Outlook { choosing, fresh, comparable_windows: windows, inputs })
 }
 

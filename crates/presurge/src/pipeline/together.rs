@@ -11,7 +11,7 @@ use domain::ports::Clock;
 use jiff::Timestamp;
 use plan::Request;
 
-use super::{Ask, History, Made, PlanError, Prepared, Share, history, replaced};
+use super::{Ask, CalendarFile, History, Made, PlanError, Prepared, Share, history, replaced};
 use crate::cli::Failed;
 use crate::documents::{Documents, FleetFile};
 
@@ -90,26 +90,28 @@ impl Together {
         let rollout = &self.first().rollout;
         let (risk, budget) = (rollout.risk, rollout.budget);
         let compute = move || {
-            let (mut requests, mut histories) = (Vec::new(), Vec::new());
+            let (mut requests, mut read) = (Vec::new(), Vec::new());
             for (question, fleet) in questions {
-                let (request, history) = question.request().map_err(|e| of_fleet(&fleet, e))?;
+                let (request, history, calendars) =
+                    question.request().map_err(|e| of_fleet(&fleet, e))?;
                 requests.push(request);
-                histories.push(history);
+                read.push((history, calendars));
             }
             let plans = plan::plan_together(&requests, risk, budget)?;
             let joint = joined(&plans, &requests, risk.get(), seed)?;
-            Ok::<_, PlanError>((joint, plans, histories))
+            Ok::<_, PlanError>((joint, plans, read))
         };
         let done = tokio::task::spawn_blocking(compute).await;
-        let (plan, plans, histories) = done.map_err(|e| PlanError::Defect(e.to_string()))??;
-        let made = |(plan, histories): (Plan, PerDimension<History>)| {
+        let (plan, plans, read) = done.map_err(|e| PlanError::Defect(e.to_string()))??;
+        type Read = (PerDimension<History>, Vec<CalendarFile>);
+        let made = |(plan, (histories, calendars)): (Plan, Read)| {
             let fleet = plan.timeline.first().map(|entry| entry.fleet.to_string());
             let of = fleet.unwrap_or_default();
             let told = histories.values().flat_map(|h| &h.warnings);
             let warnings = told.map(|warning| format!("{of}/{warning}")).collect();
-            Made { plan, histories, warnings }
+            Made { plan, histories, calendars, warnings }
         };
-        let parts = plans.into_iter().zip(histories).map(made).collect();
+        let parts = plans.into_iter().zip(read).map(made).collect();
         Ok(MadeTogether { plan, parts })
     }
 }
@@ -155,15 +157,18 @@ pub(super) struct Question {
     pub(super) config: domain::journal::Digest,
     pub(super) ask: Ask,
     pub(super) histories: PerDimension<History>,
+    pub(super) calendars: Vec<CalendarFile>,
 }
 
 impl Question {
     /// Forecasts, and asks the planner's question.
-    fn request(self) -> Result<(Request, PerDimension<History>), PlanError> {
-        let Self { part: (fleet, rollout), config, ask, histories } = self;
+    fn request(self) -> Result<(Request, PerDimension<History>, Vec<CalendarFile>), PlanError> {
+        let Self { part: (fleet, rollout), config, ask, histories, calendars } = self;
         let view = super::View { until: super::next_peak(&rollout, &ask), chooses: true };
-        let outlook = super::outlook(&rollout, &ask, &histories, config, view)?;
-        Ok((super::request::request(&fleet, &rollout, ask, outlook), histories))
+        let mut outlook = super::outlook(&rollout, &ask, &histories, config, view)?;
+        outlook.inputs.calendars = super::calendars::digests(&calendars);
+        let request = super::request::request(&fleet, &rollout, ask, outlook);
+        Ok((request, histories, calendars))
     }
 }
 
@@ -174,7 +179,8 @@ impl Prepared {
         for feed in &self.feeds {
             histories.insert(feed.dimension.clone(), history::read(feed, ask.now).await?);
         }
-        let part = (self.fleet.clone(), self.rollout.clone());
-        Ok(Question { part, config: self.config.clone(), ask, histories })
+        let own = self.clone().with_calendar_files()?;
+        let (part, calendars) = ((own.fleet, own.rollout), own.calendars);
+        Ok(Question { part, config: own.config, ask, histories, calendars })
     }
 }

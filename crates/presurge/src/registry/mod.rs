@@ -21,11 +21,12 @@ use adapters::notify::alertmanager::{Alertmanager, AlertmanagerConfig};
 use adapters::notify::slack::{Slack, SlackConfig};
 use adapters::notify::webhook::{Webhook, WebhookConfig};
 use adapters::provisioner::process::{ProcessConfig, Processes};
+use adapters::size::exec::{ExecSize, ExecSizeConfig};
 use adapters::traffic::haproxy::{Haproxy, HaproxyConfig};
 use adapters::updater::exec::{Exec, ExecConfig};
 use domain::config::{AdapterRef, Findings, nearest};
 use domain::ports::{
-    Clock, Health, Hook, LoadSource, Notify, PortError, Provisioner, Retry, Traffic, Updater,
+    Clock, Health, Hook, LoadSource, Notify, PortError, Provisioner, Retry, Size, Traffic, Updater,
 };
 
 pub use self::adapter::BadAdapter;
@@ -102,6 +103,12 @@ const HOOK: &[Adapter<dyn Hook>] = &[
     adapter!("exec": Hook, ExecHookConfig, |config, here| ExecHook::new(config, &here.folder, here.state()?)?),
 ];
 
+/// Auto-scalers that must not fight, under `size`.
+#[rustfmt::skip]
+const SIZE: &[Adapter<dyn Size>] = &[
+    adapter!("exec": Size, ExecSizeConfig, |config, here| ExecSize::new(config, &here.folder, here.state()?)?),
+];
+
 /// A port, as the configuration knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Port {
@@ -155,7 +162,8 @@ impl Port {
             Self::Health => of(HEALTH),
             Self::Notify => of(NOTIFY),
             Self::Hook => of(HOOK),
-            Self::Servers | Self::Size | Self::Signal => Vec::new(),
+            Self::Size => of(SIZE),
+            Self::Servers | Self::Signal => Vec::new(),
         }
     }
 
@@ -221,7 +229,8 @@ pub fn check(port: Port, entry: &AdapterRef, here: &Here) -> Result<(), Findings
         Port::Health => adapter::check(HEALTH, entry, here),
         Port::Notify => adapter::check(NOTIFY, entry, here),
         Port::Hook => adapter::check(HOOK, entry, here),
-        Port::Servers | Port::Size | Port::Signal => Ok(()),
+        Port::Size => adapter::check(SIZE, entry, here),
+        Port::Servers | Port::Signal => Ok(()),
     }
 }
 
@@ -248,6 +257,11 @@ pub fn provisioner(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Provisione
 /// A health gate.
 pub fn health(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Health>, BadAdapter> {
     adapter::build(HEALTH, entry, here)
+}
+
+/// The auto-scaler of a fleet.
+pub fn size(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn Size>, BadAdapter> {
+    adapter::build(SIZE, entry, here)
 }
 
 /// Something that runs at a point of a rollout.

@@ -17,7 +17,12 @@ pub fn clairvoyant(case: &Case<'_>) -> Result<Course, Broken> {
     let until = facts.deadline + AFTER_DEADLINE;
     let paths = case.recorded.truth.paths(case.instant, until, CLAIRVOYANT_COPIES);
     let Some(paths) = paths else { return Ok(case.still(Ended::Unavailable)) };
-    let inputs = Inputs { config: Digest::zero(), load: Default::default(), until: case.instant };
+    let inputs = Inputs {
+        config: Digest::zero(),
+        load: Default::default(),
+        until: case.instant,
+        calendars: Default::default(),
+    };
     let outlook =
         Outlook { choosing: paths.clone(), fresh: paths, comparable_windows: u32::MAX, inputs };
     let ask = Ask::first(case.instant, facts.deadline, case.seed);

@@ -92,6 +92,7 @@ impl Stage {
                 gates: Vec::new(),
                 load: watches(prepared, &made.histories),
                 hooks: BTreeMap::new(),
+                size: None,
             },
             journal: journal.clone(),
             planner: Arc::new(planner),
@@ -106,6 +107,7 @@ impl Stage {
         let mut created = created(prepared, &made.histories, &made.plan, case.facts.deadline);
         // Nothing outside is called here, and nobody is there to be asked.
         created.policy.hooks.clear();
+        created.policy.size = None;
         created.policy.approval = None;
         created.before = names.into_iter().map(|name| (name, before.clone())).collect();
         let plan = Event::PlanAdopted { plan: Box::new(made.plan.clone()) };

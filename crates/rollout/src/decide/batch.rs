@@ -8,7 +8,7 @@ use domain::plan::{Batch, Plan};
 use jiff::Timestamp;
 
 use super::surge::{order_key, replacement_key};
-use super::{Decision, hold, missed, over};
+use super::{Decision, hold, missed, over, size};
 use crate::observe::{Seen, Stop, Unweighed, Verdict};
 use crate::planner::Weighed;
 use crate::settings::{LATE_AT_LEAST_SECONDS, LATE_SHARE_OF_BATCH, REVISE_AGAIN_SECONDS};
@@ -284,7 +284,8 @@ fn look(state: &State, seen: &Seen, now: Timestamp) -> Option<Look> {
     let unfit = !seen.down_since.is_empty()
         || state.rung == Rung::Live && hold::unknown_load(state, seen, now).is_some()
         || state.rung == Rung::Refuse
-        || hold::left_band(state, seen).is_some();
+        || hold::left_band(state, seen).is_some()
+        || !size::lets_open(state, seen);
     if unfit {
         return None;
     }

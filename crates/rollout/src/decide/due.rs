@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::size;
 use crate::state::{Phase, Stage, State, SurgeStage};
 
 /// The first moment after `now` at which an order, a removal, a warm-up, a watch, a release or
@@ -43,5 +44,6 @@ pub fn due(state: &State, now: Timestamp) -> Option<Timestamp> {
     let all = orders.chain(batch).chain(watched).chain(warm).chain(joined);
     let hooks = state.hook_before_at().into_iter().chain(state.hook_over());
     let moments = all.chain(releases).chain(idle).chain(stable).chain(held).chain(hooks);
+    let moments = moments.chain(size::taken_at(state)).chain(size::returned_at(state));
     moments.filter(|at| *at > now).min()
 }

@@ -4,7 +4,7 @@ use domain::event::{AfterHold, Event, HoldReason, OnFailure, OnTimeout};
 use domain::plan::PerDimension;
 use jiff::Timestamp;
 
-use super::{Decision, over};
+use super::{Decision, over, size};
 use crate::approval;
 use crate::observe::{GateState, Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
@@ -68,16 +68,21 @@ pub(super) fn watch(state: &State, seen: &Seen, now: Timestamp) -> Option<Decisi
     }
 }
 
-/// While surge is given back, or what is out comes back, there are two things to wait for: the end
-/// of requests, since it costs money and only a person can end them, and gates that cannot tell.
+/// While surge is given back, or what is out comes back, there are things to wait for: the end
+/// of requests, since it costs money and only a person can end them, and gates that cannot tell; and
+/// at the end for the auto-scaler.
 pub(super) fn watch_leaving(state: &State, seen: &Seen, now: Timestamp) -> Option<Decision> {
     let slow = slow_leave(state, now).map(|detail| (HoldReason::DrainTimeout, detail));
     let failed = failed_hook(state).filter(|_| state.phase != Phase::Aborting);
-    match (&state.hold, failed.or(slow).or_else(|| vague(seen))) {
+    let found = failed.or(slow).or_else(|| vague(seen)).or_else(|| size::stays(state, seen));
+    match (&state.hold, found) {
         (None, Some((hold, detail))) => {
             let reason = match hold {
                 HoldReason::DrainTimeout => "surge cannot be given back",
                 HoldReason::HookFailed => "it is not done before this has ended well",
+                HoldReason::SizeChanged | HoldReason::AdapterFailing => {
+                    "it is not over before the auto-scaler is put back"
+                }
                 _ => "a server is not taken back while nobody knows whether it is well",
             };
             Some(Decision::write(Event::Held { hold, detail }, reason, state.head.seq))
@@ -122,6 +127,7 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
         .or_else(|| vague(seen))
         .or_else(|| slow_surge(state, now))
         .or_else(|| foreign(seen, now))
+        .or_else(|| size::changed(state, seen, now))
         .or_else(|| unknown_load(state, seen, now).filter(|_| !state.created.policy.degrade))
         .or_else(|| left_band(state, seen))
 }

@@ -9,6 +9,7 @@ mod ladder;
 pub(crate) mod missed;
 mod rollback;
 mod server;
+mod size;
 pub(crate) mod surge;
 
 use std::time::Duration;
@@ -17,7 +18,7 @@ use domain::event::{Event, Outcome};
 use jiff::Timestamp;
 
 use crate::observe::Seen;
-use crate::state::{OrderStage, Phase, Stage, State, Way};
+use crate::state::{OrderStage, Phase, Server, Stage, State, Way};
 
 pub use due::due;
 
@@ -77,6 +78,7 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
             list.extend(ladder::step(state, seen, now));
             list.extend(hold::watch(state, seen, now));
             list.extend(hook::next(state, seen, now));
+            list.extend(size::take(state, seen, now));
             list.extend(surge::give_back(state, seen, now));
             list.extend(surge::order(state, seen, now));
             list.extend(surge::replace(state, now));
@@ -86,7 +88,9 @@ pub fn decide(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
         }
         Phase::Stabilising { until } => {
             list.extend(hold::watch(state, seen, now));
+            list.extend(size::take(state, seen, now));
             let stands = state.hold.is_some() || state.paused || state.is_under_way();
+            let stands = stands || unlooked(state, seen, until);
             if list.is_empty() && !stands && now >= until {
                 list.extend(release(state, seen, now, reached(state)));
             }
@@ -122,6 +126,9 @@ fn release(state: &State, seen: &Seen, now: Timestamp, outcome: Outcome) -> Vec<
         if state.hook_due().is_some() {
             return hook::next(state, seen, now).into_iter().collect();
         }
+        if state.size_is_lent() {
+            return size::give_back(state, seen, now).into_iter().collect();
+        }
         let reason = match outcome {
             Outcome::Done => "every server runs the target and no surge is left",
             Outcome::Incomplete => "every server but what failed runs the target; no surge is left",
@@ -132,6 +139,11 @@ fn release(state: &State, seen: &Seen, now: Timestamp, outcome: Outcome) -> Vec<
             Outcome::RolledBack => {
                 "every server but what failed runs what it ran before; no surge is left"
             }
+        };
+        let unseen = state.servers.values().filter(|s| s.is_updated() && s.unseen).count();
+        let reason = match unseen {
+            0 => reason.to_owned(),
+            _ => format!("{reason}; what {unseen} of them run cannot be observed"),
         };
         return vec![Decision::write(Event::Finished { outcome }, reason, state.head.seq)];
     }
@@ -150,6 +162,14 @@ fn release(state: &State, seen: &Seen, now: Timestamp, outcome: Outcome) -> Vec<
         Decision::write(Event::SurgeReleasing { key: key.clone() }, reason, state.head.seq)
     })
     .collect()
+}
+
+/// Whether an updated server has not been asked what it runs since the watch began: somebody may have
+/// put another machine in its place.
+fn unlooked(state: &State, seen: &Seen, until: Timestamp) -> bool {
+    let began = until - Duration::from_secs_f64(state.created.policy.stabilisation_seconds);
+    let looked = |s: &Server| seen.runs.get(&s.member.name).is_some_and(|runs| runs.at >= began);
+    state.servers.values().any(|server| state.has_arrived(server) && !looked(server))
 }
 
 /// After an abort: first the servers come back, then the surge goes.

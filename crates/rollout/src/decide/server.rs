@@ -61,7 +61,9 @@ pub(super) fn next(state: &State, seen: &Seen, it: &Server, now: Timestamp) -> O
         {
             Decision::write(Event::Warmed { server }, "its warm-up is over", it.seq)
         }
-        Stage::Failed(_) if state.retry && !aborting && rests(seen, it) => {
+        Stage::Failed(_)
+            if state.retry && !aborting && !state.size_is_leaving() && rests(seen, it) =>
+        {
             Decision::write(Event::ServerRetried { server }, "a person said resume", it.seq)
         }
         Stage::Failed(detail) if state.tries_again(it) && rests(seen, it) => {

@@ -24,7 +24,8 @@ pub(super) fn order(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision>
     let begins = state.phase == Phase::Planned && state.hook_due().is_some();
     let leaving = state.orders.values().any(|order| order.stage == OrderStage::Releasing);
     let unneeded = leaving || state.unneeded_since().is_some();
-    let waits = begins || state.approval_needed().is_some() || unneeded;
+    let fights = !state.size_is_kept() || !state.size_suffices();
+    let waits = begins || state.approval_needed().is_some() || unneeded || fights;
     if state.paused || frozen || waits || state.is_outlived() {
         return Vec::new();
     }
@@ -60,7 +61,8 @@ pub(super) fn replacement_key(state: &State, lost: &ServerName) -> Key {
 /// since reckons without them.
 pub(super) fn replace(state: &State, now: Timestamp) -> Vec<Decision> {
     let unneeded = state.unneeded_since().is_some();
-    if state.paused || unneeded || state.approval_needed().is_some() {
+    let fights = !state.size_is_kept() || !state.size_suffices();
+    if state.paused || unneeded || state.approval_needed().is_some() || fights {
         return Vec::new();
     }
     let wanted = |o: &&Order| o.is_held() && now < o.release_at;

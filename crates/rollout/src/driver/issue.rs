@@ -23,6 +23,10 @@ struct NoProvisioner;
 #[error("the rollout has no hook {0} any more")]
 struct NoHook(HookPoint);
 
+#[derive(Debug, thiserror::Error)]
+#[error("the fleet has no `size` any more")]
+struct NoSize;
+
 impl Driver {
     /// Issues every command that is due, side by side, and returns what became of them.
     pub(super) async fn issue(
@@ -75,12 +79,20 @@ impl Driver {
                 })?;
                 self.bounded("hook", hook.ensure_run(order)).await.map(Answer::Hook)
             }
+            Command::Size(order) => {
+                let size =
+                    self.world.size.as_ref().ok_or_else(|| {
+                        PortError::new("size", "setting it", Retry::Never, NoSize)
+                    })?;
+                self.bounded("auto-scaler", size.ensure(order)).await.map(Answer::Size)
+            }
         }
     }
 }
 
 fn is_observation(call: &str) -> bool {
-    ["traffic.", "provisioner.", "load.", "gate.", "freezes."].iter().any(|p| call.starts_with(p))
+    let kinds = ["traffic.", "provisioner.", "load.", "gate.", "freezes.", "size.", "updater."];
+    kinds.iter().any(|kind| call.starts_with(kind))
 }
 
 fn failure(

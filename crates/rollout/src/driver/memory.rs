@@ -8,10 +8,11 @@ use domain::name::{Key, ServerName};
 use domain::plan::PerDimension;
 use domain::ports::{PortError, Retry};
 use domain::series::Sample;
+use domain::size::SizeSettings;
 use jiff::Timestamp;
 
 use crate::gates::{Gate, Tallies};
-use crate::observe::Verdict;
+use crate::observe::{Runs, Verdict};
 use crate::settings::{BACKOFF_FIRST_SECONDS, BACKOFF_LONGEST_SECONDS, FAILURES_TO_HOLD};
 
 /// The failures of one call in a row.
@@ -50,6 +51,13 @@ pub(super) struct Memory {
     pub(super) refused_at: Option<Timestamp>,
     /// What the batches that are left risk.
     pub(super) verdict: Option<Verdict>,
+    /// The auto-scaler, as it was seen last since the newest command to it, when, and after which
+    /// event about it.
+    pub(super) size: Option<(Timestamp, SizeSettings, Option<u64>)>,
+    /// Since when it has been seen with more freedom than the rollout gave it.
+    pub(super) size_loose_since: Option<Timestamp>,
+    /// What updated servers run.
+    pub(super) runs: BTreeMap<ServerName, Runs>,
 }
 
 impl Memory {

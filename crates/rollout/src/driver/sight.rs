@@ -68,6 +68,8 @@ impl Driver {
             }
         }
         self.ask_gates(state, memory).await;
+        let size = self.look_at_size(state, memory, now).await;
+        self.look_at_versions(state, memory, now).await;
         if let Some(traffic) = &traffic {
             note_down(state, traffic, memory, now);
         }
@@ -84,6 +86,9 @@ impl Driver {
             failing: memory.failing(),
             sold_out: memory.sold_out(),
             stop: Stop::Unknown,
+            size,
+            size_loose_since: memory.size_loose_since,
+            runs: memory.runs.clone(),
             refused_at: memory.refused_at,
             verdict: memory.verdict.clone(),
         }

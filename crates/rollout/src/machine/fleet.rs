@@ -48,6 +48,7 @@ pub(super) fn open(
     }
     state.is_approved()?;
     state.hooks_are_done()?;
+    state.size_is_safe()?;
     let batch = state.next_batch().ok_or("the plan has no more batches")?.clone();
     if batch.index != index {
         return Err(format!("the next batch is {}", batch.index));
@@ -112,13 +113,45 @@ pub(super) fn update(
     Ok(())
 }
 
-pub(super) fn updated(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {
+pub(super) fn updated(
+    state: &mut State,
+    at: &Record,
+    name: &ServerName,
+    version: Option<&Version>,
+) -> Result<(), Refusal> {
     step(state, at, name, |s| *s == Stage::Updating, Stage::Verifying)?;
     let server = server(state, name)?;
+    server.unseen = version.is_none();
     server.runs = match server.way {
         Way::Forth => Runs::Target,
         Way::Back => Runs::Before,
     };
+    Ok(())
+}
+
+/// A server that was updated and does not run any more what that brought waits for it again.
+pub(super) fn reverted(
+    state: &mut State,
+    at: &Record,
+    name: &ServerName,
+    version: &Version,
+) -> Result<(), Refusal> {
+    let known = server(state, name)?.clone();
+    if !state.has_arrived(&known) || version == state.wants(&known) {
+        return Err(format!("{version} is what it shall run, or it is on its way"));
+    }
+    let phase = match (state.phase, state.way()) {
+        (Phase::Stabilising { .. }, Way::Forth) => Phase::Rolling,
+        (Phase::Stabilising { .. }, Way::Back) => Phase::RollingBack,
+        (phase @ (Phase::Provisioning | Phase::Rolling | Phase::RollingBack), _) => phase,
+        (phase, _) => return Err(format!("the phase is {phase:?}")),
+    };
+    if state.size_is_leaving() {
+        return Err("the auto-scaler is being put back".into());
+    }
+    step(state, at, name, |s| *s == Stage::Back, Stage::Waiting)?;
+    server(state, name)?.runs = Runs::Unsure;
+    state.phase = phase;
     Ok(())
 }
 

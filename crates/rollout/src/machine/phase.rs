@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::event::{Event, FORMAT, HoldReason, Outcome, Rung};
 use domain::journal::Record;
+use domain::name::ServerName;
 use domain::plan::Plan;
 use jiff::Timestamp;
 
-use super::{Refusal, hook};
+use super::{Refusal, hook, size};
 use crate::account::Account;
 use crate::rollback::Rollback;
 use crate::settings::FULL;
@@ -36,6 +37,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
             skipped: 0,
             percent: FULL,
             verdicts: BTreeMap::new(),
+            unseen: false,
             seq: at.seq,
         };
         if servers.insert(member.name.clone(), server).is_some() {
@@ -65,6 +67,8 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
         rejected: None,
         hook: None,
         hooks_done: BTreeSet::new(),
+        orphans: Vec::new(),
+        size: None,
         last_batch: None,
         rung: Rung::Live,
         head: at.head(),
@@ -117,7 +121,9 @@ pub(super) fn pause(state: &mut State) -> Result<(), Refusal> {
 
 pub(super) fn resume(state: &mut State) -> Result<(), Refusal> {
     state.paused = false;
-    state.hold = None;
+    if state.hold.take().is_some_and(|hold| hold.reason == HoldReason::SizeChanged) {
+        size::take_again(state);
+    }
     state.retry = !state.failed().is_empty();
     hook::run_again(state);
     Ok(())
@@ -127,6 +133,7 @@ pub(super) fn abort(state: &mut State) -> Result<(), Refusal> {
     state.phase = Phase::Aborting;
     state.paused = false;
     state.hold = None;
+    size::begin_anew(state);
     Ok(())
 }
 
@@ -160,6 +167,14 @@ pub(super) fn overdue(state: &mut State, at: &Record) -> Result<(), Refusal> {
         None => Ok(()),
         Some(seq) => Err(format!("record {seq} said so already")),
     }
+}
+
+pub(super) fn suspect(state: &mut State, names: Vec<ServerName>) -> Result<(), Refusal> {
+    if state.orphans == names {
+        return Err("it was said already".into());
+    }
+    state.orphans = names;
+    Ok(())
 }
 
 pub(super) fn degrade(state: &mut State, rung: Rung) -> Result<(), Refusal> {
@@ -196,6 +211,9 @@ pub(super) fn stabilise(state: &mut State, until: Timestamp) -> Result<(), Refus
 pub(super) fn finish(state: &mut State, outcome: Outcome) -> Result<(), Refusal> {
     if let Some((key, _)) = state.orders.iter().find(|(_, o)| o.stage != OrderStage::Released) {
         return Err(format!("surge {key} is not given back"));
+    }
+    if state.size_is_lent() {
+        return Err("the auto-scaler is not put back".into());
     }
     let watched = matches!(state.phase, Phase::Stabilising { .. } | Phase::Releasing);
     if watched {

@@ -62,6 +62,10 @@ pub(super) fn order(state: &mut State, at: &Record, key: Key, wish: Wish) -> Res
         Phase::Provisioning | Phase::Rolling | Phase::RollingBack => {}
         phase => return Err(format!("the phase is {phase:?}")),
     }
+    state.size_is_safe()?;
+    if !state.size_has_room(&wish.names) {
+        return Err("the auto-scaler has no room for so many".into());
+    }
     let taken = |name: &&ServerName| {
         let ordered = state.orders.values().any(|o| o.names.contains(name));
         ordered || state.servers.contains_key(*name)

@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use domain::name::ServerName;
 use domain::ports::{
     Admission, Backend, Drained, Health, Hook, HookEnd, HookOrder, Instance, LoadSource, PortError,
-    Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder, UpdateState, Updater, Verdict,
+    Progress, Provisioner, Size, SizeEnd, SizeOrder, SurgeOrder, Target, Traffic, UpdateOrder,
+    UpdateState, Updater, Verdict,
 };
 use domain::series::Sample;
+use domain::size::SizeSettings;
 use jiff::Timestamp;
 
 use super::{Fault, Faulty};
@@ -29,6 +31,9 @@ const ORDERS: &[Fault] =
     &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Partial, Throttled, SoldOut];
 const UPDATES: &[Fault] =
     &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Throttled, Unknown];
+
+const SIZES: &[Fault] =
+    &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Throttled, Unknown, Partial];
 
 const HOOKS: &[Fault] =
     &[FailsBefore, FailsAfter, SilentBefore, SilentAfter, Twice, Late, Throttled, Unknown];
@@ -162,5 +167,38 @@ impl Hook for Faulty<dyn Hook> {
             return Ok(Progress::Unknown { detail: "it was cut short".into() });
         }
         self.dice.through(fault, || self.port.ensure_run(order)).await
+    }
+}
+
+#[async_trait]
+impl Size for Faulty<dyn Size, SizeSettings> {
+    async fn observe(&self) -> Result<SizeSettings, PortError> {
+        let fault = self.dice.throw(LOOKS);
+        let call = fault.filter(|fault| *fault != Stale);
+        let answer = self.dice.through(call, || self.port.observe()).await?;
+        Ok(self.news(answer, fault))
+    }
+
+    async fn ensure(&self, order: &SizeOrder) -> Result<Progress<SizeEnd>, PortError> {
+        let fault = self.dice.throw(SIZES);
+        if fault == Some(Late) {
+            let (port, order) = (self.port.clone(), order.clone());
+            self.later(move || drop(run_until_stuck(port.ensure(&order))));
+        }
+        if fault == Some(Unknown) {
+            let _unheard = self.port.ensure(order).await;
+            return Ok(Progress::Unknown { detail: "it was cut short".into() });
+        }
+        if fault == Some(Partial) {
+            // One setting after the other, and it is cut short in between.
+            let SizeSettings { protected, suspended, .. } = order.expected.clone();
+            let wanted = SizeSettings { protected, suspended, ..order.wanted.clone() };
+            let part = SizeOrder { wanted, ..order.clone() };
+            return match self.port.ensure(&part).await? {
+                Progress::Done(SizeEnd::Set) => Ok(Progress::Pending { poll_after: NOT_YET }),
+                answer => Ok(answer),
+            };
+        }
+        self.dice.through(fault, || self.port.ensure(order)).await
     }
 }

@@ -129,6 +129,7 @@ impl Informed {
                 config: Digest::of_bytes(b"horizon"),
                 load: BTreeMap::new(),
                 until: now,
+                calendars: BTreeMap::new(),
             },
             schedule: Schedule::default(),
             canary: if revision == 1 { Canary::Auto } else { Canary::Passed },

@@ -6,11 +6,12 @@ use std::time::Duration;
 use domain::event::{
     AfterHold, ApprovalRule, HoldLimit, HookLimit, HookPoint, OnFailure, OnTimeout, Policy,
 };
-use domain::name::OfferName;
+use domain::name::{OfferName, ServerName};
 use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::{Interruption, uniform};
 
+use super::scaler::{ScalerFate, Scaling};
 use crate::faults::{Fault, Faults};
 use crate::world::{Settings, Sold};
 
@@ -118,6 +119,8 @@ pub enum Happening {
     Abort,
     /// A person says that it shall be rolled back.
     Rollback,
+    /// Something of, or to, the auto-scaler.
+    Scaling(Scaling),
 }
 
 /// Longer than anybody waits.
@@ -126,6 +129,7 @@ pub(super) const FOR_EVER: u64 = 1_000_000;
 /// What a seed has in store.
 #[derive(Debug, Clone)]
 pub(super) struct Fate {
+    pub(super) names: Vec<ServerName>,
     pub(super) servers: usize,
     /// At most so many may be out, which is also the size of the batches.
     pub(super) batch: usize,
@@ -146,6 +150,8 @@ pub(super) struct Fate {
     pub(super) plans: bool,
     /// So many of the first runs of hooks end badly.
     pub(super) hook_failures: u32,
+    /// The auto-scaler, where there is one.
+    pub(super) scaler: Option<ScalerFate>,
     /// Somebody looks at the first plan after this long, where it needs somebody who agrees.
     pub(super) agreed_after: Duration,
 }
@@ -184,7 +190,16 @@ impl Fate {
         let mut lots = Lots::new(seed ^ ROLLED_BACK);
         let moments = (start, calm_at);
         happenings.extend(undoing(&mut lots, &mut policy, &mut settings, servers, moments));
+        let name = |n| ServerName::new(format!("web-{n}")).expect("a name");
+        let names: Vec<_> = (1..=servers).map(name).collect();
+        let scaler = ScalerFate::drawn(seed, &names, start, calm_at);
+        policy.size = scaler.as_ref().map(|scaler| scaler.rule.clone());
+        let scalings = scaler.iter().flat_map(|scaler| &scaler.scalings);
+        let scalings = scalings.map(|(moment, scaling)| (*moment, Happening::Scaling(*scaling)));
+        happenings.extend(scalings);
         Self {
+            names,
+            scaler,
             servers,
             batch,
             surge,
@@ -244,6 +259,7 @@ fn policy(lots: &mut Lots) -> Policy {
         hold: None,
         approval: None,
         hooks: Vec::new(),
+        size: None,
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: lots.whole(0, 120) as f64,
         stabilisation_seconds: lots.whole(60, 600) as f64,

@@ -172,6 +172,7 @@ impl Forecaster {
                 config: Digest::of_bytes(b"simulated"),
                 load: BTreeMap::new(),
                 until: question.now,
+                calendars: Default::default(),
             },
             schedule: Schedule::default(),
             canary: question.canary,

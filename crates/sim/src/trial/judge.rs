@@ -69,10 +69,17 @@ fn holds(scene: &Scene, dice: &Dice, state: &State, reason: HoldReason) -> bool 
         }
         HoldReason::ApprovalNeeded => state.approval_needed().is_some(),
         HoldReason::HookFailed => state.hook_failed().is_some(),
+        HoldReason::SizeChanged => loosened(scene, state),
         // A check that cannot tell is a fault, and faults are over when this is asked.
         HoldReason::GateInconclusive => false,
         HoldReason::AdapterFailing => scene.world.is_short_of_stock(),
     }
+}
+
+/// Whether somebody else gave the auto-scaler more freedom than the rollout did.
+fn loosened(scene: &Scene, state: &State) -> bool {
+    let (taken, is) = (state.size.as_ref(), scene.world.size_now());
+    taken.zip(is).is_some_and(|(taken, is)| !is.weaker_than(&taken.lent.during).is_empty())
 }
 
 /// What has to be true when a rollout has ended.
@@ -110,6 +117,11 @@ pub(super) fn ended_well(scene: &Scene, outcome: Outcome) {
         }
     }
     hooks_ran(scene, outcome, &records);
+    if let (Some(is), Some(was)) = (scene.world.size_now(), scene.world.size_without_us())
+        && is != was
+    {
+        accuse(format!("the auto-scaler is left as {is:?}, and without the rollout it is {was:?}"));
+    }
     let failed = scene.witness.with_state(|state| {
         state.failed().iter().map(|s| s.member.name.clone()).collect::<BTreeSet<_>>()
     });
@@ -124,8 +136,15 @@ pub(super) fn ended_well(scene: &Scene, outcome: Outcome) {
         Outcome::RolledBack => Some(old()),
         Outcome::Incomplete | Outcome::Aborted => None,
     };
+    let looked = scene.witness.watched().unwrap_or(scene.agenda.true_now());
     for (name, version) in scene.world.versions() {
-        let excused = failed.contains(&name) || facts.replaced.contains_key(&name);
+        // What became another machine after the last look cannot have been seen.
+        let unseen = scene.world.died(&name).is_some_and(|at| at + super::UNSEEN >= looked);
+        let replaced = facts.replaced.contains_key(&name);
+        let excused = match outcome {
+            Outcome::Done => replaced && unseen,
+            _ => replaced || failed.contains(&name),
+        };
         if expected.as_ref().is_some_and(|expected| *expected != version) && !excused {
             accuse(format!("it ended as {outcome:?}, and {name} runs {version}"));
         }

@@ -18,6 +18,7 @@ use rollout::planner::Planner;
 use super::fate::{FOR_EVER, Fate, Happening, Lie, offers};
 use super::forecaster::{Forecaster, Process};
 use super::planner::{Careful, Searching};
+use super::scaler::Scaling;
 use super::witness::Witness;
 use crate::agenda::Agenda;
 use crate::planner::Timetable;
@@ -92,7 +93,7 @@ impl Scene {
         let clock = SimClock::at(start);
         let horizon = fate.calm_at + super::PATIENCE_AFTER_CALM;
         let agenda = Agenda::new(clock.clone(), horizon);
-        let names: Vec<_> = (1..=fate.servers).map(server).collect();
+        let names = fate.names.clone();
         let usual = (fate.servers - fate.batch) as f64 * SERVER_CARRIES * USUAL;
         let load = Usual { process: Process { seed, mean: usual }, varies: fate.plans };
         let now = move |at| load.at(at);
@@ -153,6 +154,9 @@ impl Scene {
             searches,
             load,
         };
+        if let Some(scaler) = &scene.fate.scaler {
+            scene.world.set_scaler(scaler.settings.clone());
+        }
         scene.world.fail_hooks(scene.fate.hook_failures);
         scene.create(first, risk);
         let scene = Arc::new(scene);
@@ -304,6 +308,15 @@ impl Scene {
             Happening::Resume => self.say(Event::ResumeRequested {}),
             Happening::Abort => self.say(Event::AbortRequested {}),
             Happening::Rollback => self.roll_back(),
+            Happening::Scaling(Scaling::ScalerReplaces { server, seconds }) => {
+                let name = &self.names[server];
+                if world.scaler_replaces(name, &old(), until(seconds)) {
+                    self.witness.was_replaced(name);
+                }
+            }
+            Happening::Scaling(scaling) => {
+                world.touch_size(|settings| scaling.sets(settings, &self.names));
+            }
         }
     }
 

@@ -9,12 +9,15 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::journal::{Head, Record};
-use domain::name::RolloutId;
-use domain::ports::{Admission, Clock, HookOrder, Journal, SurgeOrder, UpdateOrder, Wanted};
+use domain::name::{RolloutId, ServerName};
+use domain::ports::{
+    Admission, Clock, HookOrder, Journal, SizeOrder, SurgeOrder, UpdateOrder, Wanted,
+};
 use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
 use rollout::machine;
+use rollout::size::SizeStage;
 use rollout::state::{OrderStage, Stage, SurgeStage, Way};
 
 use super::fate::Happening;
@@ -49,6 +52,8 @@ struct Notes {
     aborted: bool,
     /// Somebody has agreed to a plan.
     agreed: bool,
+    /// When the watch after the last batch was over.
+    watched: Option<Timestamp>,
     accusations: Vec<String>,
     happened: BTreeMap<String, u64>,
     story: Option<Vec<String>>,
@@ -100,13 +105,19 @@ impl Witness {
 
     pub(super) fn happened(&self, happening: &Happening) {
         let text = format!("{happening:?}");
-        let kind = text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+        let text = text.strip_prefix("Scaling(").map_or(text.clone(), str::to_owned);
+        let kind = text.split([' ', '(', '{', ')']).next().unwrap_or_default().to_owned();
         *self.notes().happened.entry(kind).or_default() += 1;
         self.tell(format!("** {text}"));
     }
 
     pub(super) fn happenings(&self) -> BTreeMap<String, u64> {
         self.notes().happened.clone()
+    }
+
+    /// When the watch after the last batch was over, by the time of the world.
+    pub(super) fn watched(&self) -> Option<Timestamp> {
+        self.notes().watched
     }
 
     /// The end of the journal.
@@ -227,6 +238,31 @@ impl Witness {
             self.with_state(|state| state.hook_under_way().is_some_and(|run| run.key == order.key));
         if ordered == Some(false) {
             self.accuse(format!("the hook {} was not decided", order.key));
+        }
+    }
+
+    fn sizes(&self, order: &SizeOrder) {
+        let ordered = self.with_state(|state| {
+            state.size.as_ref().is_some_and(|taken| {
+                let wanted = match &taken.stage {
+                    SizeStage::Taking => &taken.lent.during,
+                    SizeStage::Restoring { wanted, .. } => wanted,
+                    _ => return false,
+                };
+                *wanted == order.wanted && taken.found == order.expected
+            })
+        });
+        if ordered == Some(false) {
+            self.accuse(format!("{} under {} was not decided", order.wanted, order.key));
+        }
+    }
+
+    /// The auto-scaler put another machine in the place of a member: not while it was kept from it.
+    pub(super) fn was_replaced(&self, name: &ServerName) {
+        let kept = self.with_state(|state| state.size_is_kept()).unwrap_or(false);
+        let touched = self.world.size_touched().is_some();
+        if kept && !touched {
+            self.accuse(format!("{name} was replaced although the auto-scaler is kept"));
         }
     }
 

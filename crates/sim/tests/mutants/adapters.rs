@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use domain::name::{Key, ServerName, Version};
 use domain::ports::{
     Admission, Backend, BackendState, Drained, Health, Hook, HookEnd, HookOrder, Instance,
-    InstanceState, PortError, Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder,
-    UpdateState, Updater, Verdict, Wanted,
+    InstanceState, PortError, Progress, Provisioner, Size, SizeEnd, SizeOrder, SurgeOrder, Target,
+    Traffic, UpdateOrder, UpdateState, Updater, Verdict, Wanted,
 };
+use domain::size::SizeSettings;
 
 const DONE: Progress<Drained> = Progress::Done(Drained { cut: 0 });
 
@@ -270,5 +271,54 @@ impl Hook for Anew {
         let key = Key::of(&[order.key.as_str(), &call.to_string()]);
         self.port.ensure_run(&HookOrder { key, ..order.clone() }).await?;
         self.port.ensure_run(order).await
+    }
+}
+
+/// It sets whatever is wanted, and does not compare.
+pub struct Rash(pub Arc<dyn Size>);
+
+#[async_trait]
+impl Size for Rash {
+    async fn observe(&self) -> Result<SizeSettings, PortError> {
+        self.0.observe().await
+    }
+
+    async fn ensure(&self, order: &SizeOrder) -> Result<Progress<SizeEnd>, PortError> {
+        let expected = self.0.observe().await?;
+        self.0.ensure(&SizeOrder { expected, ..order.clone() }).await
+    }
+}
+
+/// It says that it is as it is wanted, and gives nothing back.
+pub struct Stuck(pub Arc<dyn Size>);
+
+#[async_trait]
+impl Size for Stuck {
+    async fn observe(&self) -> Result<SizeSettings, PortError> {
+        self.0.observe().await
+    }
+
+    async fn ensure(&self, order: &SizeOrder) -> Result<Progress<SizeEnd>, PortError> {
+        match order.wanted.weaker_than(&order.expected).is_empty() {
+            true => self.0.ensure(order).await,
+            false => Ok(Progress::Done(SizeEnd::Set)),
+        }
+    }
+}
+
+/// Once a server is updated it cannot tell any more what it runs.
+pub struct Forgetting(pub Arc<dyn Updater>);
+
+#[async_trait]
+impl Updater for Forgetting {
+    async fn observe(&self, _: &Target) -> Result<UpdateState, PortError> {
+        Ok(UpdateState { version: None, boot_id: None, in_progress: false })
+    }
+
+    async fn ensure_version(
+        &self,
+        order: &UpdateOrder,
+    ) -> Result<Progress<UpdateState>, PortError> {
+        self.0.ensure_version(order).await
     }
 }

@@ -175,3 +175,25 @@ pub fn failures_stay(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision
 pub fn batches_stay_open(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     heard(state, seen, now, |event| !matches!(event, Event::BatchClosed { .. }))
 }
+
+pub fn the_size_stays(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    heard(state, seen, now, |event| !matches!(event, Event::SizeRestoring { .. }))
+}
+
+pub fn freedom_is_ignored(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    told(state, seen, now, |state, seen| {
+        seen.size_loose_since = None;
+        if let Some(taken) = &state.size {
+            seen.size = Some(taken.lent.during.clone());
+        }
+    })
+}
+
+/// It puts back what was before, whatever is there by now.
+pub fn nobody_else_changed_the_size(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
+    told(state, seen, now, |state, seen| {
+        if let Some(taken) = &state.size {
+            seen.size = Some(taken.lent.during.clone());
+        }
+    })
+}

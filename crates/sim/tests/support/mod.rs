@@ -12,7 +12,7 @@ use domain::event::{Created, Event, FORMAT, HookPoint, Member, OnFailure, OnTime
 use domain::freeze::Freezes;
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
-use domain::ports::{Append, Authority, Clock, Hook, Journal, LoadSource, PortError};
+use domain::ports::{Append, Authority, Clock, Hook, Journal, LoadSource, PortError, Size};
 use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
@@ -41,6 +41,8 @@ pub struct Stage {
     pub drivers: u32,
     /// How often the load was asked for.
     pub queries: Arc<AtomicU32>,
+    /// The auto-scaler, where it is not that of the world.
+    pub size: Option<Arc<dyn Size>>,
     script: Arc<Script>,
 }
 
@@ -66,10 +68,17 @@ type Action = Box<dyn FnOnce(&Hands) + Send>;
 struct Script {
     hands: Hands,
     acts: Mutex<VecDeque<(Timestamp, Action)>>,
+    /// What happens when an event of this name is written.
+    then: Mutex<Option<(&'static str, Action)>>,
 }
 
 impl Audience for Script {
-    fn recorded(&self, _: &State, _: &Record) {}
+    fn recorded(&self, _: &State, record: &Record) {
+        let act = self.then.lock().unwrap().take_if(|(kind, _)| *kind == record.kind);
+        if let Some((_, act)) = act {
+            act(&self.hands);
+        }
+    }
     fn troubled(&self, _: &str) {}
     fn looked(&self, _: &State, _: &Seen, now: Timestamp) {
         loop {
@@ -101,6 +110,7 @@ fn policy() -> Policy {
         hold: None,
         approval: None,
         hooks: Vec::new(),
+        size: None,
         surge_timeout_seconds: 900.0,
         canary_watch_seconds: 60.0,
         stabilisation_seconds: 300.0,
@@ -163,9 +173,11 @@ impl Stage {
         let journal = Arc::new(MemoryJournal::new());
         let id = RolloutId::new("kernel#1").unwrap();
         let hands = Hands { world, clock, journal, id };
-        let script = Script { hands: hands.clone(), acts: Mutex::default() };
+        let script =
+            Script { hands: hands.clone(), acts: Mutex::default(), then: Mutex::default() };
         let queries = Arc::default();
-        let stage = Self { hands, timetable, drivers: 0, queries, script: Arc::new(script) };
+        let script = Arc::new(script);
+        let stage = Self { hands, timetable, drivers: 0, queries, size: None, script };
         stage.create(&names, policy, names.iter().map(before).collect());
         stage
     }
@@ -197,6 +209,11 @@ impl Stage {
         self.script.acts.lock().unwrap().push_back((at, Box::new(act)));
     }
 
+    /// Something happens when an event of this name is written for the first time.
+    pub fn when(&self, kind: &'static str, act: impl FnOnce(&Hands) + Send + 'static) {
+        *self.script.then.lock().unwrap() = Some((kind, Box::new(act)));
+    }
+
     /// Runs a new driver behind a fuse; `None` when the fuse has stopped it.
     pub fn drive(&mut self, fuse: &Arc<Fuse>) -> Option<Ended> {
         self.drivers += 1;
@@ -219,6 +236,8 @@ impl Stage {
         };
         let hook = || -> Arc<dyn Hook> { Fused::<dyn Hook>::new(fuse, self.world.hook()) };
         let journal: Arc<dyn Journal> = self.journal.clone();
+        let size = self.size.clone().unwrap_or_else(|| self.world.size());
+        let size = Fused::<dyn Size>::new(fuse, size);
         let driver = Driver {
             world: World {
                 clock,
@@ -228,6 +247,7 @@ impl Stage {
                 gates: vec![gate],
                 load: vec![watch],
                 hooks: POINTS.map(|point| (point, hook())).into(),
+                size: Some(size),
             },
             journal: Fused::new(fuse, journal),
             planner: Arc::new(self.timetable.clone()),

@@ -1,6 +1,6 @@
 //! A fleet that can be trusted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::offers::{Offer, offers, spare};
@@ -11,6 +11,7 @@ use crate::config::document::FleetDocument;
 use crate::config::fleet::{FleetSpec, SurgeVersion};
 use crate::config::load::{LoadSpec, Measure, SaturationSpec};
 use crate::config::place::{Findings, Place};
+use crate::config::size::SizeSpec;
 use crate::event::OnTimeout;
 use crate::name::FleetName;
 use crate::plan::PerDimension;
@@ -49,6 +50,17 @@ pub struct Fleet {
     pub traffic: Option<AdapterRef>,
     /// How a server comes to run another version.
     pub update: Option<AdapterRef>,
+    /// The auto-scaler that must not fight.
+    pub size: Option<Scaler>,
+}
+
+/// An auto-scaler, and how it is kept from fighting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scaler {
+    /// How it is reached.
+    pub adapter: AdapterRef,
+    /// The processes that are suspended for the time of a rollout.
+    pub suspend: BTreeSet<String>,
 }
 
 /// One dimension of load.
@@ -121,6 +133,7 @@ impl FleetDocument {
         let offers = offers(&spec.surge.offers, &capacity, &units, &mut findings);
         let spare = spare(&spec.surge.spare, &capacity, &units, &mut findings);
         let quotas = quotas(&spec.surge.quotas, &offers, &mut findings);
+        let size = size(spec.size.as_ref(), &mut findings);
         let currency = currency(spec.currency.as_deref(), &mut findings);
         if !findings.is_empty() {
             return Err(findings);
@@ -145,6 +158,7 @@ impl FleetDocument {
             provisioner: spec.surge.provisioner.0.only().cloned(),
             traffic: spec.traffic.0.only().cloned(),
             update: spec.update.0.only().cloned(),
+            size,
         })
     }
 }
@@ -166,10 +180,26 @@ fn not_built_yet(spec: &FleetSpec, findings: &mut Findings) {
     if spec.surge.adopt {
         findings.unsupported(here.key("surge").key("adopt"), "adopting surge", "write false");
     }
-    if !spec.size.0.is_empty() {
-        let instead = "leave it out and suspend the auto-scaler for the time of the rollout";
-        findings.unsupported(here.key("size"), "holding an auto-scaler", instead);
+}
+
+fn size(spec: Option<&SizeSpec>, findings: &mut Findings) -> Option<Scaler> {
+    let spec = spec?;
+    let place = Place::spec().key("size").key("suspend");
+    let mut suspend = BTreeSet::new();
+    for (index, process) in spec.suspend.iter().enumerate() {
+        let place = place.index(index);
+        if process.is_empty() || process.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            let form = "expected the name of a process, without blanks, for instance AZRebalance";
+            findings.add(place, form);
+        } else if !suspend.insert(process.clone()) {
+            findings.add(place, format!("{process} stands there twice"));
+        }
     }
+    if spec.adapter.is_empty() && !suspend.is_empty() {
+        let message = "names processes, and spec.size has no auto-scaler; add for instance exec";
+        findings.add(place, message);
+    }
+    Some(Scaler { adapter: spec.adapter.only()?.clone(), suspend })
 }
 
 fn load(spec: &FleetSpec, findings: &mut Findings) -> PerDimension<LoadInput> {

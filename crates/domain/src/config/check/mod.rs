@@ -15,7 +15,7 @@ mod servers;
 mod zones;
 
 pub use calendar::FreezeFile;
-pub use fleet::{DrainPolicy, Fleet, LoadInput, SaturationInput, UpdateDurations};
+pub use fleet::{DrainPolicy, Fleet, LoadInput, SaturationInput, Scaler, UpdateDurations};
 pub use hooks::Hook;
 pub use offers::Offer;
 pub use quotas::Quota;

@@ -59,7 +59,12 @@ impl Replay {
         };
         let decision = self.decision(&records, event)?;
         let all = self.configured(id, &records)?;
-        let left_open = all.parts.iter().any(|part| !part.rollout.freeze_files.is_empty());
+        let reads = all.parts.iter().any(|part| !part.rollout.freeze_files.is_empty());
+        let named = match &decision {
+            Decision::First(plan) | Decision::Revision(plan) => !plan.inputs.calendars.is_empty(),
+            Decision::Weighing(..) => true,
+        };
+        let left_open = reads && !named;
         let past = Past { store: &store, id, records: &records, all };
         let (what, recomputed) = recomputed(&past, record, &decision).await?;
         println!("{id}: record {} {}", self.seq, told(&decision, event));
@@ -73,9 +78,9 @@ impl Replay {
         {
             println!("{text}");
         }
-        if left_open && !recomputed.same && !matches!(decision, Decision::Weighing(..)) {
+        if left_open && !recomputed.same {
             println!(
-                "its calendar files were read as they are now; the archive does not keep them"
+                "its calendar files were read as they are now; the release that made it kept none"
             );
         }
         Ok(if recomputed.same { Code::Done } else { Code::Error })

@@ -8,10 +8,11 @@ use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{
     Admission, Append, AppendError, Backend, Drained, Hook, HookEnd, HookOrder, Instance, Journal,
-    Lease, LoadSource, PortError, Progress, Provisioner, SurgeOrder, Target, Traffic, UpdateOrder,
-    UpdateState, Updater,
+    Lease, LoadSource, PortError, Progress, Provisioner, Size, SizeEnd, SizeOrder, SurgeOrder,
+    Target, Traffic, UpdateOrder, UpdateState, Updater,
 };
 use domain::series::Sample;
+use domain::size::SizeSettings;
 use jiff::Timestamp;
 
 use super::Witness;
@@ -71,6 +72,18 @@ impl Hook for Watched<dyn Hook> {
     async fn ensure_run(&self, order: &HookOrder) -> Result<Progress<HookEnd>, PortError> {
         self.witness.runs(order);
         self.port.ensure_run(order).await
+    }
+}
+
+#[async_trait]
+impl Size for Watched<dyn Size> {
+    async fn observe(&self) -> Result<SizeSettings, PortError> {
+        self.port.observe().await
+    }
+
+    async fn ensure(&self, order: &SizeOrder) -> Result<Progress<SizeEnd>, PortError> {
+        self.witness.sizes(order);
+        self.port.ensure(order).await
     }
 }
 

@@ -28,6 +28,7 @@ impl Witness {
         match event {
             Event::PlanApproved { .. } => self.notes().agreed = true,
             Event::BatchOpened { risk, .. } => {
+                self.scaler_is_kept(state);
                 if let Some(batch) = state.next_batch() {
                     self.may_open(state, record, batch);
                     self.may_spend(state, batch, risk.as_ref());
@@ -43,6 +44,9 @@ impl Witness {
                     self.accuse("surge is bought for a plan that was given up");
                 }
                 self.may_buy(state, names.len());
+                if state.size.is_none() && state.created.policy.size.is_some() {
+                    self.accuse("surge is bought, and the auto-scaler was not taken");
+                }
             }
             Event::ServerRetried { server } if !state.retry && !self.is_left(state, server) => {
                 self.accuse(format!("{server} is tried again and nobody said so"));
@@ -60,13 +64,31 @@ impl Witness {
             Event::Verified { server } => self.is_well(server),
             Event::StabilisationStarted { until } => {
                 let watch = state.created.policy.stabilisation_seconds;
+                self.notes().watched = None;
                 if until.duration_since(record.at).as_secs_f64() < watch - 1.0 {
                     self.accuse("the watch after the last batch is too short");
                 }
             }
+            Event::SizeRestoring { .. } | Event::Finished { .. } => self.is_over(),
             Event::SurgeReleasing { key } => self.may_release(state, record, key.as_str()),
             Event::AbortRequested {} => self.notes().aborted = true,
             _ => {}
+        }
+    }
+
+    /// The auto-scaler is kept from fighting in truth, as far as the driver can have seen.
+    fn scaler_is_kept(&self, state: &State) {
+        if state.created.policy.size.is_none() {
+            return;
+        }
+        let Some(taken) = &state.size else {
+            return self.accuse("it begins, and the auto-scaler was not taken");
+        };
+        let weaker = self.world.size_now().map(|is| is.weaker_than(&taken.lent.during));
+        let now = self.agenda.true_now();
+        let lately = self.world.size_touched().is_some_and(|at| at + UNSEEN >= now);
+        if !lately && weaker.as_ref().is_some_and(|weaker| !weaker.is_empty()) {
+            self.accuse(format!("it goes on, and the auto-scaler is free: {weaker:?}"));
         }
     }
 
@@ -259,7 +281,13 @@ impl Witness {
         self.world.died(server).is_some_and(|at| at + UNSEEN >= now)
     }
 
+    fn is_over(&self) {
+        let now = self.agenda.true_now();
+        self.notes().watched.get_or_insert(now);
+    }
+
     fn may_release(&self, state: &State, record: &Record, key: &str) {
+        self.is_over();
         if state.phase == Phase::Aborting {
             return;
         }

@@ -1,0 +1,3 @@
+//! Auto-scalers that must not fight a rollout.
+
+pub mod exec;
