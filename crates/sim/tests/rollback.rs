@@ -390,3 +390,21 @@ fn who_says_resume_after_a_roll_back_was_asked_for_does_not_stop_it() {
     assert_eq!(drive(&mut stage), BACK);
     judge(&stage, "resumed");
 }
+
+/// A server that is turned round within one look has all the time of its gates again: what they said of
+/// its other version does not count.
+#[test]
+fn what_gates_said_before_a_server_turned_round_does_not_count() {
+    let mut stage = Stage::new(bad(&["web-1"]));
+    // Its gates are asked from 570 s on, and give up at 870 s.
+    stage.later(780, |hands| {
+        let until = hands.clock_now() + Duration::from_secs(150);
+        hands.world.replace(&name("web-1"), &old(), until);
+    });
+    stage.later(800, ask);
+    assert_eq!(drive(&mut stage), BACK);
+    assert!(all(&stage, "ServerFailed").is_empty());
+    let turned = all(&stage, "UpdateStarted").into_iter().find(|r| r.payload["version"] == "1");
+    let turned = turned.unwrap().at.duration_since(stage.records()[0].at).as_secs();
+    assert!((800..870).contains(&turned), "at {turned} s: the test has lost its moment");
+}
