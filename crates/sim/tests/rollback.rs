@@ -9,9 +9,10 @@ use std::time::Duration;
 use domain::event::{AfterHold, Event, HoldLimit, HoldReason, OnFailure, Outcome};
 use domain::journal::{Actor, Entry, Record, verify};
 use domain::name::{ServerName, Version};
+use rollout::asked::revision;
 use rollout::driver::Ended;
 use rollout::machine::{FoldError, fold};
-use rollout::state::Phase;
+use rollout::state::{Phase, Way};
 use sim::{Fuse, Settings};
 use support::{Hands, Stage, all, new, old, only};
 
@@ -294,6 +295,8 @@ fn after_the_deadline_a_roll_back_has_as_long_as_the_rollout_was_given() {
     ask(&stage);
     let asked = only(&stage, "RollbackRequested");
     assert_eq!(state(&stage).deadline(), asked.at + day, "and not the one that was given");
+    let question = revision(&state(&stage), asked.at, "it is rolled back").unwrap().unwrap();
+    assert_eq!((question.way, question.deadline), (Way::Back, asked.at + day));
 }
 
 /// The journal of a stage with one more event.
