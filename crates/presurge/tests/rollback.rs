@@ -123,8 +123,8 @@ fn a_version_that_a_gate_refuses_is_undone_and_no_request_is_lost() {
 
     // The plan of the way back comes out again.
     let id = "kernel#1";
-    let plans = lab.records(id).into_iter().filter(|record| record.kind == "PlanAdopted");
-    let newest = plans.last().unwrap();
+    let records = lab.records(id);
+    let newest = records.iter().rfind(|record| record.kind == "PlanAdopted").unwrap();
     assert_eq!(newest.reason, "it is rolled back");
     let (code, said) =
         lab.says(&["audit", "replay", "kernel", &newest.seq.to_string(), "--config", &file]);

@@ -9,9 +9,10 @@ use std::time::Duration;
 use domain::event::{AfterHold, Event, HoldLimit, HoldReason, OnFailure, Outcome};
 use domain::journal::{Actor, Entry, Record, verify};
 use domain::name::{ServerName, Version};
+use rollout::asked::revision;
 use rollout::driver::Ended;
 use rollout::machine::{FoldError, fold};
-use rollout::state::Phase;
+use rollout::state::{Phase, Way};
 use sim::{Fuse, Settings};
 use support::{Hands, Stage, all, new, old, only};
 
@@ -294,6 +295,8 @@ fn after_the_deadline_a_roll_back_has_as_long_as_the_rollout_was_given() {
     ask(&stage);
     let asked = only(&stage, "RollbackRequested");
     assert_eq!(state(&stage).deadline(), asked.at + day, "and not the one that was given");
+    let question = revision(&state(&stage), asked.at, "it is rolled back").unwrap().unwrap();
+    assert_eq!((question.way, question.deadline), (Way::Back, asked.at + day));
 }
 
 /// The journal of a stage with one more event.
@@ -389,4 +392,22 @@ fn who_says_resume_after_a_roll_back_was_asked_for_does_not_stop_it() {
     stage.append(vec![Event::ResumeRequested {}]);
     assert_eq!(drive(&mut stage), BACK);
     judge(&stage, "resumed");
+}
+
+/// A server that is turned round within one look has all the time of its gates again: what they said of
+/// its other version does not count.
+#[test]
+fn what_gates_said_before_a_server_turned_round_does_not_count() {
+    let mut stage = Stage::new(bad(&["web-1"]));
+    // Its gates are asked from 570 s on, and give up at 870 s.
+    stage.later(780, |hands| {
+        let until = hands.clock_now() + Duration::from_secs(150);
+        hands.world.replace(&name("web-1"), &old(), until);
+    });
+    stage.later(800, ask);
+    assert_eq!(drive(&mut stage), BACK);
+    assert!(all(&stage, "ServerFailed").is_empty());
+    let turned = all(&stage, "UpdateStarted").into_iter().find(|r| r.payload["version"] == "1");
+    let turned = turned.unwrap().at.duration_since(stage.records()[0].at).as_secs();
+    assert!((800..870).contains(&turned), "at {turned} s: the test has lost its moment");
 }
