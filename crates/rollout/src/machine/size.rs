@@ -23,11 +23,12 @@ pub(super) fn taken(
     lent: Lent,
     found: SizeSettings,
 ) -> Result<(), Refusal> {
-    use Phase::{Planned, Provisioning, Rolling, Stabilising};
+    use Phase::{Planned, Provisioning, Rolling, RollingBack, Stabilising};
     if state.created.policy.size.is_none() {
         return Err("the rollout has no auto-scaler".into());
     }
-    if !matches!(state.phase, Planned | Provisioning | Rolling | Stabilising { .. }) {
+    let begins = matches!(state.phase, Planned | Provisioning | Rolling | RollingBack);
+    if !begins && !matches!(state.phase, Stabilising { .. }) {
         return Err(format!("the phase is {:?}", state.phase));
     }
     state.is_approved()?;
