@@ -27,6 +27,7 @@ pub mod notices;
 pub mod observe;
 pub mod outcome;
 pub mod planner;
+pub mod pressure;
 pub mod rollback;
 pub mod settings;
 pub mod size;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::event::{AfterHold, HoldLimit, HoldReason};
 use jiff::Timestamp;
 
+use crate::pressure::Pressure;
 use crate::state::{Order, OrderStage, Phase, State, SurgeStage};
 
 /// See the module.
@@ -19,6 +20,8 @@ pub struct Terms {
     pub until: Option<Timestamp>,
     /// What comes then.
     pub then: AfterHold,
+    /// What the deadline says to it, where the terms are of a moment.
+    pub pressure: Option<Pressure>,
 }
 
 impl State {
@@ -36,12 +39,14 @@ impl State {
             currency: self.plan.as_ref().map_or_else(String::new, |p| p.cost.currency.clone()),
             until: limit.map(|limit| since + Duration::from_secs_f64(limit.max_seconds)),
             then: limit.filter(|_| !ends).map_or(AfterHold::Page, then),
+            pressure: None,
         }
     }
 
     /// The terms of a hold that begins now, or goes on for another reason.
     pub fn terms_now(&self, now: Timestamp) -> Terms {
-        self.terms(self.hold.as_ref().map_or(now, |hold| hold.since))
+        let terms = self.terms(self.hold.as_ref().map_or(now, |hold| hold.since));
+        Terms { pressure: self.pressure(now), ..terms }
     }
 
     /// Since when nothing needs surge, with the event that says so: no plan fits, nobody is out, and
@@ -91,6 +96,9 @@ impl fmt::Display for Terms {
                 write!(f, "its surge costs {} {} an hour", short(price), self.currency)?;
             }
             Some(_) => write!(f, "it costs nothing")?,
+        }
+        if let Some(pressure) = self.pressure {
+            write!(f, "; {pressure}")?;
         }
         let Some(until) = self.until else { return Ok(()) };
         let then = match self.then {

@@ -48,7 +48,12 @@ fn a_hold_has_a_price_and_a_maximum_and_says_once_that_it_is_over() {
     assert_eq!(play(&mut stage), Ended::Waiting);
     let (held, overdue) = (only(&stage, "Held"), only(&stage, "HoldOverdue"));
     let until = held.at + Duration::from_secs(1_807);
-    let terms = format!("its surge costs 0.2 USD an hour; if it lasts until {until:.0}, people");
+    // Of three batches of ten minutes the second is out since 6 minutes.
+    let terms = format!(
+        "its surge costs 0.2 USD an hour; the rest takes 14 min, and the deadline is in 23 h 40 min"
+    );
+    assert!(held.reason.contains(&terms), "{}", held.reason);
+    let terms = format!("; if it lasts until {until:.0}, people");
     assert!(held.reason.contains(&terms), "{}", held.reason);
     assert_eq!((overdue.at, overdue.cause), (until, Some(held.seq)), "to the second");
     let Event::HoldOverdue { hold, detail, since, price_per_hour, currency, then } =
@@ -78,7 +83,7 @@ fn a_hold_without_surge_costs_nothing() {
     });
     assert_eq!(play(&mut stage), Ended::Waiting);
     let held = only(&stage, "Held");
-    assert!(held.reason.contains("it costs nothing; if it lasts"), "{}", held.reason);
+    assert!(held.reason.contains("it costs nothing; the rest takes"), "{}", held.reason);
 }
 
 /// What has to be true of a rollout that was aborted since it held for too long.

@@ -279,6 +279,9 @@ fn table(
 ) -> std::io::Result<()> {
     writeln!(out, "{id}: {} to {}", state.created.fleet, state.created.target)?;
     writeln!(out, "{}", summary(state, &Seen::default(), SystemClock.now()))?;
+    if let Some(pressure) = state.pressure(SystemClock.now()) {
+        writeln!(out, "deadline: {:.0}; {pressure}", state.deadline())?;
+    }
     if let Some(hold) = &state.hold {
         writeln!(out, "holds since {:.0} (record {}): {}", hold.since, hold.seq, hold.detail)?;
         let overdue = hold.overdue.map(|seq| format!("; overdue, see record {seq}"));
@@ -357,6 +360,11 @@ fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json
         "fleet": state.created.fleet,
         "target": state.created.target,
         "state": word(state),
+        "deadline": state.deadline(),
+        "pressure": state.pressure(SystemClock.now()).map(|pressure| json!({
+            "needsSeconds": pressure.needs.as_secs(), "leftSeconds": pressure.left.as_secs(),
+            "slackSeconds": pressure.slack().as_secs(),
+        })),
         "hold": state.hold.as_ref().map(|h| json!({
             "reason": h.reason, "detail": h.detail, "since": h.since, "seq": h.seq,
             "terms": terms(&state.terms(h.since)), "overdue": h.overdue,
