@@ -12,6 +12,7 @@ use crate::drift::{Detector, Drift};
 use crate::experts::Experts;
 use crate::models::{self, Model};
 use crate::season::Seasons;
+use crate::signals::{Lifted, Signals};
 
 mod budget;
 mod event;
@@ -62,6 +63,8 @@ pub struct Options {
     pub budget: Option<Budget>,
     /// How intervals follow what comes.
     pub adaptation: Adaptation,
+    /// Events and outside series that may move the load; those that help take part.
+    pub signals: Signals,
 }
 
 /// Why there is no forecast.
@@ -208,6 +211,10 @@ impl AutoForecaster {
         for model in &mut report.models {
             let place = self.panel.members().iter().position(|m| m.name == model.name);
             model.weight = place.map_or(0.0, |m| spread[m]);
+        }
+        if let Some(signals) = &mut report.signals {
+            let with = report.models.iter().filter(|model| Lifted::is(&model.name));
+            signals.weight = with.map(|model| model.weight).sum();
         }
         let band = |(steps_ahead, weights, losses): (usize, Vec<f64>, &[f64])| {
             let each = weights.into_iter().zip(losses).enumerate();

@@ -49,6 +49,7 @@
 //! | seasons | [`season`] | leave-one-cycle-out R² of clock and autocorrelation candidates |
 //! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) and Hyndman et al. (2008), Theta after Fiorucci et al. (2016), MSTL after Bandara et al. (2021), Prophet after Taylor and Letham (2018) |
 //! | components | [`models::prophet`] | trend, seasons, events and regressors of Prophet, for plots |
+//! | events and outside series | [`signals`] | held-out loss, beside the same signal at other times |
 //! | choice | [`Report`] | pinball loss over rolling origins; combinations after Bates and Granger (1969) |
 //! | demand | [`AutoForecaster::update_at_saturation`] | Tobit regression (1958) above lower bounds; outages are gaps |
 //! | live choice | [`AutoForecaster::update`] | exponential weights with a fixed share, Cesa-Bianchi et al. (2012) |
@@ -75,6 +76,7 @@ mod rolling;
 pub mod season;
 mod select;
 pub mod settings;
+pub mod signals;
 mod state;
 
 pub use auto::{

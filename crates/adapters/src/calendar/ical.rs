@@ -1,4 +1,5 @@
-//! Freezes from an iCalendar file (RFC 5545): every event that takes time is one.
+//! Freezes from an iCalendar file (RFC 5545): every event that takes time is one; and scheduled
+//! events that move the load, by category.
 //!
 //! Read are start, end or duration, `RRULE`, `EXDATE` and `RDATE`. Cancelled events are left out.
 //! An occurrence that was moved is frozen at both its times. Times without a zone are in the zone
@@ -39,6 +40,27 @@ fn failed(path: &Path, source: Box<dyn std::error::Error + Send + Sync>) -> Port
 /// An event in it cannot be understood; none is left out silently.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Recurrence>, PortError> {
     events(text).map_err(|error| failed(path, error.into()))
+}
+
+/// An event that moves the load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scheduled {
+    /// Its `CATEGORIES`, or its `SUMMARY` where it has none: events alike share one.
+    pub categories: Vec<String>,
+    /// When it takes place. One that takes no time lasts a second.
+    pub times: Recurrence,
+    /// Where in the file it begins.
+    pub line: usize,
+}
+
+/// The scheduled events of a file.
+///
+/// # Errors
+/// It cannot be read, or an event in it cannot be understood or has no name; none is left out
+/// silently but those that are cancelled.
+pub fn scheduled(path: &Path) -> Result<Vec<Scheduled>, PortError> {
+    each(&read(path)?, |event, zone| event.scheduled(zone))
+        .map_err(|error| failed(path, error.into()))
 }
 
 /// A file as it is.
@@ -83,6 +105,14 @@ impl Line<'_> {
 }
 
 fn events(text: &str) -> Result<Vec<Recurrence>, BadCalendar> {
+    each(text, |event, zone| event.freeze(zone))
+}
+
+/// What `of` makes of each event, in a calendar with this time zone.
+fn each<T>(
+    text: &str,
+    of: impl Fn(&Event<'_>, &TimeZone) -> Result<Option<T>, BadCalendar>,
+) -> Result<Vec<T>, BadCalendar> {
     let unfolded = unfold(text);
     let lines: Vec<Line<'_>> =
         unfolded.iter().filter_map(|(number, line)| split(*number, line)).collect();
@@ -104,7 +134,7 @@ fn events(text: &str) -> Result<Vec<Recurrence>, BadCalendar> {
             ("BEGIN", _, Some((_, inner))) => *inner += 1,
             ("END", _, Some((_, inner))) if *inner > 0 => *inner -= 1,
             ("END", "VEVENT", Some((event, _))) => {
-                list.extend(event.freeze(&zone)?);
+                list.extend(of(event, &zone)?);
                 open = None;
                 if list.len() > MOST_EVENTS {
                     return line.bad(format!("more than {MOST_EVENTS} events; split the file"));
@@ -158,6 +188,8 @@ struct Event<'a> {
     rule: Option<Line<'a>>,
     except: Vec<Line<'a>>,
     besides: Vec<Line<'a>>,
+    categories: Vec<Line<'a>>,
+    summary: Option<Line<'a>>,
     cancelled: bool,
 }
 
@@ -171,6 +203,8 @@ impl<'a> Event<'a> {
             rule: None,
             except: Vec::new(),
             besides: Vec::new(),
+            categories: Vec::new(),
+            summary: None,
             cancelled: false,
         }
     }
@@ -179,6 +213,8 @@ impl<'a> Event<'a> {
         match line.name {
             "EXDATE" => self.except.push(line.clone()),
             "RDATE" => self.besides.push(line.clone()),
+            "CATEGORIES" => self.categories.push(line.clone()),
+            "SUMMARY" => self.summary = Some(line.clone()),
             "STATUS" => self.cancelled = line.value == "CANCELLED",
             _ => {}
         }
@@ -201,18 +237,48 @@ impl<'a> Event<'a> {
         if self.cancelled {
             return Ok(None);
         }
+        self.times(zone, None)
+    }
+
+    /// The event with its categories; `None` for one that is cancelled.
+    fn scheduled(&self, zone: &TimeZone) -> Result<Option<Scheduled>, BadCalendar> {
+        if self.cancelled {
+            return Ok(None);
+        }
+        let listed = self.categories.iter().flat_map(|line| texts(line.value));
+        let mut categories: Vec<String> = listed.filter(|name| !name.is_empty()).collect();
+        if categories.is_empty() {
+            categories.extend(self.summary.iter().map(|line| texts(line.value).join(",")));
+        }
+        if categories.iter().all(|name| name.trim().is_empty()) {
+            return self.begin.bad("the event has neither CATEGORIES nor SUMMARY; name what it is");
+        }
+        categories.sort();
+        categories.dedup();
+        let moment = Some(Length::Exact(Duration::from_secs(1)));
+        let line = self.begin.number;
+        let times = self.times(zone, moment)?;
+        Ok(times.map(|times| Scheduled { categories, times, line }))
+    }
+
+    /// When it takes place; one that takes no time lasts for `least`, if that is given.
+    fn times(
+        &self,
+        zone: &TimeZone,
+        least: Option<Length>,
+    ) -> Result<Option<Recurrence>, BadCalendar> {
         let Some(line) = &self.start else {
             return self.begin.bad("the event has no DTSTART");
         };
         let (start, place) = at(line, zone)?;
-        let Some(length) = self.length(line, start, &place)? else { return Ok(None) };
+        let Some(length) = self.length(line, start, &place)?.or(least) else { return Ok(None) };
         let once = Recurrence::once(start, place.clone(), length);
-        let mut freeze = once.or_else(|error| line.bad(error))?;
+        let mut times = once.or_else(|error| line.bad(error))?;
         if let Some(rule) = &self.rule {
-            freeze = freeze.repeated(rule.value).or_else(|error| rule.bad(error))?;
+            times = times.repeated(rule.value).or_else(|error| rule.bad(error))?;
         }
         let (except, besides) = (moments(&self.except, &place)?, moments(&self.besides, &place)?);
-        Ok(Some(freeze.except(except).besides(besides)))
+        Ok(Some(times.except(except).besides(besides)))
     }
 
     /// How long it lasts; `None` where it takes no time.
@@ -251,6 +317,26 @@ impl<'a> Event<'a> {
             (None, None) => Ok(whole_days.then_some(Length::Days(1))),
         }
     }
+}
+
+/// The texts of a list, without their escapes (RFC 5545, 3.3.11).
+fn texts(value: &str) -> Vec<String> {
+    let mut list = vec![String::new()];
+    let mut escaped = false;
+    for c in value.chars() {
+        let last = list.len() - 1;
+        match (escaped, c) {
+            (false, '\\') => {
+                escaped = true;
+                continue;
+            }
+            (false, ',') => list.push(String::new()),
+            (true, 'n' | 'N') => list[last].push(' '),
+            (_, other) => list[last].push(other),
+        }
+        escaped = false;
+    }
+    list.into_iter().map(|text| text.trim().to_owned()).collect()
 }
 
 fn at(line: &Line<'_>, zone: &TimeZone) -> Result<(DateTime, TimeZone), BadCalendar> {

@@ -1,7 +1,10 @@
 //! From a series to a forecaster: trials of all models, the choice, and what is learned of it.
 
+use std::sync::Arc;
+
 use domain::series::Series;
 
+use super::budget::{Budget, Deadline};
 use super::event::Failure;
 use super::panel::{Member, Panel};
 use super::{AutoForecaster, ForecastError, Options, Report, SeasonChoice, trial};
@@ -9,11 +12,12 @@ use crate::calibrate::{Calibrator, Errors, Seen};
 use crate::demand::{Demand, Watch};
 use crate::drift::Detector;
 use crate::experts::Experts;
-use crate::models::{self, Context, Fitted, Model, Regressors};
+use crate::models::{self, Context, Fitted, Model, Regressors, prophet};
 use crate::rolling::{self, Plan, Rows};
 use crate::season::{self, Seasons};
 use crate::select::{self, Blend, Choice};
 use crate::settings;
+use crate::signals::{self, Effects, Lifted, SignalsReport};
 
 /// Fits the models, chooses among them by rolling origins, and calibrates.
 pub(super) fn fit(
@@ -37,17 +41,33 @@ pub(super) fn fit(
     let context = Context { seasons, regressors: Regressors::NONE };
     let horizon = calibrated_horizon(series, options.horizon);
     let plan = Plan::over(values, horizon, context.seasons.shortest().unwrap_or(1));
-    let mut tried = Tried::all(recipes, series, &context, &plan, options);
+    let deadline = options.budget.as_ref().map(Budget::start);
+    let mut tried = Tried::all(recipes, series, &context, &plan, deadline.as_ref());
     let came = rolling::actuals(values, &plan);
-    let Some(choice) = select::choose(&tried.rows, &came) else {
+    let Some(mut choice) = select::choose(&tried.rows, &came) else {
         return Err(ForecastError::NoModel { reasons: tried.reasons() });
     };
+    let mut signals = None;
+    if !options.signals.is_empty() {
+        let is_late = || deadline.as_ref().is_some_and(Deadline::is_over);
+        let asked = options.horizon.unwrap_or(horizon).max(horizon);
+        let chosen = signals::choose(&options.signals, series, &context, (&plan, asked), &is_late);
+        let before = choice.loss;
+        if !chosen.columns.is_empty() && !is_late() {
+            let lifted = lifted(&kept(&choice, &tried.names), &tried.names, chosen.columns);
+            tried.join(Tried::all(&lifted, series, &context, &plan, deadline.as_ref()));
+            choice = select::choose(&tried.rows, &came).unwrap_or(choice);
+        }
+        let loss = (before, choice.loss);
+        signals = Some(SignalsReport { loss, weight: 0.0, each: chosen.reports });
+    }
     let last = values.iter().rev().copied().find(|v| v.is_finite()).unwrap_or(0.0);
     let (panel, experts, centres) = tried.line_up(&choice, &plan, &came, last);
     let mut past = Errors::new(plan.origins.clone(), &centres, &values[plan.origins[0]..]);
     demand.floors.iter().for_each(|(index, bound)| past.came(*index, Seen::AtLeast(*bound)));
     let mut found = Report::of(&tried.names, &choice, tried.failures, &context.seasons, series);
     found.notes.extend(demand.notes());
+    found.signals = signals;
     let mut forecaster = AutoForecaster {
         leader: panel.combination(),
         counting: vec![false; panel.count()],
@@ -90,11 +110,11 @@ impl Tried {
         series: &Series,
         context: &Context,
         plan: &Plan,
-        options: &Options,
+        deadline: Option<&Deadline<'_>>,
     ) -> Self {
         let names = recipes.iter().map(|m| m.name()).collect();
         let mut tried = Self { names, rows: Vec::new(), fitted: Vec::new(), failures: Vec::new() };
-        for trial in trial::all(recipes, series, context, plan, options.budget.as_ref()) {
+        for trial in trial::all(recipes, series, context, plan, deadline) {
             let (rows, fitted, failure) = match trial {
                 Ok((rows, fitted)) => (Some(rows), Some(fitted), None),
                 Err(failure) => (None, None, Some(failure)),
@@ -104,6 +124,14 @@ impl Tried {
             tried.failures.push(failure);
         }
         tried
+    }
+
+    /// Adds what came of others.
+    fn join(&mut self, others: Self) {
+        self.names.extend(others.names);
+        self.rows.extend(others.rows);
+        self.fitted.extend(others.fitted);
+        self.failures.extend(others.failures);
     }
 
     /// The models that live on with their best combination, their weights, and what they would
@@ -165,6 +193,15 @@ fn kept(choice: &Choice, names: &[&'static str]) -> Vec<usize> {
         .collect();
     kept.sort_unstable();
     kept
+}
+
+/// The best models, and Prophet, on the load without the effects of these columns.
+fn lifted(best: &[usize], names: &[&'static str], columns: Vec<Vec<f64>>) -> Vec<Box<dyn Model>> {
+    let effects = Arc::new(Effects::of(columns));
+    let prophet = (!best.iter().any(|m| names[*m] == prophet::NAME)).then_some(prophet::NAME);
+    let wanted = best.iter().map(|m| names[*m]).chain(prophet);
+    let model = |name| Some(Box::new(Lifted::of(name, &effects)?) as Box<dyn Model>);
+    wanted.filter_map(model).collect()
 }
 
 fn calibrated_horizon(series: &Series, asked: Option<usize>) -> usize {

@@ -7,6 +7,7 @@ use crate::calibrate::Bounds;
 use crate::guard::guarded;
 use crate::models::{self, Fitted, Observation, Regressors};
 use crate::select::{Blend, Rule};
+use crate::signals;
 use crate::state::StateError;
 
 /// A model that was kept; without its state once it was dropped.
@@ -34,6 +35,9 @@ impl TryFrom<SavedMember> for Member {
     fn try_from(saved: SavedMember) -> Result<Self, StateError> {
         let SavedMember { name, state } = saved;
         let Some(state) = state else { return Ok(Self { name, fitted: None }) };
+        if let Some(fitted) = signals::restore(&name, &state) {
+            return Ok(Self { name, fitted: Some(fitted?) });
+        }
         let Some(model) = models::by_name(&name) else {
             return Err(StateError::UnknownModel { name });
         };

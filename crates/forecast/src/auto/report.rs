@@ -9,6 +9,7 @@ use super::Failure;
 use crate::season::Seasons;
 use crate::select::Choice;
 use crate::settings;
+use crate::signals::SignalsReport;
 
 /// How one model did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +98,9 @@ pub struct Report {
     pub seasons: Seasons,
     /// What was odd about the series.
     pub notes: Vec<Note>,
+    /// What the signals brought, if some were given. Not saved with a forecaster.
+    #[serde(skip)]
+    pub signals: Option<SignalsReport>,
 }
 
 impl Report {
@@ -128,6 +132,7 @@ impl Report {
             bands: Vec::new(),
             seasons: seasons.clone(),
             notes: notes(series, seasons),
+            signals: None,
         }
     }
 }

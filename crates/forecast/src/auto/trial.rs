@@ -3,7 +3,7 @@
 use domain::series::Series;
 use rayon::prelude::*;
 
-use super::budget::{Budget, Deadline};
+use super::budget::Deadline;
 use super::event::Failure;
 use crate::guard::guarded;
 use crate::models::{Context, Fitted, Model};
@@ -12,7 +12,7 @@ use crate::rolling::{self, Plan};
 /// What came of one model: its rows at past origins and the fit on everything.
 pub(super) type Trial = Result<(Vec<Vec<f64>>, Box<dyn Fitted>), Failure>;
 
-/// Tries all models; results in their order. With a budget the cheapest come first, as many at
+/// Tries all models; results in their order. With a deadline the cheapest come first, as many at
 /// a time as there are cores; those of the first turn are not given up, so that there is a
 /// forecast at all.
 pub(super) fn all(
@@ -20,15 +20,14 @@ pub(super) fn all(
     series: &Series,
     context: &Context,
     plan: &Plan,
-    budget: Option<&Budget>,
+    deadline: Option<&Deadline<'_>>,
 ) -> Vec<Trial> {
     let one = |model: usize, is_late: &(dyn Fn() -> bool + Sync)| {
         try_one(models[model].as_ref(), series, context, plan, is_late)
     };
-    let Some(budget) = budget else {
+    let Some(deadline) = deadline else {
         return (0..models.len()).into_par_iter().map(|model| one(model, &|| false)).collect();
     };
-    let deadline: Deadline<'_> = budget.start();
     let mut order: Vec<usize> = (0..models.len()).collect();
     order.sort_by_key(|model| models[*model].cost());
     let mut trials: Vec<Trial> = models.iter().map(|_| Err(Failure::NoTime)).collect();

@@ -7,6 +7,7 @@ use clap::Args;
 use domain::forecast::Forecast as Future;
 use domain::series::Series;
 use forecast::backtest::{Backtest as Trial, Row, Run};
+use forecast::signals::Signals;
 use forecast::{ForecastError, Options};
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use super::output::{self, Format};
 use super::progress::Progress;
 use super::render::plot;
 use super::series::{Named, SeriesArgs};
+use super::signals::SignalArgs;
 use super::{Code, Failed, write_file};
 use crate::causes::chain;
 
@@ -23,6 +25,8 @@ use crate::causes::chain;
 pub struct Backtest {
     #[command(flatten)]
     series: SeriesArgs,
+    #[command(flatten)]
+    signals: SignalArgs,
     /// How many steps to forecast from each origin
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     horizon: u32,
@@ -68,6 +72,15 @@ struct Score<'a> {
 }
 
 impl Backtest {
+    /// The signals of each series, which are known over its past only.
+    fn given(&self, all: &[Named]) -> Result<Vec<Signals>, Failed> {
+        if self.signals.is_empty() {
+            return Ok(vec![Signals::default(); all.len()]);
+        }
+        let given = self.signals.read()?;
+        all.iter().map(|named| given.of(named, 0)).collect()
+    }
+
     pub fn run(self) -> Result<Code, Failed> {
         let plot = plot::Kind::asked(self.plot.as_deref())?;
         let all = self.series.read()?;
@@ -75,12 +88,14 @@ impl Backtest {
         let names = self.series.model_names();
         let (horizon, origins) = (self.horizon as usize, self.origins as usize);
         let trial = Trial::of(horizon, origins, &options, &names);
-        let progress = Progress::new("backtest", trial.rows.len() * all.len());
+        let given = self.given(&all)?;
+        let lines = lines(&trial.rows, &given);
+        let progress = Progress::new("backtest", lines.len() * all.len());
         let mut scores: Vec<Score<'_>> = Vec::new();
-        for line in &trial.rows {
-            match score(&all, line, (horizon, origins), &progress) {
+        for (line, signals) in &lines {
+            match score(&all, signals, line, (horizon, origins), &progress) {
                 Ok(score) => scores.push(score),
-                Err((name, error)) if line.0 == "auto" => {
+                Err((name, error)) if line.0.starts_with("auto") => {
                     let text = format!("series {name}: {}", chain(&error));
                     return Err(Failed::data(text));
                 }
@@ -120,6 +135,31 @@ impl Backtest {
     }
 }
 
+/// The lines of the table, each with the signals of every series: the automatic choice with all
+/// signals, without each and without any, then the models alone.
+fn lines(rows: &[(String, Options)], given: &[Signals]) -> Vec<((String, Options), Vec<Signals>)> {
+    let none = vec![Signals::default(); given.len()];
+    let mut lines: Vec<((String, Options), Vec<Signals>)> = Vec::new();
+    let mut rows = rows.iter();
+    if given.iter().all(Signals::is_empty) {
+        return rows.map(|row| (row.clone(), none.clone())).collect();
+    }
+    if let Some((name, options)) = rows.next() {
+        let line = |name: String| (name, options.clone());
+        lines.push((line(name.clone()), given.to_vec()));
+        let mut signals: Vec<&str> = given.iter().flat_map(Signals::names).collect();
+        signals.sort_unstable();
+        signals.dedup();
+        for signal in signals.iter().filter(|_| signals.len() > 1) {
+            let rest = given.iter().map(|own| own.without(signal)).collect();
+            lines.push((line(format!("{name} without {signal}")), rest));
+        }
+        lines.push((line(format!("{name} without signals")), none.clone()));
+    }
+    lines.extend(rows.map(|row| (row.clone(), none.clone())));
+    lines
+}
+
 /// One model on every series, each of equal weight.
 #[allow(
     clippy::disallowed_methods,
@@ -127,14 +167,16 @@ impl Backtest {
 )]
 fn score<'a>(
     all: &'a [Named],
+    signals: &[Signals],
     line: &(String, Options),
     (horizon, origins): (usize, usize),
     progress: &Progress,
 ) -> Result<Score<'a>, (&'a str, ForecastError)> {
     let started = Instant::now();
     let (mut rows, mut drawn) = (Vec::new(), Vec::new());
-    for named in all {
-        let one = run(&named.series, line, horizon, origins);
+    for (named, signals) in all.iter().zip(signals) {
+        let options = Options { signals: signals.clone(), ..line.1.clone() };
+        let one = run(&named.series, &(line.0.clone(), options), horizon, origins);
         progress.step();
         let run = one.map_err(|error| (named.name.as_str(), error))?;
         rows.push(run.row);

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use domain::forecast::{Forecast as Future, Probability};
-use forecast::{Failure, ForecastError, ModelReport, Report, auto};
+use forecast::signals::Signals;
+use forecast::{Failure, ForecastError, ModelReport, Options, Report, auto};
 use rayon::prelude::*;
+use serde_json::Value;
 
 use super::output::{self, Format};
 use super::progress::Progress;
-use super::render::{chart, plot};
+use super::render::{brought, chart, plot};
 use super::series::{Named, SeriesArgs, warn};
+use super::signals::SignalArgs;
 use super::{Code, Failed, write_file};
 use crate::causes::chain;
 
@@ -45,12 +48,8 @@ pub struct Forecast {
     /// How to print the forecast when it is not written to a file
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
-    /// Events that move the load (not supported yet)
-    #[arg(long, value_name = "FILE.ics")]
-    events: Option<PathBuf>,
-    /// Series that explain the load (not supported yet)
-    #[arg(long, value_name = "FILE.csv")]
-    regressors: Option<PathBuf>,
+    #[command(flatten)]
+    signals: SignalArgs,
     /// Draw the forecast into a file
     #[arg(long, value_name = "FILE.svg|FILE.html")]
     plot: Option<PathBuf>,
@@ -66,6 +65,14 @@ fn left_out(report: &Report) -> Vec<String> {
     report.models.iter().filter_map(failed).collect()
 }
 
+/// What worked, what its signals brought, and what did not work.
+#[derive(Default)]
+struct Outcome<'a> {
+    done: Vec<(&'a Named, Future)>,
+    brought: Vec<Value>,
+    failed: Vec<(&'a str, ForecastError)>,
+}
+
 /// How the file is written.
 #[derive(Debug, Clone, Copy)]
 enum FileFormat {
@@ -76,18 +83,19 @@ enum FileFormat {
 
 impl Forecast {
     pub fn run(self) -> Result<Code, Failed> {
-        let file = self.refuse_what_is_not_built()?;
+        let file = self.file_format()?;
         let plot = plot::Kind::asked(self.plot.as_deref())?;
         let horizon = self.horizon as usize;
         let all = self.series.read()?;
-        let (done, failed) = self.forecast(&all, horizon);
+        let signals = self.signals_of(&all, horizon)?;
+        let Outcome { done, brought, failed } = self.forecast(&all, &signals, horizon);
         for (name, error) in &failed {
             eprintln!("error: series {name}: {}", chain(error));
         }
         if done.is_empty() {
             return Err(Failed::data("none of the series can be forecast"));
         }
-        let table = Table { levels: &self.levels, rows: &done };
+        let table = Table { levels: &self.levels, rows: &done, brought: &brought };
         match (&self.out, file) {
             (Some(path), Some(format)) => self.write(path, format, &table)?,
             _ => self.print(&table)?,
@@ -102,12 +110,8 @@ impl Forecast {
         Err(Failed::data(format!("{bad} of {total} series cannot be forecast; see above")))
     }
 
-    /// The format of the file, once nothing is asked for that is not there.
-    fn refuse_what_is_not_built(&self) -> Result<Option<FileFormat>, Failed> {
-        let later = [("--events", &self.events), ("--regressors", &self.regressors)];
-        if let Some((name, _)) = later.iter().find(|(_, given)| given.is_some()) {
-            return Err(Failed::usage(format!("{name} is not supported yet; leave it out")));
-        }
+    /// The format of the file that was asked for.
+    fn file_format(&self) -> Result<Option<FileFormat>, Failed> {
         let Some(path) = &self.out else { return Ok(None) };
         let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
         match ending.as_deref() {
@@ -151,15 +155,20 @@ impl Forecast {
         write_file(path, text.as_bytes())
     }
 
-    #[allow(clippy::type_complexity, reason = "what worked, and what did not")]
-    fn forecast<'a>(
-        &self,
-        all: &'a [Named],
-        horizon: usize,
-    ) -> (Vec<(&'a Named, Future)>, Vec<(&'a str, ForecastError)>) {
+    /// The signals of each series; none where none were given.
+    fn signals_of(&self, all: &[Named], horizon: usize) -> Result<Vec<Signals>, Failed> {
+        if self.signals.is_empty() {
+            return Ok(vec![Signals::default(); all.len()]);
+        }
+        let given = self.signals.read()?;
+        all.iter().map(|named| given.of(named, horizon)).collect()
+    }
+
+    fn forecast<'a>(&self, all: &'a [Named], signals: &[Signals], horizon: usize) -> Outcome<'a> {
         let (options, levels) = (self.series.options(horizon), self.levels.all());
         let progress = Progress::new("forecast", all.len());
-        let one = |named: &'a Named| {
+        let one = |named: &'a Named, signals: &Signals| {
+            let options = Options { signals: signals.clone(), ..options.clone() };
             let forecaster = auto(&named.series, &options)?;
             let report = forecaster.report();
             let notes = report.notes.iter().map(ToString::to_string);
@@ -169,34 +178,43 @@ impl Forecast {
                 .collect();
             let future = forecaster.forecast(horizon, &levels);
             progress.step();
-            future.map(|future| (future, notes))
+            future.map(|future| (future, notes, report.signals))
         };
-        let results: Vec<_> = all.par_iter().map(|named| (named, one(named))).collect();
+        let results: Vec<_> =
+            all.par_iter().zip(signals).map(|(named, own)| (named, one(named, own))).collect();
         drop(progress);
-        let (mut done, mut failed, mut odd) = (Vec::new(), Vec::new(), Vec::new());
+        let mut outcome = Outcome::default();
+        let mut odd = Vec::new();
         for (named, result) in results {
             match result {
-                Ok((future, notes)) => {
+                Ok((future, notes, signals)) => {
                     odd.extend(notes);
-                    done.push((named, future));
+                    let told = signals.iter();
+                    let told =
+                        told.flat_map(|told| brought::rows(&named.name, &named.series, told));
+                    outcome.brought.extend(told);
+                    outcome.done.push((named, future));
                 }
-                Err(error) => failed.push((named.name.as_str(), error)),
+                Err(error) => outcome.failed.push((named.name.as_str(), error)),
             }
         }
         warn(&odd);
-        (done, failed)
+        outcome
     }
 
     fn write(&self, path: &Path, format: FileFormat, table: &Table<'_>) -> Result<(), Failed> {
         let mut bytes = Vec::new();
         match format {
             FileFormat::Csv => table.csv(&mut bytes)?,
-            FileFormat::Json => output::value(&mut bytes, Format::Json, &table.values())?,
+            FileFormat::Json => output::value(&mut bytes, Format::Json, &table.whole())?,
             FileFormat::Parquet => bytes = parquet::bytes(table).map_err(Failed::from)?,
         }
         write_file(path, &bytes)?;
         if std::io::stderr().is_terminal() {
             self.chart(&mut std::io::stderr().lock(), table)?;
+        }
+        if !matches!(format, FileFormat::Json) {
+            table.tell(&mut std::io::stderr().lock())?;
         }
         let (series, steps) = (table.rows.len(), self.horizon);
         eprintln!("{}: {series} series, {steps} steps each", path.display());
@@ -206,7 +224,10 @@ impl Forecast {
     fn print(&self, table: &Table<'_>) -> Result<(), Failed> {
         let mut out = std::io::stdout().lock();
         match self.output {
-            Format::Csv => table.csv(&mut out)?,
+            Format::Csv => {
+                table.csv(&mut out)?;
+                table.tell(&mut std::io::stderr().lock())?;
+            }
             Format::Table => {
                 if out.is_terminal() {
                     self.chart(&mut out, table)?;
@@ -214,8 +235,9 @@ impl Forecast {
                 let columns = table.columns();
                 let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
                 output::rows(&mut out, Format::Table, &columns, &table.readable())?;
+                table.tell(&mut out)?;
             }
-            format => output::value(&mut out, format, &table.values())?,
+            format => output::value(&mut out, format, &table.whole())?,
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ pub(crate) mod replay;
 mod rollout;
 mod schema;
 mod series;
+mod signals;
 mod store;
 mod validate;
 mod version;

@@ -73,6 +73,25 @@ fn times_without_a_zone_are_in_that_of_the_calendar() {
 }
 
 #[test]
+fn events_are_scheduled_under_their_categories_or_their_summary() {
+    let of = |event: &str| each(&calendar(event), |event, zone| event.scheduled(zone));
+    let names = |event: &str| of(event).unwrap().remove(0).categories;
+    let start = "DTSTART:20261124T020000Z\nDURATION:PT1H\n";
+    assert_eq!(names(&format!("{start}SUMMARY:Sale\\, big\nCATEGORIES:b,a\\,c")), ["a,c", "b"]);
+    assert_eq!(names(&format!("{start}SUMMARY:Sale\\, big")), ["Sale, big"]);
+    // A moment is an event too, a cancelled one is not, and one without a name is refused.
+    assert_eq!(names("SUMMARY:mail\nDTSTART:20261124T020000Z"), ["mail"]);
+    assert_eq!(of(&format!("{start}SUMMARY:x\nSTATUS:CANCELLED")), Ok(vec![]));
+    let error = of(start.trim_end()).unwrap_err().to_string();
+    assert!(
+        error.contains("line 3") && error.contains("neither CATEGORIES nor SUMMARY"),
+        "{error}"
+    );
+    let error = of("SUMMARY:x\nDTSTART;TZID=Mars/Base:20261124T020000").unwrap_err().to_string();
+    assert!(error.contains("line 5") && error.contains("is no time zone"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_understood_is_named_with_its_line() {
     let says = |text: &str, what: &str| {
         let error = events(text).unwrap_err().to_string();

@@ -9,6 +9,9 @@ use domain::series::Sample;
 mod parquet;
 mod table;
 mod text;
+mod wide;
+
+pub use wide::{Wide, WideRow, read_wide};
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: u64 = 1 << 30;

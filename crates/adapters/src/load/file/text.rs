@@ -61,7 +61,7 @@ pub(super) fn read(path: &Path, input: impl Read) -> Result<Vec<(String, Vec<Sam
 
 /// The line where a record begins. Its place may lie before empty lines, which the reader skips,
 /// so the file is looked at again; a file that cannot be rewound leaves the number as it is.
-fn line(path: &Path, place: &csv::Position) -> u64 {
+pub(super) fn line(path: &Path, place: &csv::Position) -> u64 {
     let skipped = || -> io::Result<u64> {
         if !std::fs::metadata(path)?.is_file() {
             return Ok(0);
@@ -156,7 +156,7 @@ fn number(field: &[u8]) -> Result<f64, String> {
 }
 
 /// A field as an error may show it: short and printable.
-fn quote(field: &[u8]) -> String {
+pub(super) fn quote(field: &[u8]) -> String {
     let text = String::from_utf8_lossy(field);
     if text.is_empty() {
         return "empty".into();

@@ -110,6 +110,21 @@ impl Explained {
         Components { trend, seasons, events: parts(events), regressors: parts(regressors) }
     }
 
+    /// What each of the first `count` outside columns adds: an event while it lasts, another
+    /// column for one standard deviation; 0 for a column that was left out. Additive effects, in
+    /// the unit of the series.
+    pub(crate) fn effects(&self, count: usize) -> Vec<f64> {
+        let frame = &self.surface.frame;
+        let first = frame.trend_width() + frame.seasons_width();
+        let mut effects = vec![0.0; count];
+        for (column, value) in frame.columns.iter().zip(&self.theta[first..]) {
+            if let Some(effect) = effects.get_mut(column.place) {
+                *effect = self.surface.unit.back_change(*value);
+            }
+        }
+        effects
+    }
+
     /// `count` futures of `horizon` steps. The trend goes on to bend as often as it had
     /// changepoints (a Poisson process), by Laplace steps whose scale is the mean size of its
     /// bends (Taylor and Letham 2018, §3.1.4); values carry the noise of the fit. The same seed

@@ -6,14 +6,17 @@ use domain::forecast::Forecast as Future;
 use serde_json::{Map, Value, json};
 
 use super::levels::Levels;
-use crate::cli::Failed;
+use crate::cli::render::brought;
 use crate::cli::render::time::number;
 use crate::cli::series::Named;
+use crate::cli::{Failed, output};
 
 /// The forecast in the long format.
 pub(super) struct Table<'a> {
     pub(super) levels: &'a Levels,
     pub(super) rows: &'a [(&'a Named, Future)],
+    /// What the signals brought, if some were given.
+    pub(super) brought: &'a [Value],
 }
 
 impl Table<'_> {
@@ -59,6 +62,23 @@ impl Table<'_> {
             }
         }
         rows
+    }
+
+    /// The rows, and what the signals brought where some were given.
+    pub(super) fn whole(&self) -> Value {
+        if self.brought.is_empty() {
+            return Value::from(self.values());
+        }
+        json!({ "forecast": self.values(), "signals": self.brought })
+    }
+
+    /// What the signals brought, for people.
+    pub(super) fn tell(&self, out: &mut impl Write) -> std::io::Result<()> {
+        if self.brought.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        output::rows(out, output::Format::Table, &brought::COLUMNS, self.brought)
     }
 
     pub(super) fn values(&self) -> Vec<Value> {
