@@ -81,8 +81,9 @@ fn wrong_use_and_bad_data_have_their_own_codes() {
     desk.ends(64, "forecast load.csv --horizon 5 --levels 100");
     desk.ends(64, "forecast load.csv --horizon 5 --out f.txt");
     desk.ends(64, "forecast load.csv --horizon 5 --plot f.png");
-    let (_, error) = desk.ends(64, "forecast load.csv --horizon 5 --events f.ics");
-    assert!(error.contains("not supported yet"), "{error}");
+    desk.ends(65, "forecast load.csv --horizon 5 --events f.ics");
+    desk.ends(65, "forecast load.csv --horizon 5 --regressors f.csv");
+    desk.ends(64, "forecast load.csv --horizon 5 --known price");
     desk.ends(65, "plan nothing.yaml");
     desk.ends(65, &format!("plan web.yaml --rollout libc {NOW}"));
     desk.ends(0, "--help");

@@ -1,3 +1,4 @@
-//! Calendars outside: times at which nothing may happen.
+//! Calendars outside: times at which nothing may happen, and days that move the load.
 
+pub mod holidays;
 pub mod ical;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use adapters::calendar::holidays::{self, Country, YEARS};
 use adapters::calendar::ical::{self, Scheduled};
 use adapters::load::file::{FileError, Wide, WideRow, read_wide};
 use clap::Args;
 use domain::calendar::Interval;
 use domain::series::Series;
 use forecast::signals::{Category, Outside, Reach, Signals};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Failed;
@@ -29,6 +31,9 @@ pub struct SignalArgs {
     /// the same CATEGORIES (else SUMMARY) act alike
     #[arg(long, value_name = "FILE.ics")]
     events: Vec<PathBuf>,
+    /// Countries whose public holidays may move the load, for instance DE,US
+    #[arg(long, value_name = "CC[,CC]", value_delimiter = ',', value_parser = country)]
+    holidays: Vec<Country>,
     /// Outside series that may explain the load: ds and a column for each
     #[arg(long, value_name = "FILE.csv")]
     regressors: Option<PathBuf>,
@@ -41,14 +46,22 @@ pub struct SignalArgs {
 /// The signals as they were read.
 pub struct Given {
     events: Vec<(PathBuf, Vec<Scheduled>)>,
+    holidays: Vec<Country>,
     regressors: Option<(PathBuf, Wide)>,
     known: Vec<String>,
+}
+
+fn country(code: &str) -> Result<Country, String> {
+    holidays::country(code.trim()).ok_or_else(|| {
+        let known: Vec<&str> = holidays::countries().into_iter().map(Country::code).collect();
+        format!("the holidays of {code:?} are not known; the countries are {}", known.join(", "))
+    })
 }
 
 impl SignalArgs {
     /// Whether there are any.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.regressors.is_none()
+        self.events.is_empty() && self.holidays.is_empty() && self.regressors.is_none()
     }
 
     /// Reads the files.
@@ -73,7 +86,8 @@ impl SignalArgs {
             }
             regressors = Some((path.clone(), wide));
         }
-        Ok(Given { events, regressors, known: self.known.clone() })
+        let (holidays, known) = (self.holidays.clone(), self.known.clone());
+        Ok(Given { events, holidays, regressors, known })
     }
 }
 
@@ -126,6 +140,19 @@ impl Given {
                 }
             }
         }
+        let mut all: Vec<(String, Vec<Interval>)> =
+            all.into_iter().map(|(name, times)| (name.to_owned(), times)).collect();
+        for country in &self.holidays {
+            let name = format!("holidays {}", country.code());
+            if !all.iter().any(|(known, _)| *known == name) {
+                all.push((name, country.times(from, to)));
+            }
+            let last = end.to_zoned(TimeZone::UTC).year();
+            if !YEARS.contains(&from.to_zoned(TimeZone::UTC).year()) || !YEARS.contains(&last) {
+                let (first, last) = (YEARS.start(), YEARS.end());
+                notes.push(format!("holidays are known from {first} to {last} only"));
+            }
+        }
         let mut categories = Vec::new();
         for (name, times) in all {
             if times.is_empty() {
@@ -134,7 +161,7 @@ impl Given {
                      forecast are; it is left out"
                 ));
             } else {
-                categories.push(Category { name: name.to_owned(), times });
+                categories.push(Category { name, times });
             }
         }
         Ok(categories)
