@@ -22,9 +22,11 @@ mod choose;
 mod columns;
 mod judge;
 mod lifted;
+mod parts;
 
 pub(crate) use choose::choose;
 pub(crate) use lifted::{Effects, Lifted, restore};
+pub use parts::components;
 
 #[cfg(doc)]
 use crate::settings;
@@ -134,6 +136,8 @@ pub struct SignalReport {
     /// The held-out pinball loss without it, and with it, in the unit of the series, all that
     /// entered being there; `NaN` where it was not judged.
     pub loss: (f64, f64),
+    /// How many steps late it acts, so that what is not known yet is never read.
+    pub lag: usize,
     /// What it adds to the load: while an event lasts, or for one standard deviation of a series.
     /// 0 where it has no weight.
     pub effect: f64,

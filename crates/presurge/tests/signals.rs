@@ -96,6 +96,13 @@ fn sales_and_prices_lift_the_forecast_and_say_what_they_brought() {
     assert!(out.contains("LOSS-WITHOUT") && out.contains("sale"), "{out}");
     let (out, error) = desk.ends(0, &format!("{with} -o csv"));
     assert!(error.contains("LOSS-WITHOUT") && !out.contains("LOSS-WITHOUT"), "{error}");
+    // A picture has a panel for each part.
+    desk.ends(0, &format!("{with} --plot f.svg"));
+    let svg = std::fs::read_to_string(desk.path().join("f.svg")).unwrap();
+    for part in ["series: trend", "season: day", "event: sale", "signal: price"] {
+        assert!(svg.contains(part), "{part}");
+    }
+    assert!(!svg.contains("signal: dice"));
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Country {
     /// Its holidays as whole days of its own time, those that share an instant with `[from, to)`.
     pub fn times(self, from: Timestamp, to: Timestamp) -> Vec<Interval> {
         let zone = TimeZone::get(self.zone).unwrap_or(TimeZone::UTC);
-        let start = |day: Date| Some(day.to_zoned(zone.clone()).ok()?.timestamp());
+        let start = |day: Date| zone.to_ambiguous_timestamp(day.at(0, 0, 0, 0)).compatible().ok();
         let whole = |day: Date| Interval::new(start(day)?, start(day.tomorrow().ok()?)?).ok();
         let all = self.days().into_iter().filter_map(whole);
         all.filter(|day| day.from() < to && from < day.to()).collect()

@@ -7,7 +7,7 @@ use crate::calibrate::Bounds;
 use crate::guard::guarded;
 use crate::models::{self, Fitted, Observation, Regressors};
 use crate::select::{Blend, Rule};
-use crate::signals;
+use crate::signals::{self, Lifted};
 use crate::state::StateError;
 
 /// A model that was kept; without its state once it was dropped.
@@ -183,6 +183,14 @@ fn blend_name(blend: &Blend, names: &[&str]) -> String {
     match members.as_slice() {
         [one] => (*one).to_owned(),
         few if few.len() <= SPELLED_OUT => format!("{rule}({})", few.join(", ")),
-        many => format!("{rule} of {} models", many.len()),
+        many => {
+            let lifted = many.iter().filter(|name| Lifted::is(name)).count();
+            let count = many.len();
+            match lifted {
+                0 => format!("{rule} of {count} models"),
+                all if all == count => format!("{rule} of {count} models with signals"),
+                some => format!("{rule} of {count} models, {some} with signals"),
+            }
+        }
     }
 }

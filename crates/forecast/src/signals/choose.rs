@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::columns::{self, Windows};
 use super::judge::{self, Columns, Judge};
-use super::{Kind, SignalReport, Signals, Unused};
+use super::{Kind, Reach, SignalReport, Signals, Unused};
 use crate::models::Context;
 use crate::rolling::Plan;
 use crate::settings;
@@ -100,6 +100,7 @@ impl Search<'_> {
             kind,
             unused: None,
             loss: (f64::NAN, f64::NAN),
+            lag: if kind == Kind::Series(Reach::PastOnly) { lag } else { 0 },
             effect: 0.0,
             lead: (0, 0.0),
             tail: (0, 0.0),

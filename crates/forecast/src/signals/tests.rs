@@ -203,6 +203,28 @@ fn what_is_not_known_yet_is_never_read() {
 }
 
 #[test]
+fn a_series_is_taken_apart_with_its_signals_by_name() {
+    let price = noise(7, LENGTH + HORIZON);
+    let series = load(9, |i| lift(i, 4, 6) + 15.0 * price[i]);
+    let mut signals = campaign_signals();
+    signals.series =
+        vec![Outside { name: "price".into(), reach: Reach::KnownAhead, values: price.clone() }];
+    let report = auto(&series, &options(signals.clone())).unwrap().report();
+    let told = report.signals.as_ref().unwrap();
+    let parts = components(&series, &report.seasons, &signals, told, HORIZON).unwrap();
+    assert_eq!(parts.trend.len(), LENGTH + HORIZON);
+    assert_eq!((parts.events.len(), parts.regressors.len()), (1, 1));
+    assert_eq!((&*parts.events[0].name, &*parts.regressors[0].name), ("campaign", "price"));
+    let start = campaigns()[3];
+    for (step, wanted) in
+        [(start - 2, 20.0), (start + 3, 60.0), (start + 10, 30.0), (start - 9, 0.0)]
+    {
+        assert!((parts.events[0].values[step] - wanted).abs() < 4.0, "{step} {wanted}");
+    }
+    assert!((parts.regressors[0].values[5] - 15.0 * price[5]).abs() < 3.0);
+}
+
+#[test]
 fn events_that_never_happened_have_no_effect_and_shared_categories_have() {
     let mut signals = campaign_signals();
     let times = vec![event(LENGTH + 2, LENGTH + 5)];

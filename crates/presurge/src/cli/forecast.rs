@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use domain::forecast::{Forecast as Future, Probability};
-use forecast::signals::Signals;
+use forecast::models::prophet::Components;
+use forecast::signals::{Signals, components};
 use forecast::{Failure, ForecastError, ModelReport, Options, Report, auto};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -70,7 +71,26 @@ fn left_out(report: &Report) -> Vec<String> {
 struct Outcome<'a> {
     done: Vec<(&'a Named, Future)>,
     brought: Vec<Value>,
+    /// What each series is made of, where signals were given and a picture is asked for.
+    parts: Vec<Option<Components>>,
     failed: Vec<(&'a str, ForecastError)>,
+}
+
+/// One picture for each part of a series: trend, seasons, events, outside series.
+fn panels(named: &Named, parts: &Components, horizon: usize) -> Vec<plot::Picture> {
+    let count = named.series.values().len() + horizon;
+    let shown = count.saturating_sub((SHOWN_PAST + 1) * horizon);
+    let panel = |kind: &str, name: &str, values: &[f64]| {
+        let points = (shown..count).map(|index| (named.series.at(index), values[index]));
+        let future = plot::Future { mean: points.collect(), bands: Vec::new() };
+        let title = format!("{}: {kind}{name}", named.name);
+        plot::Picture { title, seen: Vec::new(), futures: vec![future] }
+    };
+    let kinds =
+        [("season: ", &parts.seasons), ("event: ", &parts.events), ("signal: ", &parts.regressors)];
+    let rest = kinds.into_iter().flat_map(|(kind, list)| list.iter().map(move |part| (kind, part)));
+    let rest = rest.map(|(kind, part)| panel(kind, &part.name, &part.values));
+    std::iter::once(panel("trend", "", &parts.trend)).chain(rest).collect()
 }
 
 /// How the file is written.
@@ -88,7 +108,7 @@ impl Forecast {
         let horizon = self.horizon as usize;
         let all = self.series.read()?;
         let signals = self.signals_of(&all, horizon)?;
-        let Outcome { done, brought, failed } = self.forecast(&all, &signals, horizon);
+        let Outcome { done, brought, parts, failed } = self.forecast(&all, &signals, horizon);
         for (name, error) in &failed {
             eprintln!("error: series {name}: {}", chain(error));
         }
@@ -101,7 +121,7 @@ impl Forecast {
             _ => self.print(&table)?,
         }
         if let Some((path, kind)) = plot {
-            self.draw(path, kind, &table)?;
+            self.draw(path, kind, &table, &parts)?;
         }
         if failed.is_empty() {
             return Ok(Code::Done);
@@ -127,7 +147,13 @@ impl Forecast {
         }
     }
 
-    fn draw(&self, path: &Path, kind: plot::Kind, table: &Table<'_>) -> Result<(), Failed> {
+    fn draw(
+        &self,
+        path: &Path,
+        kind: plot::Kind,
+        table: &Table<'_>,
+        parts: &[Option<Components>],
+    ) -> Result<(), Failed> {
         let quantiles = self.levels.widest_first();
         let one = |(named, future): &(&Named, Future)| {
             let (past, ahead) = (&named.series, 0..future.horizon());
@@ -148,7 +174,13 @@ impl Forecast {
                 }],
             }
         };
-        let pictures: Vec<_> = table.rows.iter().take(plot::MAX_PICTURES + 1).map(one).collect();
+        let series = table.rows.iter().zip(parts).take(plot::MAX_PICTURES + 1);
+        let pictures: Vec<_> = series
+            .flat_map(|(row, parts)| {
+                let panels = parts.iter().flat_map(|parts| panels(row.0, parts, row.1.horizon()));
+                std::iter::once(one(row)).chain(panels).collect::<Vec<_>>()
+            })
+            .collect();
         let pictures: Vec<&dyn plot::Drawing> = pictures.iter().map(|one| one as _).collect();
         let head = format!("Forecast of {} steps, bands {} %", self.horizon, self.levels.names());
         let text = plot::file(kind, &head, &[], &pictures);
@@ -177,8 +209,12 @@ impl Forecast {
                 .map(|note| format!("{}: {note}", named.name))
                 .collect();
             let future = forecaster.forecast(horizon, &levels);
+            let told = report.signals.as_ref().filter(|_| self.plot.is_some());
+            let parts = told.and_then(|told| {
+                components(&named.series, &report.seasons, signals, told, horizon)
+            });
             progress.step();
-            future.map(|future| (future, notes, report.signals))
+            future.map(|future| (future, notes, report.signals, parts))
         };
         let results: Vec<_> =
             all.par_iter().zip(signals).map(|(named, own)| (named, one(named, own))).collect();
@@ -187,8 +223,9 @@ impl Forecast {
         let mut odd = Vec::new();
         for (named, result) in results {
             match result {
-                Ok((future, notes, signals)) => {
+                Ok((future, notes, signals, parts)) => {
                     odd.extend(notes);
+                    outcome.parts.push(parts);
                     let told = signals.iter();
                     let told =
                         told.flat_map(|told| brought::rows(&named.name, &named.series, told));

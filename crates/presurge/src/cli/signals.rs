@@ -147,8 +147,8 @@ impl Given {
             if !all.iter().any(|(known, _)| *known == name) {
                 all.push((name, country.times(from, to)));
             }
-            let last = end.to_zoned(TimeZone::UTC).year();
-            if !YEARS.contains(&from.to_zoned(TimeZone::UTC).year()) || !YEARS.contains(&last) {
+            let year = |at: Timestamp| TimeZone::UTC.to_datetime(at).year();
+            if !YEARS.contains(&year(from)) || !YEARS.contains(&year(end)) {
                 let (first, last) = (YEARS.start(), YEARS.end());
                 notes.push(format!("holidays are known from {first} to {last} only"));
             }
