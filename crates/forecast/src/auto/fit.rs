@@ -47,20 +47,10 @@ pub(super) fn fit(
     let Some(mut choice) = select::choose(&tried.rows, &came) else {
         return Err(ForecastError::NoModel { reasons: tried.reasons() });
     };
-    let mut signals = None;
-    if !options.signals.is_empty() {
-        let is_late = || deadline.as_ref().is_some_and(Deadline::is_over);
-        let asked = options.horizon.unwrap_or(horizon).max(horizon);
-        let chosen = signals::choose(&options.signals, series, &context, (&plan, asked), &is_late);
-        let before = choice.loss;
-        if !chosen.columns.is_empty() && !is_late() {
-            let lifted = lifted(&kept(&choice, &tried.names), &tried.names, chosen.columns);
-            tried.join(Tried::all(&lifted, series, &context, &plan, deadline.as_ref()));
-            choice = select::choose(&tried.rows, &came).unwrap_or(choice);
-        }
-        let loss = (before, choice.loss);
-        signals = Some(SignalsReport { loss, weight: 0.0, each: chosen.reports });
-    }
+    let signals = (!options.signals.is_empty()).then(|| {
+        let trials = Trials { series, context: &context, plan: &plan, deadline: deadline.as_ref() };
+        tried.lift(&mut choice, &trials, options, &came)
+    });
     let last = values.iter().rev().copied().find(|v| v.is_finite()).unwrap_or(0.0);
     let (panel, experts, centres) = tried.line_up(&choice, &plan, &came, last);
     let mut past = Errors::new(plan.origins.clone(), &centres, &values[plan.origins[0]..]);
@@ -96,6 +86,14 @@ pub(super) fn fit(
     Ok(forecaster)
 }
 
+/// What models are tried on.
+struct Trials<'a> {
+    series: &'a Series,
+    context: &'a Context,
+    plan: &'a Plan,
+    deadline: Option<&'a Deadline<'a>>,
+}
+
 /// What came of every model, in the order of the recipes.
 struct Tried {
     names: Vec<&'static str>,
@@ -124,6 +122,30 @@ impl Tried {
             tried.failures.push(failure);
         }
         tried
+    }
+
+    /// Chooses among the signals, and lets the best models compete on the load without the effects
+    /// of those that help.
+    fn lift(
+        &mut self,
+        choice: &mut Choice,
+        on: &Trials<'_>,
+        options: &Options,
+        came: &[Vec<f64>],
+    ) -> SignalsReport {
+        let Trials { series, context, plan, deadline } = *on;
+        let is_late = || deadline.is_some_and(Deadline::is_over);
+        let asked = options.horizon.unwrap_or(plan.horizon).max(plan.horizon);
+        let chosen = signals::choose(&options.signals, series, context, (plan, asked), &is_late);
+        let before = choice.loss;
+        if !chosen.columns.is_empty() && !is_late() {
+            let lifted = lifted(&kept(choice, &self.names), &self.names, chosen.columns);
+            self.join(Self::all(&lifted, series, context, plan, deadline));
+            if let Some(better) = select::choose(&self.rows, came) {
+                *choice = better;
+            }
+        }
+        SignalsReport { loss: (before, choice.loss), weight: 0.0, each: chosen.reports }
     }
 
     /// Adds what came of others.

@@ -176,16 +176,21 @@ struct Aligned<'a> {
     horizon: usize,
 }
 
+/// Its values on the grid of the load, the line of each step (0 where there is none), and the last
+/// line of the series.
+struct Placed {
+    columns: Vec<Vec<f64>>,
+    lines: Vec<u64>,
+    last: u64,
+}
+
 impl Aligned<'_> {
     fn bad<T>(&self, line: u64, reason: String) -> Result<T, FileError> {
         Err(FileError::Line { path: self.path.clone(), line, reason })
     }
 
-    fn columns(
-        &self,
-        known: &[String],
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<Outside>, FileError> {
+    /// The values of the file on the grid of the load.
+    fn placed(&self, known: &[String]) -> Result<Placed, FileError> {
         let series = &self.named.series;
         let (length, end) = (series.values().len(), series.end());
         let mut lines = vec![0; length + self.horizon];
@@ -233,39 +238,63 @@ impl Aligned<'_> {
             let reason = format!("there is no row of the series {name}");
             return Err(FileError::Series { path: self.path.clone(), reason });
         };
-        let mut list = Vec::new();
-        for (name, mut values) in self.wide.names.iter().zip(columns) {
-            let gaps = values[..length].iter().filter(|value| !value.is_finite()).count();
-            if gaps == length {
-                let reason = format!(
-                    "{name} has no value between {} and {end}, where the load is",
-                    series.start()
-                );
-                return self.bad(last.line, reason);
-            }
-            if gaps > 0 {
-                notes.push(format!("{name} has no value for {gaps} of {length} steps: the value before each holds on"));
-            }
+        Ok(Placed { columns, lines, last: last.line })
+    }
+
+    fn columns(
+        &self,
+        known: &[String],
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<Outside>, FileError> {
+        let Placed { columns, lines, last } = self.placed(known)?;
+        let named = self.wide.names.iter().zip(columns);
+        let one = |(name, values): (&String, Vec<f64>)| {
             let reach = if known.contains(name) { Reach::KnownAhead } else { Reach::PastOnly };
-            match reach {
-                Reach::PastOnly => values.truncate(length),
-                Reach::KnownAhead => {
-                    let gap = (length..values.len()).find(|index| !values[*index].is_finite());
-                    if let Some(index) = gap {
-                        let line = if lines[index] > 0 { lines[index] } else { last.line };
-                        let reason = format!(
-                            "{name} is known ahead, but has no value at {}; the forecast needs one \
-                             for every step before {}",
-                            series.at(index),
-                            series.at(values.len())
-                        );
-                        return self.bad(line, reason);
-                    }
-                }
-            }
-            list.push(Outside { name: name.clone(), reach, values });
+            let outside = Outside { name: name.clone(), reach, values };
+            self.checked(outside, &lines, last, notes)
+        };
+        named.map(one).collect()
+    }
+
+    /// A column, once all is there that has to be.
+    fn checked(
+        &self,
+        mut outside: Outside,
+        lines: &[u64],
+        last: u64,
+        notes: &mut Vec<String>,
+    ) -> Result<Outside, FileError> {
+        let series = &self.named.series;
+        let length = series.values().len();
+        let (name, values) = (&outside.name, &outside.values);
+        let gaps = values[..length].iter().filter(|value| !value.is_finite()).count();
+        if gaps == length {
+            let (start, end) = (series.start(), series.end());
+            let reason =
+                format!("{name} has no value between {start} and {end}, where the load is");
+            return self.bad(last, reason);
         }
-        Ok(list)
+        if gaps > 0 {
+            notes.push(format!(
+                "{name} has no value for {gaps} of {length} steps: the value before each holds on"
+            ));
+        }
+        if outside.reach == Reach::PastOnly {
+            outside.values.truncate(length);
+            return Ok(outside);
+        }
+        match (length..values.len()).find(|index| !values[*index].is_finite()) {
+            None => Ok(outside),
+            Some(index) => {
+                let reason = format!(
+                    "{name} is known ahead, but has no value at {}; the forecast needs one for \
+                     every step before {}",
+                    series.at(index),
+                    series.at(values.len())
+                );
+                self.bad(if lines[index] > 0 { lines[index] } else { last }, reason)
+            }
+        }
     }
 
     fn is_of(&self, row: &WideRow) -> bool {
