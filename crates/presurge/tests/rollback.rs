@@ -5,7 +5,6 @@ mod lab;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use lab::clients::Clients;
 use lab::{Lab, configuration, has, until};
