@@ -1,5 +1,5 @@
 //! `kill -9` at random moments of `apply`: it goes on, buys nothing twice, updates nobody twice,
-//! and leaves nothing behind. `PRESURGE_KILLS` sets how many kills (25 unless given).
+//! leaves nothing behind, and cuts none of the requests of three seconds that are under way. `PRESURGE_KILLS` sets how many kills (25 unless given).
 
 mod lab;
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::event::Event;
 use domain::plan::Plan;
+use lab::clients::Clients;
 use lab::{Lab, configuration, has};
 
 /// A small stream of numbers from a seed (SplitMix64, Steele, Lea and Flood 2014).
@@ -31,7 +32,8 @@ fn killed_at_random_moments_it_always_ends_well() {
     }
     let wanted: u32 =
         std::env::var("PRESURGE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(25);
-    let lab = Lab::new(3, 20);
+    let lab = Lab::new(3, 3_000);
+    let clients = Clients::start(lab.front, 12);
     assert!(lab.run(&["audit", "key", &path(&lab, "key")]).status.success());
     let load = lab.write_history(24.0, 10, 1);
     let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
@@ -41,18 +43,22 @@ fn killed_at_random_moments_it_always_ends_well() {
         rollout += 1;
         assert!(rollout < 200, "{kills} kills in {rollout} rollouts: they end too soon to be hit");
         let (name, version) = (format!("roll-{rollout}"), rollout.to_string());
-        let text = configuration(&lab, &name, &version, &load, "  risk: 0.01\n");
+        let text = configuration(&lab, &name, &version, &load, "  risk: 0.01\n")
+            .replace("drain: 1s", "drain: 4s");
         let file = lab.write("web.yaml", &text);
         kills += perform(&lab, file.to_str().unwrap(), &mut moments, wanted - kills);
         judge(&lab, &name, &version);
         replay(&lab, &name, &file);
     }
+    let (good, bad) = clients.stop();
+    assert_eq!(bad, 0, "{good} good requests");
+    assert!(good > 50, "only {good} requests: the test has lost its eyes");
     let (name, file) = (format!("roll-{rollout}"), path(&lab, "web.yaml"));
     let said = forge(&lab, &name, &file, |plan| plan.risk.planned += 0.001);
     assert!(said.contains("is not the one that was made"), "{said}");
     let said = forge(&lab, &name, &file, |plan| plan.digest = plan.computed_digest());
     assert!(said.contains("/risk/planned: ") && said.contains("comes out"), "{said}");
-    eprintln!("{kills} kills in {} rollouts", rollout - 1);
+    eprintln!("{kills} kills in {} rollouts, {good} requests, {bad} failed", rollout - 1);
 }
 
 #[test]

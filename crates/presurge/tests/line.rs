@@ -6,52 +6,10 @@ mod lab;
 
 use std::fmt::Write as _;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use lab::clients::Clients;
 use lab::{Lab, configuration, free_port, get, has, now, until};
-
-/// Requests of three seconds, a dozen at any time.
-struct Clients {
-    stop: Arc<AtomicBool>,
-    threads: Vec<std::thread::JoinHandle<()>>,
-    good: Arc<AtomicU32>,
-    bad: Arc<AtomicU32>,
-}
-
-impl Clients {
-    fn start(port: u16) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (good, bad) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-        let threads = (0..12)
-            .map(|n| {
-                let (stop, good, bad) = (stop.clone(), good.clone(), bad.clone());
-                std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_millis(250 * n));
-                    while !stop.load(Ordering::Relaxed) {
-                        match get(port, "/", Duration::from_secs(20)) {
-                            Ok((200, _)) => good.fetch_add(1, Ordering::Relaxed),
-                            other => {
-                                eprintln!("a request failed: {other:?}");
-                                bad.fetch_add(1, Ordering::Relaxed)
-                            }
-                        };
-                    }
-                })
-            })
-            .collect();
-        Self { stop, threads, good, bad }
-    }
-
-    fn stop(self) -> (u32, u32) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().unwrap();
-        }
-        (self.good.load(Ordering::Relaxed), self.bad.load(Ordering::Relaxed))
-    }
-}
 
 /// A Prometheus with three days of history under the name of a recording rule that goes on with
 /// what HAProxy really serves.
@@ -103,7 +61,7 @@ fn nothing_is_lost_behind_haproxy_with_load_from_prometheus() {
         return;
     }
     let mut lab = Lab::new(3, 3_000);
-    let clients = Clients::start(lab.front);
+    let clients = Clients::start(lab.front, 12);
     let port = start_prometheus(&mut lab);
     std::thread::sleep(Duration::from_secs(15));
     let load = format!(

@@ -5,51 +5,10 @@ mod lab;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
-use lab::{Lab, configuration, get, has, until};
+use lab::clients::Clients;
+use lab::{Lab, configuration, has, until};
 use serde_json::Value;
-
-/// Quick requests through HAProxy, several at any time.
-struct Clients {
-    stop: Arc<AtomicBool>,
-    threads: Vec<std::thread::JoinHandle<()>>,
-    good: Arc<AtomicU32>,
-    bad: Arc<AtomicU32>,
-}
-
-impl Clients {
-    fn start(port: u16) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (good, bad) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-        let client = |_| {
-            let (stop, good, bad) = (stop.clone(), good.clone(), bad.clone());
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    match get(port, "/", Duration::from_secs(20)) {
-                        Ok((200, _)) => good.fetch_add(1, Ordering::Relaxed),
-                        other => {
-                            eprintln!("a request failed: {other:?}");
-                            bad.fetch_add(1, Ordering::Relaxed)
-                        }
-                    };
-                }
-            })
-        };
-        Self { threads: (0..4).map(client).collect(), stop, good, bad }
-    }
-
-    /// How many requests were answered, and how many were not.
-    fn stop(self) -> (u32, u32) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().unwrap();
-        }
-        (self.good.load(Ordering::Relaxed), self.bad.load(Ordering::Relaxed))
-    }
-}
 
 /// Three servers, one after the other, of which two carry the load; `rest` belongs to the rollout.
 fn lab(rest: &str) -> (Lab, String) {
@@ -110,7 +69,7 @@ fn a_version_that_a_gate_refuses_is_undone_and_no_request_is_lost() {
         return;
     }
     let (lab, file) = lab(&format!("  onFailure: rollback\n{GATE}"));
-    let clients = Clients::start(lab.front);
+    let clients = Clients::start(lab.front, 4);
     let ended = apply(&lab, &file).wait().unwrap();
     let (good, bad) = clients.stop();
     assert_eq!(ended.code(), Some(4), "{}", log(&lab));
@@ -143,7 +102,7 @@ fn a_person_undoes_a_rollout_that_was_stable_although_apply_is_killed() {
     let (lab, file) = lab("  batch: { canary: { size: 1 } }\n");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("stabilisation: 2s", "stabilisation: 12s")).unwrap();
-    let clients = Clients::start(lab.front);
+    let clients = Clients::start(lab.front, 4);
     let mut first = apply(&lab, &file);
     until("the last batch is back", || log(&lab).contains("watching until"));
     let (code, said) = lab.says(&["rollout", "rollback", "kernel", "--reason", "it is slow"]);

@@ -39,6 +39,10 @@ const DEADLINE_HOURS: u64 = 10;
 /// From the end of a batch a person pauses for this long, in seconds.
 const PAUSE_SECONDS: (f64, f64) = (600.0, 900.0);
 
+/// A rollout that holds for longer than this, and than any pause, is left to stand: what it has done is
+/// judged.
+const PATIENCE: Duration = Duration::from_secs(1_000);
+
 /// Deficits below this share of the fleet are rounding.
 const ROUNDING_RATIO: f64 = 1e-9;
 
@@ -182,7 +186,7 @@ impl Stage {
                 lease: Duration::from_secs(60),
                 load_every: Duration::from_secs(60),
             },
-            patience: Some(Duration::from_secs(1800)),
+            patience: Some(PATIENCE),
         }
     }
 

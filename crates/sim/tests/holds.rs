@@ -49,10 +49,9 @@ fn a_hold_has_a_price_and_a_maximum_and_says_once_that_it_is_over() {
     let (held, overdue) = (only(&stage, "Held"), only(&stage, "HoldOverdue"));
     let until = held.at + Duration::from_secs(1_807);
     // Of three batches of ten minutes the second is out since 6 minutes.
-    let terms = format!(
-        "its surge costs 0.2 USD an hour; the rest takes 14 min, and the deadline is in 23 h 40 min"
-    );
-    assert!(held.reason.contains(&terms), "{}", held.reason);
+    let terms = "its surge costs 0.2 USD an hour; the rest takes 14 min, and the deadline is in 23 h \
+                 40 min";
+    assert!(held.reason.contains(terms), "{}", held.reason);
     let terms = format!("; if it lasts until {until:.0}, people");
     assert!(held.reason.contains(&terms), "{}", held.reason);
     assert_eq!((overdue.at, overdue.cause), (until, Some(held.seq)), "to the second");

@@ -106,6 +106,19 @@ fn a_gate_that_is_red_in_the_second_batch_rolls_everything_back() {
 }
 
 #[test]
+fn what_was_replaced_after_its_update_is_brought_back_as_well() {
+    let mut stage = plain();
+    stage.later(1_300, |h| {
+        let well = h.clock_now() + Duration::from_secs(60);
+        h.world.replace(&name("web-1"), &Version::new("image").unwrap(), well);
+    });
+    stage.when("ServerReverted", ask);
+    assert_eq!(drive(&mut stage), BACK, "{:#?}", stage.kinds());
+    judge(&stage, "replaced");
+    assert_eq!(updates(&stage)["web-1"], 2, "there, and back from what it was replaced by");
+}
+
+#[test]
 fn the_driver_may_die_at_every_crossing_of_a_roll_back() {
     let mut stage = by_itself(bad(&["web-3"]));
     let counter = Fuse::never();

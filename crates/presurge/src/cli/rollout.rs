@@ -322,11 +322,11 @@ fn table(
 
 fn stage(state: &State, server: &Server) -> String {
     match (&server.stage, state.way()) {
-        (Stage::Waiting, Way::Forth) => "in service, to be updated".into(),
-        (Stage::Waiting, Way::Back) => "in service, as it was before".into(),
-        (Stage::Back, Way::Back) if state.goes_back(server) => {
+        (Stage::Waiting | Stage::Back, Way::Back) if state.goes_back(server) => {
             "in service, to be rolled back".into()
         }
+        (Stage::Waiting, Way::Forth) => "in service, to be updated".into(),
+        (Stage::Waiting, Way::Back) => "in service, as it was before".into(),
         (Stage::Back, _) => "in service, updated".into(),
         (Stage::Failed(detail), _) => format!("FAILED: {detail}"),
         (Stage::Warming(until), _) => format!("in service, warming up until {until}"),

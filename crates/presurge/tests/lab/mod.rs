@@ -2,6 +2,8 @@
 //! Everything that is started is stopped by process id when the lab is dropped.
 #![allow(dead_code, reason = "each test file uses a part of the lab")]
 
+pub mod clients;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};

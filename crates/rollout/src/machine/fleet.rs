@@ -64,11 +64,15 @@ pub(super) fn drain(state: &mut State, at: &Record, name: &ServerName) -> Result
     if !state.open.as_ref().is_some_and(|o| o.batch.servers.contains(name)) {
         return Err(format!("{name} is not in the batch that is out"));
     }
-    let in_service = match state.way() {
-        Way::Forth => Stage::Waiting,
-        Way::Back => Stage::Back,
+    let known = server(state, name)?.clone();
+    let (way, goes_back) = (state.way(), state.goes_back(&known));
+    let in_service = |stage: &Stage| match stage {
+        // Where the rollout goes back, what was replaced after its update waits as well.
+        Stage::Waiting => way == Way::Forth || goes_back,
+        Stage::Back => way == Way::Back,
+        _ => false,
     };
-    step(state, at, name, |s| *s == in_service, Stage::Draining)
+    step(state, at, name, in_service, Stage::Draining)
 }
 
 pub(super) fn drained(state: &mut State, at: &Record, name: &ServerName) -> Result<(), Refusal> {

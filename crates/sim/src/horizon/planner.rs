@@ -112,7 +112,7 @@ impl Informed {
         let from = step.floor(now);
         let ahead = facts.deadline.duration_since(from).as_secs().max(0) + BEYOND_SECONDS;
         let steps = usize::try_from(ahead / step.seconds()).unwrap_or(1).max(1);
-        let count = paths_for(risk).min(MOST_PATHS);
+        let count = paths_for(risk).next_multiple_of(2).min(MOST_PATHS);
         // Each plan has paths of its own, as a forecast that is made anew.
         let own = u64::from(revision) << 32 | from.as_second().unsigned_abs() << 40;
         let draw = |first: u64| {

@@ -58,10 +58,10 @@ impl Process {
             noise: Vec::new(),
         };
         let spread = NOISE / (1.0 - KEEPS * KEEPS).sqrt();
-        let mut noise = spread * process.normal(TRUTH, 0);
+        let mut noise = spread * process.normals(TRUTH, 0).0;
         for step in 0..STEPS {
             process.noise.push(noise);
-            noise = KEEPS * noise + NOISE * process.normal(TRUTH, step as u64 + 1);
+            noise = KEEPS * noise + NOISE * process.normals(TRUTH, step as u64 + 1).0;
         }
         process
     }
@@ -92,7 +92,7 @@ impl Process {
     }
 
     /// What can come from the step of `from` on, given what is known then: that step, and the noise in
-    /// it, times a factor that tells the truth where it is one. A path per row.
+    /// it, times a factor that tells the truth where it is one. A path per row, an even number of them.
     pub(super) fn paths(
         &self,
         first: u64,
@@ -101,13 +101,17 @@ impl Process {
         times: f64,
     ) -> Paths {
         let begin = self.index(from);
-        let mut values = Vec::with_capacity(count * steps);
-        for path in first..first + count as u64 {
-            let mut noise = self.noise[begin];
-            values.push(self.truth(from) * times);
-            for step in begin + 1..begin + steps {
-                noise = KEEPS * noise + NOISE * self.normal(path, step as u64);
-                values.push(self.load(path, step, noise) * times);
+        let mut values = vec![0.0; count * steps];
+        let paths = (first..).step_by(2);
+        for (path, rows) in paths.zip(values.chunks_exact_mut(2 * steps)) {
+            let (one, other) = rows.split_at_mut(steps);
+            let mut noise = [self.noise[begin]; 2];
+            (one[0], other[0]) = (self.truth(from) * times, self.truth(from) * times);
+            for (nth, step) in (begin + 1..begin + steps).enumerate() {
+                let (a, b) = self.normals(path, step as u64);
+                noise = [KEEPS * noise[0] + NOISE * a, KEEPS * noise[1] + NOISE * b];
+                one[nth + 1] = self.load(path, step, noise[0]) * times;
+                other[nth + 1] = self.load(path + 1, step, noise[1]) * times;
             }
         }
         Paths::new(from, self.step, steps, values).expect("finite values in full rows")
@@ -120,10 +124,12 @@ impl Process {
         self.season[step.min(STEPS - 1)] * (1.0 + noise) * lift
     }
 
-    /// A standard normal number (Box and Muller 1958).
-    fn normal(&self, path: u64, step: u64) -> f64 {
+    /// Two standard normal numbers (Box and Muller 1958).
+    fn normals(&self, path: u64, step: u64) -> (f64, f64) {
         let draw = |nth| uniform(self.seed, [STREAM + 2 + nth, path, step]);
-        (-2.0 * draw(0).ln()).sqrt() * (std::f64::consts::TAU * draw(1)).cos()
+        let radius = (-2.0 * draw(0).ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * draw(1)).sin_cos();
+        (radius * cos, radius * sin)
     }
 
     /// The grid of the load.
