@@ -29,7 +29,10 @@ fn main() {
                         Some(course) => {
                             let mut all = counted.lock().unwrap_or_else(|e| e.into_inner());
                             all.push(course);
-                            all.len().is_multiple_of(500).then(|| eprintln!("{} …", all.len()));
+                            if all.len().is_multiple_of(500) {
+                                let hits = all.iter().filter(|course| course.overloaded).count();
+                                eprintln!("{} rollouts, {hits} with overload …", all.len());
+                            }
                             0
                         }
                     };

@@ -307,7 +307,7 @@ fn what_does_not_fit_together_is_told() {
     says(
         "        max: 40\n",
         "        max: 40\n    spare: { cpu: 4 }\n",
-        "f.yaml:21:14: spec.surge.spare.cpu: spec.capacity has no dimension cpu; leave it out",
+        "f.yaml:21:19: spec.surge.spare.cpu: spec.capacity has no dimension cpu; leave it out",
     );
     says(
         "        max: 40\n",
