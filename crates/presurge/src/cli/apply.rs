@@ -118,7 +118,7 @@ impl Apply {
         let prepared = all.parts.remove(0);
         let state = self.store.state(&prepared.fleet.name)?;
         let prepared = Arc::new(prepared.with_state(state));
-        let store = Arc::new(self.store.open()?);
+        let store = self.store.open()?;
         let applier = Applier {
             prepared: prepared.clone(),
             journal: store.clone() as Arc<dyn Journal>,

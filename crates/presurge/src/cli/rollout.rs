@@ -92,15 +92,16 @@ impl Rollout {
     }
 
     async fn answer(self) -> Result<Code, Failed> {
-        let journal = self.store.open()?;
+        let store = self.store.open()?;
+        let journal: &dyn Journal = store.as_ref();
         match self.verb {
-            Verb::List { output } => list(&journal, output).await,
-            Verb::Show { name, output } => show(&journal, &name, output).await,
-            Verb::Pause(ask) => request(&journal, "pause", Event::PauseRequested {}, ask).await,
-            Verb::Resume(ask) => request(&journal, "resume", Event::ResumeRequested {}, ask).await,
-            Verb::Abort(ask) => request(&journal, "abort", Event::AbortRequested {}, ask).await,
-            Verb::Rollback(ask) => roll_back(&journal, ask).await,
-            Verb::Approve(ask) => approve(&journal, ask).await,
+            Verb::List { output } => list(journal, output).await,
+            Verb::Show { name, output } => show(journal, &name, output).await,
+            Verb::Pause(ask) => request(journal, "pause", Event::PauseRequested {}, ask).await,
+            Verb::Resume(ask) => request(journal, "resume", Event::ResumeRequested {}, ask).await,
+            Verb::Abort(ask) => request(journal, "abort", Event::AbortRequested {}, ask).await,
+            Verb::Rollback(ask) => roll_back(journal, ask).await,
+            Verb::Approve(ask) => approve(journal, ask).await,
         }
     }
 }

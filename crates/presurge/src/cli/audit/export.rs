@@ -31,7 +31,7 @@ enum Form {
 impl Export {
     pub async fn answer(self, store: &StoreArgs) -> Result<Code, Failed> {
         let journal = store.open()?;
-        for id in keyed::existing_all(&journal, &self.name).await? {
+        for id in keyed::existing_all(journal.as_ref(), &self.name).await? {
             let records = journal.read(&id, 0).await?;
             let mut out = std::io::stdout().lock();
             for record in &records {
