@@ -11,7 +11,7 @@ use domain::forecast::Probability;
 use domain::journal::{Digest, Record};
 use domain::name::RolloutId;
 use domain::plan::{Inputs, Plan, Refused};
-use domain::ports::{Archive, Journal, PortError};
+use domain::ports::{Archive, PortError};
 use jiff::Timestamp;
 use rollout::State;
 use rollout::asked::{self, Asked};

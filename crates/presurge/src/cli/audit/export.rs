@@ -4,7 +4,6 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 use domain::journal::CloudEvent;
-use domain::ports::Journal;
 
 use crate::apply::keyed;
 use crate::cli::store::StoreArgs;

@@ -9,7 +9,7 @@ use domain::event::{Event, Look, RiskSpent, Weighing};
 use domain::journal::{Record, verify};
 use domain::name::RolloutId;
 use domain::plan::Plan;
-use domain::ports::{Clock, Journal};
+use domain::ports::Clock;
 
 use super::verify::Bad;
 use crate::apply::again::{Again, NotAgain, Past, begun};

@@ -5,7 +5,6 @@ use std::io::Write;
 use clap::Args;
 use domain::journal::Record;
 use domain::name::RolloutId;
-use domain::ports::Journal;
 
 use crate::apply::keyed;
 use crate::cli::output::{self, Format};

@@ -9,7 +9,6 @@ use domain::journal::{
     Anchor, BadLine, Broken, Digest, Head, KnownHead, Record, prove, read_line, verify_lines,
 };
 use domain::name::RolloutId;
-use domain::ports::Journal;
 
 use crate::anchors::{self, PublicKey, Trusted};
 use crate::apply::keyed;
