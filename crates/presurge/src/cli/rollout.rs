@@ -10,6 +10,7 @@ use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{Clock, Journal};
 use rollout::State;
+use rollout::machine::FoldError;
 use rollout::observe::Seen;
 use rollout::state::{OrderStage, Phase, Server, Stage, Way};
 use rollout::terms::Terms;
@@ -21,6 +22,7 @@ use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
 use crate::apply::control::{self, ControlError, DigestStart, Judgement};
+use crate::apply::keyed::LookError;
 use crate::apply::{freezes, keyed};
 
 /// Looks at the rollouts of a store, pauses, resumes, aborts them and rolls them back.
@@ -201,7 +203,16 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
         if id == Freezes::chain() {
             continue;
         }
-        let Some((state, records)) = keyed::state(journal, &id).await? else { continue };
+        let (state, records) = match keyed::state(journal, &id).await {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            // Replicas of two releases share a store while they are upgraded.
+            Err(LookError::Fold(id, FoldError::Newer { .. })) => {
+                rows.push(json!({ "rollout": id, "state": "driven by a newer presurge" }));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let updated = state.servers.values().filter(|s| s.is_updated()).count();
         rows.push(json!({
             "rollout": id,
