@@ -10,7 +10,7 @@ use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::journal::Digest;
+use crate::journal::{Digest, Record};
 use crate::learned::{Evidence, Figure, Quantity};
 use crate::name::{FleetName, Key, OfferName, ServerName, Version};
 use crate::plan::Plan;
@@ -25,6 +25,15 @@ pub use policy::{
 
 /// The version of the stored events that this build writes; it reads this one and the one before.
 pub const FORMAT: u32 = 1;
+
+/// The format that a journal, or a part of it, says of itself: the highest that who created the rollout
+/// and who has driven it state. It is read from the records as they lie there, so that it is known of
+/// events that this build cannot read. 0 where nothing is stated.
+pub fn format_of(records: &[Record]) -> u32 {
+    let states = |record: &&Record| matches!(&*record.kind, "RolloutCreated" | "DriverStarted");
+    let stated = records.iter().filter(states).filter_map(|r| r.payload.get("format")?.as_u64());
+    stated.map(|format| u32::try_from(format).unwrap_or(u32::MAX)).max().unwrap_or(0)
+}
 
 /// Why a rollout holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +132,9 @@ pub enum Event {
         /// What it plans with; absent in journals of former releases.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         planning: Option<Planning>,
+        /// The format of the events from here on, where it is newer than the one that was stated before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        format: Option<u32>,
     },
     /// Decision: buy these instances.
     SurgeOrdered {

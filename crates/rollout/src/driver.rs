@@ -193,6 +193,13 @@ impl Driver {
         if self.settle(book, memory, &seen).await? != Written::Done {
             return Ok(false);
         }
+        if !book.outlasts_calls() {
+            // Looking took long, or this process was frozen meanwhile: perhaps somebody else drives by now.
+            book.renew().await?;
+            if !book.outlasts_calls() {
+                return Ok(false);
+            }
+        }
         let answered = self.issue(book.state(), &seen, memory).await;
         if book.write(answered).await? != Written::Done {
             return Ok(false);

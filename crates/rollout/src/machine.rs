@@ -8,7 +8,7 @@ mod phase;
 mod size;
 mod surge;
 
-use domain::event::Event;
+use domain::event::{Event, FORMAT, format_of};
 use domain::journal::{Broken, Entry, Record, UnknownEvent, verify};
 use domain::size::Lent;
 
@@ -20,7 +20,15 @@ pub enum FoldError {
     /// The chain does not hold.
     #[error("the journal is damaged")]
     Broken(#[from] Broken),
-    /// It was written by a newer build.
+    /// A newer build has begun it, or has taken it over.
+    #[error(
+        "a newer presurge drives it: its events have format {found}, this build reads up to {FORMAT}"
+    )]
+    Newer {
+        /// The format of the events.
+        found: u32,
+    },
+    /// It has an event that this build does not know.
     #[error("the journal was written by another build")]
     Unknown(#[from] UnknownEvent),
     /// An event that cannot follow from the state before it.
@@ -42,6 +50,7 @@ pub(crate) type Refusal = String;
 pub fn fold(records: &[Record]) -> Result<Option<State>, FoldError> {
     verify(records)?;
     let Some((first, rest)) = records.split_first() else { return Ok(None) };
+    readable(records)?;
     let mut state = phase::create(first, first.event()?).map_err(|why| FoldError::Illegal {
         seq: 1,
         event: first.kind.clone(),
@@ -53,12 +62,21 @@ pub fn fold(records: &[Record]) -> Result<Option<State>, FoldError> {
     Ok(Some(state))
 }
 
+/// Whether this build reads the format of a journal, as far as it is given.
+pub fn readable(records: &[Record]) -> Result<(), FoldError> {
+    match format_of(records) {
+        found if found > FORMAT => Err(FoldError::Newer { found }),
+        _ => Ok(()),
+    }
+}
+
 /// Takes one more record into the state.
 pub fn apply(state: &mut State, record: &Record) -> Result<(), FoldError> {
     let illegal = |why| FoldError::Illegal { seq: record.seq, event: record.kind.clone(), why };
     if record.seq != state.head.seq + 1 {
         return Err(illegal(format!("it follows record {}", state.head.seq)));
     }
+    readable(std::slice::from_ref(record))?;
     transition(state, record, record.event()?).map_err(illegal)?;
     state.head = record.head();
     Ok(())

@@ -1,16 +1,21 @@
 //! A journal as it lies in the file, for those who do not trust it.
 
+use async_trait::async_trait;
 use domain::name::RolloutId;
-use domain::ports::PortError;
+use domain::ports::{Journal, PortError};
 use rusqlite::params;
 
 use crate::error::StoreError;
 use crate::sqlite::Sqlite;
+use crate::store::Store;
 
-impl Sqlite {
-    /// The records of a rollout as they are stored, each with the number that it is stored under,
-    /// in the order of these numbers. Nothing is checked; an unknown rollout has none.
-    pub async fn lines(&self, rollout: &RolloutId) -> Result<Vec<(u64, String)>, PortError> {
+#[async_trait]
+impl Store for Sqlite {
+    fn name(&self) -> &str {
+        self.file()
+    }
+
+    async fn lines(&self, rollout: &RolloutId) -> Result<Vec<(u64, String)>, PortError> {
         let rollout = rollout.clone();
         let lines = self.run(move |session| {
             session.read(|transaction| {
@@ -30,5 +35,9 @@ impl Sqlite {
             })
         });
         lines.await.map_err(|error: StoreError| error.port("cannot read the journal"))
+    }
+
+    async fn check(&self) -> Result<String, PortError> {
+        Ok(format!("a file of SQLite with {} rollouts", self.rollouts().await?.len()))
     }
 }

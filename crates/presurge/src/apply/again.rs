@@ -11,14 +11,14 @@ use domain::forecast::Probability;
 use domain::journal::{Digest, Record};
 use domain::name::RolloutId;
 use domain::plan::{Inputs, Plan, Refused};
-use domain::ports::{Archive, Journal, PortError};
+use domain::ports::{Archive, PortError};
 use jiff::Timestamp;
 use rollout::State;
 use rollout::asked::{self, Asked};
 use rollout::machine::fold;
 use rollout::planner::{Planner, ReviseError};
 use serde_json::{Value, json};
-use store::Sqlite;
+use store::Store;
 
 use super::keyed::{self, LookError};
 use super::planner::LivePlanner;
@@ -69,7 +69,7 @@ pub enum Again {
 /// The journal of a rollout, or of one of its fleets, and the configuration that it was begun with.
 pub struct Past<'a> {
     /// Where journals and inputs are kept.
-    pub store: &'a Arc<Sqlite>,
+    pub store: &'a Arc<dyn Store>,
     /// Whose journal.
     pub id: &'a RolloutId,
     /// All of it, verified.
@@ -277,7 +277,7 @@ impl Past<'_> {
 }
 
 /// What an archive keeps; nothing is added to it.
-struct Untouched(Arc<Sqlite>);
+struct Untouched(Arc<dyn Store>);
 
 #[async_trait]
 impl Archive for Untouched {
@@ -337,6 +337,7 @@ mod tests {
     use rollout::planner::Revision;
     use rollout::state::Way;
     use sim::SimClock;
+    use store::Sqlite;
 
     use super::*;
     use crate::apply::planner::keep;
@@ -392,7 +393,8 @@ mod tests {
         let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
         let prepared =
             Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
-        let store = Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
         let ask = prepared.first(now, 7).unwrap();
         let made = prepared.make_plan(ask.clone()).await.unwrap();
         let plan = &made.plan;
@@ -447,7 +449,8 @@ mod tests {
         let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
         let prepared =
             Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
-        let store = Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
         let made = prepared.make_plan(prepared.first(now, 7).unwrap()).await.unwrap();
         keep(store.as_ref(), &made.histories, &made.calendars).await.unwrap();
         let ask = |rung| Revision {

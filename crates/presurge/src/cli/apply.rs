@@ -117,7 +117,7 @@ impl Apply {
     ) -> Result<Code, Failed> {
         let prepared = all.parts.remove(0);
         let state = self.store.state(&prepared.fleet.name)?;
-        let store = Arc::new(self.store.open()?);
+        let store = self.store.open()?;
         let name = prepared.rollout.name.clone();
         let found = keyed::find(store.as_ref(), name.as_str(), &prepared.config).await?;
         let prepared = taught(prepared.with_state(state), store.as_ref(), &found).await?;

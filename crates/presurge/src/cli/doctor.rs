@@ -8,7 +8,7 @@ use clap::Args;
 use domain::config::{AdapterRef, Rollout};
 use domain::ports::{Journal, PortError, Target, Verdict};
 use serde_json::{Value, json};
-use store::Sqlite;
+use store::Store;
 
 use super::output::{self, Format};
 use super::store::StoreArgs;
@@ -23,7 +23,7 @@ const REACH: Duration = Duration::from_secs(86_400);
 /// An answer takes at most this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks every source of load, load balancer, provisioner, updater, gate and receiver of notices of a
+/// Asks the store, and every source of load, load balancer, provisioner, updater, gate and receiver of notices of a
 /// configuration whether it answers. Nothing is changed, and nobody is told anything.
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -52,9 +52,12 @@ impl Doctor {
             Ok(Here { folder: folder.clone(), clock: clock.clone(), state })
         };
         let journal = self.store.existing()?;
-        let store = (self.files.as_slice(), journal.as_ref());
+        let store = (self.files.as_slice(), journal.as_deref());
         let answers = runtime()?.block_on(async {
             let mut answers = Vec::new();
+            if let Some(store) = journal.as_deref() {
+                answers.push(of_store(store).await);
+            }
             for file in documents.fleets.values() {
                 fleet(file, &here(&file.folder, file)?, store, &mut answers).await;
             }
@@ -101,10 +104,19 @@ async fn ask<T>(
     }
 }
 
+/// Whether the store answers, and what it is.
+async fn of_store(store: &dyn Store) -> Answer {
+    let result = match tokio::time::timeout(PATIENCE, store.check()).await {
+        Ok(answer) => answer.map_err(|error| error.chain()),
+        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+    };
+    Answer { what: format!("store {}", store.name()), result }
+}
+
 async fn fleet(
     file: &FleetFile,
     here: &Here,
-    store: (&[PathBuf], Option<&Sqlite>),
+    store: (&[PathBuf], Option<&dyn Store>),
     answers: &mut Vec<Answer>,
 ) {
     let fleet = &file.fleet;
@@ -206,7 +218,7 @@ async fn told(rollout: &Rollout, here: &Here, answers: &mut Vec<Answer>) {
 async fn orphaned(
     entry: &AdapterRef,
     here: &Here,
-    (files, journal): (&[PathBuf], Option<&Sqlite>),
+    (files, journal): (&[PathBuf], Option<&dyn Store>),
 ) -> Result<String, String> {
     let provisioner = registry::provisioner(entry, here).map_err(|e| crate::causes::chain(&e))?;
     let journal = journal.map(|journal| journal as &dyn Journal);

@@ -124,17 +124,17 @@ impl Freeze {
             .into_iter()
             .map(|fleet| Event::FreezeRequested { fleet, until })
             .collect();
-        let frozen = freezes::write(&journal, &events, &self.reason, now).await?;
+        let frozen = freezes::write(journal.as_ref(), &events, &self.reason, now).await?;
         // The switch is pulled; nothing that follows may look as if it were not.
         anchor(&self.anchoring, &frozen);
-        for warning in unknown(&journal, &self.scope.fleet).await {
+        for warning in unknown(journal.as_ref(), &self.scope.fleet).await {
             eprintln!("warning: {warning}");
         }
         print(&frozen, now, self.output)?;
         eprintln!(
             "every `presurge apply` on {} lets no more server go out from its next look on, within \
              a second",
-            journal.file()
+            journal.name()
         );
         Ok(Code::Done)
     }
@@ -148,7 +148,7 @@ impl Unfreeze {
     async fn answer(self) -> Result<Code, Failed> {
         let now = SystemClock.now();
         let journal = self.store.open()?;
-        let before = freezes::read(&journal).await?;
+        let before = freezes::read(journal.as_ref()).await?;
         let scopes = self.scope.each();
         let ends = |fleet| before.in_force(now).any(|freeze| freeze.fleet == fleet);
         if !scopes.iter().cloned().any(ends) {
@@ -158,7 +158,7 @@ impl Unfreeze {
         }
         let events: Vec<Event> =
             scopes.into_iter().map(|fleet| Event::UnfreezeRequested { fleet }).collect();
-        let left = freezes::write(&journal, &events, &self.reason, now).await?;
+        let left = freezes::write(journal.as_ref(), &events, &self.reason, now).await?;
         anchor(&self.anchoring, &left);
         for freeze in left.in_force(now) {
             eprintln!("still: {freeze}");
@@ -222,7 +222,7 @@ pub async fn notes<'a>(store: &StoreArgs, fleets: impl Iterator<Item = &'a Fleet
     let now = SystemClock.now();
     let frozen = match store.existing() {
         Ok(None) => return,
-        Ok(Some(journal)) => freezes::read(&journal).await.map_err(Failed::from),
+        Ok(Some(journal)) => freezes::read(journal.as_ref()).await.map_err(Failed::from),
         Err(error) => Err(error),
     };
     match frozen {

@@ -128,7 +128,7 @@ impl Models {
             Some(Act::Unpin(unpin)) => {
                 let (fleet, quantity) = (unpin.fleet.clone(), unpin.quantity.clone());
                 let journal = self.store.open()?;
-                let known = lessons::read(&journal).await?.of(&fleet);
+                let known = lessons::read(journal.as_ref()).await?.of(&fleet);
                 if !known.pinned.contains_key(&quantity) {
                     eprintln!("{quantity} of fleet {fleet} is not pinned; nothing was written");
                     return self.print(&[(fleet, known)]);
@@ -141,14 +141,14 @@ impl Models {
 
     async fn write(&self, fleet: &FleetName, event: Event, reason: &str) -> Result<Code, Failed> {
         let journal = self.store.open()?;
-        let known = lessons::pin(&journal, event, reason, SystemClock.now()).await?;
+        let known = lessons::pin(journal.as_ref(), event, reason, SystemClock.now()).await?;
         eprintln!("it counts for plans that are made from now on; rollouts under way keep theirs");
         self.print(&[(fleet.clone(), known.of(fleet))])
     }
 
     async fn show(&self) -> Result<Code, Failed> {
         let known = match self.store.existing()? {
-            Some(journal) => lessons::read(&journal).await?,
+            Some(journal) => lessons::read(journal.as_ref()).await?,
             None => Learned::default(),
         };
         if self.files.is_empty() {
@@ -255,7 +255,7 @@ pub async fn learned(store: &StoreArgs, all: Together) -> Together {
             return all;
         }
     };
-    known(&journal, all).await
+    known(journal.as_ref(), all).await
 }
 
 /// The same from a journal.

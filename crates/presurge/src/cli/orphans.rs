@@ -50,7 +50,7 @@ impl Orphans {
         let clock = clock(None)?;
         let documents = documents::load(&self.files, &clock).map_err(Failed::data)?;
         let journal = self.store.existing()?;
-        let journal = journal.as_ref().map(|journal| journal as &dyn Journal);
+        let journal = journal.as_deref().map(|journal| journal as &dyn Journal);
         let mut fleets = Vec::new();
         for file in documents.fleets.values() {
             let Some(entry) = &file.fleet.provisioner else { continue };

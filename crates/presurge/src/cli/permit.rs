@@ -117,21 +117,23 @@ impl Permit {
         let now = clock.now();
         match &self.act {
             Some(Act::List) => {
-                let permits: Permits = chain::read(&journal).await?;
+                let permits: Permits = chain::read(journal.as_ref()).await?;
                 let open: Vec<&Granted> =
                     permits.all().into_iter().filter(|permit| permit.in_force(now)).collect();
                 self.print(&open)
             }
             Some(Act::Release(release)) => {
-                let given = permits::release(&journal, &release.lease, &release.reason, now).await;
+                let given =
+                    permits::release(journal.as_ref(), &release.lease, &release.reason, now).await;
                 let given = given.map_err(failed)?;
                 eprintln!("{} is given back; what it risked stays spent", given.lease);
                 self.print(&[&given])
             }
             Some(Act::Renew(renew)) => {
-                let prepared = prepared(&renew.of, &clock, &journal).await?;
+                let prepared = prepared(&renew.of, &clock, journal.as_ref()).await?;
                 let length = at_most_a_day(renew.length)?;
-                let answer = permits::renew(&journal, &prepared, &renew.lease, length, now).await;
+                let answer =
+                    permits::renew(journal.as_ref(), &prepared, &renew.lease, length, now).await;
                 self.say(&answer.map_err(failed)?)
             }
             None => {
@@ -139,7 +141,7 @@ impl Permit {
                 let (Some(length), Some(reason)) = (ask.length, &ask.reason) else {
                     return Err(Failed::usage("say --for and --reason"));
                 };
-                let prepared = prepared(&ask.of, &clock, &journal).await?;
+                let prepared = prepared(&ask.of, &clock, journal.as_ref()).await?;
                 if ask.server.len() > ask.count as usize {
                     let text = format!(
                         "{} servers are named, and --count is {}",
@@ -155,7 +157,7 @@ impl Permit {
                     reason: reason.clone(),
                     seed: ask.seed,
                 };
-                let answer = permits::ask(&journal, &prepared, &wish, now).await;
+                let answer = permits::ask(journal.as_ref(), &prepared, &wish, now).await;
                 self.say(&answer.map_err(failed)?)
             }
         }

@@ -13,6 +13,7 @@ use domain::name::RolloutId;
 use domain::ports::{Clock, Journal};
 use rollout::State;
 use rollout::compared::{Compared, compared};
+use rollout::machine::FoldError;
 use rollout::observe::Seen;
 use rollout::state::{OrderStage, Phase, Server, Stage, Way};
 use rollout::terms::Terms;
@@ -24,6 +25,7 @@ use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
 use crate::apply::control::{self, ControlError, DigestStart, Judgement};
+use crate::apply::keyed::LookError;
 use crate::apply::{chain, freezes, keyed};
 
 /// Looks at the rollouts of a store, pauses, resumes, aborts them and rolls them back.
@@ -95,15 +97,16 @@ impl Rollout {
     }
 
     async fn answer(self) -> Result<Code, Failed> {
-        let journal = self.store.open()?;
+        let store = self.store.open()?;
+        let journal: &dyn Journal = store.as_ref();
         match self.verb {
-            Verb::List { output } => list(&journal, output).await,
-            Verb::Show { name, output } => show(&journal, &name, output).await,
-            Verb::Pause(ask) => request(&journal, "pause", Event::PauseRequested {}, ask).await,
-            Verb::Resume(ask) => request(&journal, "resume", Event::ResumeRequested {}, ask).await,
-            Verb::Abort(ask) => request(&journal, "abort", Event::AbortRequested {}, ask).await,
-            Verb::Rollback(ask) => roll_back(&journal, ask).await,
-            Verb::Approve(ask) => approve(&journal, ask).await,
+            Verb::List { output } => list(journal, output).await,
+            Verb::Show { name, output } => show(journal, &name, output).await,
+            Verb::Pause(ask) => request(journal, "pause", Event::PauseRequested {}, ask).await,
+            Verb::Resume(ask) => request(journal, "resume", Event::ResumeRequested {}, ask).await,
+            Verb::Abort(ask) => request(journal, "abort", Event::AbortRequested {}, ask).await,
+            Verb::Rollback(ask) => roll_back(journal, ask).await,
+            Verb::Approve(ask) => approve(journal, ask).await,
         }
     }
 }
@@ -203,7 +206,16 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
         if !chain::is_rollout(&id) {
             continue;
         }
-        let Some((state, records)) = keyed::state(journal, &id).await? else { continue };
+        let (state, records) = match keyed::state(journal, &id).await {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            // Replicas of two releases share a store while they are upgraded.
+            Err(LookError::Fold(id, FoldError::Newer { .. })) => {
+                rows.push(json!({ "rollout": id, "state": "driven by a newer presurge" }));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let updated = state.servers.values().filter(|s| s.is_updated()).count();
         rows.push(json!({
             "rollout": id,

@@ -113,7 +113,8 @@ impl Stage {
 
     async fn driven_by(&self, owner: &str) {
         let (owner, build) = (owner.to_owned(), "test".to_owned());
-        self.write(Event::DriverStarted { owner, epoch: 1, build, planning: None }).await;
+        let started = Event::DriverStarted { owner, epoch: 1, build, planning: None, format: None };
+        self.write(started).await;
     }
 
     async fn write(&self, event: Event) {

@@ -1,6 +1,6 @@
 //! The journal in the hands of a driver: the lease, the fold, and writing under both.
 
-use domain::event::Event;
+use domain::event::{Event, FORMAT, format_of};
 use domain::journal::{Actor, Entry, Record};
 use domain::name::RolloutId;
 use domain::ports::{Append, AppendError, Authority, Lease};
@@ -28,12 +28,19 @@ pub(super) struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    /// Takes the lease, waiting for its present owner if there is one, and folds the journal.
+    /// Takes the lease, waiting for its present owner if there is one, and folds the journal. Leaves the
+    /// lease alone where this build does not read the journal: somebody else may.
     pub(super) async fn open(driver: &'a Driver, id: &RolloutId) -> Result<Self, DriveError> {
+        let unread = |error| DriveError::Fold(id.clone(), error);
+        machine::readable(&driver.journal.read(id, 0).await?).map_err(unread)?;
         let lease = take_lease(driver, id).await?;
-        let records = driver.journal.read(id, 0).await?;
-        let state = machine::fold(&records).map_err(|e| DriveError::Fold(id.clone(), e))?;
-        let state = state.ok_or_else(|| DriveError::NoSuchRollout(id.clone()))?;
+        let (state, stated) = match folded(driver, id).await {
+            Ok(folded) => folded,
+            Err(error) => {
+                give_up(driver, &lease).await;
+                return Err(error);
+            }
+        };
         let mut book = Self { driver, lease, state };
         if book.state.outcome().is_none() {
             let event = Event::DriverStarted {
@@ -41,6 +48,7 @@ impl<'a> Book<'a> {
                 epoch: book.lease.epoch,
                 build: driver.build.clone(),
                 planning: driver.planner.planning(),
+                format: (FORMAT > stated).then_some(FORMAT),
             };
             let cause = Some(book.state.head.seq);
             let reason = "it took the lease".into();
@@ -76,11 +84,18 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Gives the lease back; a failure does no harm, since it ends by itself.
+    /// Whether the lease outlasts calls that begin now: what this driver sends has arrived, or was given
+    /// up, before anybody else drives.
+    pub(super) fn outlasts_calls(&self) -> bool {
+        let pace = self.driver.pace;
+        // As much as there is left at least after a renewal.
+        let needed = pace.call_timeout.min(pace.lease * 2 / 3);
+        self.driver.world.clock.now() + needed <= self.lease.until
+    }
+
+    /// Gives the lease back.
     pub(super) async fn close(self) {
-        if let Err(error) = self.driver.journal.release(&self.lease).await {
-            self.driver.audience.troubled(&error.chain());
-        }
+        give_up(self.driver, &self.lease).await;
     }
 
     /// Takes in what others wrote meanwhile.
@@ -153,6 +168,21 @@ impl<'a> Book<'a> {
             .map_err(|e| DriveError::Fold(self.state.id.clone(), e))?;
         self.driver.audience.recorded(&self.state, record);
         Ok(())
+    }
+}
+
+/// The state of a rollout, and the format that its journal states.
+async fn folded(driver: &Driver, id: &RolloutId) -> Result<(State, u32), DriveError> {
+    let records = driver.journal.read(id, 0).await?;
+    let state = machine::fold(&records).map_err(|e| DriveError::Fold(id.clone(), e))?;
+    let state = state.ok_or_else(|| DriveError::NoSuchRollout(id.clone()))?;
+    Ok((state, format_of(&records)))
+}
+
+/// Gives a lease back; a failure does no harm, since it ends by itself.
+async fn give_up(driver: &Driver, lease: &Lease) {
+    if let Err(error) = driver.journal.release(lease).await {
+        driver.audience.troubled(&error.chain());
     }
 }
 

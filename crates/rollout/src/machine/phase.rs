@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::event::{Event, FORMAT, HoldReason, Outcome, Rung};
+use domain::event::{Event, HoldReason, Outcome, Rung};
 use domain::journal::Record;
 use domain::name::ServerName;
 use domain::plan::Plan;
@@ -18,12 +18,6 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
     let Event::RolloutCreated(created) = event else {
         return Err("a journal begins with RolloutCreated".into());
     };
-    if created.format > FORMAT {
-        return Err(format!(
-            "its events have format {}, this build reads up to {FORMAT}",
-            created.format
-        ));
-    }
     let account = Account::new(created.risk);
     let mut servers = BTreeMap::new();
     for member in &created.servers {

@@ -16,7 +16,7 @@ use domain::ports::{Append, Authority, Clock, Hook, Journal, LoadSource, PortErr
 use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
-use rollout::driver::{Audience, Driver, Ended, LoadWatch, World};
+use rollout::driver::{Audience, DriveError, Driver, Ended, LoadWatch, World};
 use rollout::gates::Gate;
 use rollout::observe::Seen;
 use rollout::settings::Pace;
@@ -217,6 +217,11 @@ impl Stage {
 
     /// Runs a new driver behind a fuse; `None` when the fuse has stopped it.
     pub fn drive(&mut self, fuse: &Arc<Fuse>) -> Option<Ended> {
+        self.try_to_drive(fuse).map(|ended| ended.unwrap())
+    }
+
+    /// The same where it may refuse to.
+    pub fn try_to_drive(&mut self, fuse: &Arc<Fuse>) -> Option<Result<Ended, DriveError>> {
         self.drivers += 1;
         let clock = Fused::<dyn Clock>::new(fuse, self.world.clock());
         let gate = Gate {
@@ -264,7 +269,7 @@ impl Stage {
             },
             patience: Some(Duration::from_secs(3600)),
         };
-        run_until_stuck(driver.run(&self.id)).map(|ended| ended.unwrap())
+        run_until_stuck(driver.run(&self.id))
     }
 }
 

@@ -10,7 +10,7 @@ use domain::ports::{Archive, Clock, Journal};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use rollout::state::Phase;
-use store::Sqlite;
+use store::Store;
 
 use super::{Apply, Mode, agreed, anchoring, taught};
 use crate::anchors::{Watched, Writer};
@@ -51,7 +51,7 @@ impl Apply {
         clock: &Arc<dyn Clock>,
         anchors: &Arc<Writer>,
     ) -> Result<Code, Failed> {
-        let store = Arc::new(self.store.open()?);
+        let store = self.store.open()?;
         let mut parts = Vec::with_capacity(all.parts.len());
         for prepared in all.parts {
             let part = self.found(prepared, store.as_ref()).await?;
@@ -97,7 +97,7 @@ impl Apply {
     }
 
     /// What there is of a fleet in the store.
-    async fn found(&self, prepared: Prepared, store: &Sqlite) -> Result<Part, Failed> {
+    async fn found(&self, prepared: Prepared, store: &dyn Store) -> Result<Part, Failed> {
         let state = self.store.state(&prepared.fleet.name)?;
         let prepared = prepared.with_state(state);
         let name = keyed::of_fleet(prepared.rollout.name.as_str(), &prepared.fleet.name);
@@ -169,7 +169,7 @@ impl Apply {
     async fn drive_together(
         &self,
         driven: Vec<Driven>,
-        store: &Arc<Sqlite>,
+        store: &Arc<dyn Store>,
         anchors: &Arc<Writer>,
     ) -> Result<Code, Failed> {
         let mut ready = Vec::with_capacity(driven.len());

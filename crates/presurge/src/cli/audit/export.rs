@@ -4,7 +4,6 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 use domain::journal::CloudEvent;
-use domain::ports::Journal;
 
 use crate::apply::keyed;
 use crate::cli::store::StoreArgs;
@@ -31,7 +30,7 @@ enum Form {
 impl Export {
     pub async fn answer(self, store: &StoreArgs) -> Result<Code, Failed> {
         let journal = store.open()?;
-        for id in keyed::existing_all(&journal, &self.name).await? {
+        for id in keyed::existing_all(journal.as_ref(), &self.name).await? {
             let records = journal.read(&id, 0).await?;
             let mut out = std::io::stdout().lock();
             for record in &records {

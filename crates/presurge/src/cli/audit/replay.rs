@@ -9,7 +9,7 @@ use domain::event::{Event, Look, RiskSpent, Weighing};
 use domain::journal::{Record, verify};
 use domain::name::RolloutId;
 use domain::plan::Plan;
-use domain::ports::{Clock, Journal};
+use domain::ports::Clock;
 
 use super::verify::Bad;
 use crate::apply::again::{Again, NotAgain, Past, begun};
@@ -43,7 +43,7 @@ enum Decision<'a> {
 
 impl Replay {
     pub async fn answer(self, store: &StoreArgs) -> Result<Code, Failed> {
-        let store = Arc::new(store.open()?);
+        let store = store.open()?;
         let ids = keyed::existing_all(store.as_ref(), &self.name).await?;
         let [id] = ids.as_slice() else {
             let names: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();

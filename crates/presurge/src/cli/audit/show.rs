@@ -5,7 +5,6 @@ use std::io::Write;
 use clap::Args;
 use domain::journal::Record;
 use domain::name::RolloutId;
-use domain::ports::Journal;
 
 use crate::apply::keyed;
 use crate::cli::output::{self, Format};
@@ -25,7 +24,7 @@ pub struct Show {
 impl Show {
     pub async fn answer(self, store: &StoreArgs) -> Result<Code, Failed> {
         let journal = store.open()?;
-        let ids = keyed::existing_all(&journal, &self.name).await?;
+        let ids = keyed::existing_all(journal.as_ref(), &self.name).await?;
         let several = ids.len() > 1;
         let mut all = Vec::new();
         for id in ids {

@@ -9,7 +9,6 @@ use domain::journal::{
     Anchor, BadLine, Broken, Digest, Head, KnownHead, Record, prove, read_line, verify_lines,
 };
 use domain::name::RolloutId;
-use domain::ports::Journal;
 
 use crate::anchors::{self, PublicKey, Trusted};
 use crate::apply::{chain, keyed};
@@ -203,7 +202,7 @@ async fn from_store(
     }
     let mut chains = Vec::new();
     let freezes = Freezes::chain();
-    let mut wanted = keyed::existing_all(&journal, name).await?;
+    let mut wanted = keyed::existing_all(journal.as_ref(), name).await?;
     // Whoever could take out a server while it was frozen would have to forge that chain too.
     if !wanted.contains(&freezes) && trusted.is_some_and(|trusted| trusted.has(&freezes)) {
         wanted.push(freezes);
