@@ -1,9 +1,9 @@
 //! Events: what the journal stores. The stored form is versioned by [`FORMAT`]; a field or an
 //! event is added, never changed.
 
+mod created;
+mod look;
 mod policy;
-
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::de::value::MapDeserializer;
@@ -11,10 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::journal::{Digest, Record};
-use crate::name::{FleetName, Key, OfferName, ServerName, Version, Zone};
-use crate::plan::{PerDimension, Plan};
+use crate::learned::{Evidence, Figure, Quantity};
+use crate::name::{FleetName, Key, OfferName, ServerName, Version};
+use crate::plan::Plan;
 use crate::size::{SizeField, SizeSettings};
 
+pub use created::{Created, Member};
+pub use look::{Look, Planning, RiskSpent, Rung, Weighing};
 pub use policy::{
     AfterHold, ApprovalRule, HoldLimit, HookLimit, HookPoint, OnFailure, OnTimeout, Policy,
     SizeRule,
@@ -30,128 +33,6 @@ pub fn format_of(records: &[Record]) -> u32 {
     let states = |record: &&Record| matches!(&*record.kind, "RolloutCreated" | "DriverStarted");
     let stated = records.iter().filter(states).filter_map(|r| r.payload.get("format")?.as_u64());
     stated.map(|format| u32::try_from(format).unwrap_or(u32::MAX)).max().unwrap_or(0)
-}
-
-/// A server of the fleet, as it was when the rollout was created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Member {
-    /// Its name, unique in the rollout.
-    pub name: ServerName,
-    /// Its availability zone.
-    pub zone: Option<Zone>,
-    /// `host:port` where it serves, if it is known.
-    pub address: Option<String>,
-}
-
-/// The first event of a journal: what was asked for, frozen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Created {
-    /// The format of the events that follow, see [`FORMAT`].
-    pub format: u32,
-    /// The name in the configuration.
-    pub name: String,
-    /// The digest of the rollout's specification: `apply` is keyed by it.
-    pub spec: Digest,
-    /// The fleet.
-    pub fleet: FleetName,
-    /// What every server shall run.
-    pub target: Version,
-    /// Who is in the fleet.
-    pub servers: Vec<Member>,
-    /// What each of them ran before, where the updater could tell: what a roll-back puts back. Former
-    /// releases did not look.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub before: BTreeMap<ServerName, Version>,
-    /// The last server is back by then.
-    pub deadline: Timestamp,
-    /// The allowed probability of attributable overload.
-    pub risk: f64,
-    /// Waits and bounds.
-    pub policy: Policy,
-}
-
-/// What the driver saw when it looked again before a batch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Look {
-    /// When.
-    pub at: Timestamp,
-    /// The newest complete load sample per dimension.
-    pub load: PerDimension<f64>,
-    /// The upper edge of the forecast band at that sample.
-    pub upper: PerDimension<f64>,
-    /// Servers of the fleet in service.
-    pub in_service: u32,
-    /// Surge instances in service.
-    pub surge: u32,
-    /// What the batches that are left are estimated to risk by the load known then; absent while the plan is too young to be weighed again, or where that cannot be done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub foreseen: Option<f64>,
-    /// What that was estimated from; absent where `foreseen` is, and in journals of former releases.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weighed: Option<Weighing>,
-    /// What the load was known from.
-    #[serde(default, skip_serializing_if = "is_live")]
-    pub rung: Rung,
-}
-
-/// What the batches that are left were weighed by, so that it can be computed again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Weighing {
-    /// When: up to a minute before the look.
-    pub at: Timestamp,
-    /// The number of the last record that was known then.
-    pub after: u64,
-    /// The digest of the load per `fleet/dimension`, kept in the archive; none where nothing was known
-    /// of the load.
-    pub load: BTreeMap<String, Digest>,
-}
-
-/// What a driver makes and weighs plans with, beside the configuration and the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Planning {
-    /// The seed of every draw, below 2⁵³.
-    pub seed: u64,
-    /// The risk of the rollout, a probability: of one fleet of several that began after the others,
-    /// what these leave of it.
-    pub risk: f64,
-    /// What its surge may cost, in the currency of the fleet: of one fleet of several, its part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<f64>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_live(rung: &Rung) -> bool {
-    *rung == Rung::Live
-}
-
-/// What a batch takes from the account of the rollout's risk. Amounts are probabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RiskSpent {
-    /// What this batch spends.
-    pub spent: f64,
-    /// What is left after it.
-    pub left: f64,
-}
-
-/// What a rollout knows of the load, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Rung {
-    /// The newest samples.
-    #[default]
-    Live,
-    /// A forecast from the last load that is known, whose band widens with its age.
-    LastForecast,
-    /// Nothing: whatever is out is replaced by surge, so that the capacity of the whole fleet stays.
-    StaticSurge,
-    /// Nothing, and surge does not replace what would be out: no more batches.
-    Refuse,
 }
 
 /// Why a rollout holds.
@@ -601,6 +482,68 @@ pub enum Event {
     OrphansSuspected {
         /// The instances.
         names: Vec<ServerName>,
+    },
+    /// Decision: from now on plans of the fleet are made with a figure that its rollouts have shown.
+    /// Stands in the chain of what was learned only, as the two that follow.
+    Adjusted {
+        /// Which fleet.
+        fleet: FleetName,
+        /// Of what.
+        quantity: Quantity,
+        /// The figure until now: of the configuration, where nothing was learned before.
+        before: Figure,
+        /// The figure from now on.
+        after: Figure,
+        /// What it was learned from.
+        evidence: Evidence,
+    },
+    /// Request: plans are made with this figure, whatever is learned.
+    PinRequested {
+        /// Which fleet.
+        fleet: FleetName,
+        /// Of what.
+        quantity: Quantity,
+        /// The figure; `None`: the one of the configuration.
+        figure: Option<Figure>,
+    },
+    /// Request: plans are made with what is learned again.
+    UnpinRequested {
+        /// Which fleet.
+        fleet: FleetName,
+        /// Of what.
+        quantity: Quantity,
+    },
+    /// Decision: somebody else's updater may take servers out. Stands in the chain of permits only, as the
+    /// two that follow.
+    PermitGranted {
+        /// What it is renewed and released by.
+        lease: Key,
+        /// Of which fleet.
+        fleet: FleetName,
+        /// Whose account it counts against: the name of a rollout of the configuration.
+        rollout: String,
+        /// So many servers.
+        count: u32,
+        /// Which, where the updater said.
+        servers: Vec<ServerName>,
+        /// It ends by itself then.
+        until: Timestamp,
+        /// The probability of overload that it was granted at.
+        risk: f64,
+    },
+    /// Decision: a permit lasts longer.
+    PermitRenewed {
+        /// Which.
+        lease: Key,
+        /// Until then.
+        until: Timestamp,
+        /// The probability of overload of that time.
+        risk: f64,
+    },
+    /// Request: the servers of a permit are in service again.
+    PermitReleased {
+        /// Which.
+        lease: Key,
     },
 }
 

@@ -103,11 +103,7 @@ impl Freezes {
 
     /// Takes one more record in; one that does not continue the chain changes nothing.
     pub fn take(&mut self, record: &Record) -> Result<(), BadFreezes> {
-        let continues = record.seq == self.head.seq + 1 && record.previous == self.head.hash;
-        if !continues || record.hash != record.computed_hash() {
-            let what = "does not continue the record before it".into();
-            return Err(Broken { seq: self.head.seq + 1, what }.into());
-        }
+        record.continues(&self.head)?;
         match record.event()? {
             Event::FreezeRequested { fleet, until } => self.list.push(Freeze {
                 fleet,

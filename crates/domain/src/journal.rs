@@ -213,6 +213,18 @@ impl Record {
         })
     }
 
+    /// Whether the record is the next one of the chain that ends with `head`, unchanged.
+    ///
+    /// # Errors
+    /// It is not; the error names the number that the next record would have.
+    pub fn continues(&self, head: &Head) -> Result<(), Broken> {
+        let follows = self.seq == head.seq + 1 && self.previous == head.hash;
+        if follows && self.hash == self.computed_hash() {
+            return Ok(());
+        }
+        Err(Broken { seq: head.seq + 1, what: "does not continue the record before it".into() })
+    }
+
     /// The head of the chain that ends with this record.
     pub fn head(&self) -> Head {
         Head { seq: self.seq, hash: self.hash.clone() }

@@ -19,6 +19,7 @@ pub use part::{FleetPart, joint_probability};
 pub use tail::{NoTail, Tail, TailModel, survival};
 
 use crate::journal::{Digest, digest_of};
+use crate::learned::Figures;
 use crate::name::{Dimension, FleetName, OfferName, ServerName};
 
 /// A value per dimension.
@@ -265,6 +266,9 @@ pub struct Inputs {
     /// Digest of each calendar file, by its path as it is configured; none in plans of former releases.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calendars: BTreeMap<String, Digest>,
+    /// What was learned of each fleet and takes the place of what the configuration says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub learned: BTreeMap<FleetName, Figures>,
 }
 
 /// Why there is no plan, and what would have to give way.

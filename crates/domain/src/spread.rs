@@ -85,7 +85,7 @@ impl Spread {
 
 /// The quantile function of the standard normal distribution, by P. J. Acklam's rational
 /// approximation (relative error below 1.2e-9).
-fn normal_quantile(level: f64) -> f64 {
+pub fn normal_quantile(level: f64) -> f64 {
     const A: [f64; 6] = [
         -3.969_683_028_665_376e1,
         2.209_460_984_245_205e2,

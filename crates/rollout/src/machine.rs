@@ -130,6 +130,12 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::PlanRejected { digest }                => approval::rejected(state, at, &digest),
         Event::FreezeRequested { .. }
         | Event::UnfreezeRequested { .. }             => Err("it belongs to the journal of freezes".into()),
+        Event::Adjusted { .. }
+        | Event::PinRequested { .. }
+        | Event::UnpinRequested { .. }                => Err("it belongs to the journal of what was learned".into()),
+        Event::PermitGranted { .. }
+        | Event::PermitRenewed { .. }
+        | Event::PermitReleased { .. }                => Err("it belongs to the journal of permits".into()),
         Event::Held { hold, detail }                  => phase::hold(state, at, hold, detail),
         Event::HoldOverdue { .. }                     => phase::overdue(state, at),
         Event::Degraded { rung, .. }                  => phase::degrade(state, rung),

@@ -36,8 +36,8 @@ pub struct Taken {
     pub lent: Lent,
     /// What was observed before the newest command.
     pub found: SizeSettings,
-    /// What it was surely set to last, if it was.
-    pub last_set: Option<SizeSettings>,
+    /// Everything that the rollout has set it to, or has tried to.
+    pub ours: Vec<SizeSettings>,
     /// How it stands.
     pub stage: SizeStage,
     /// Since when.
@@ -56,14 +56,13 @@ impl Taken {
     pub(crate) fn rebased(&self, found: &SizeSettings) -> SizeSettings {
         let before = &self.lent.before;
         let mut now = self.lent.put_back(found);
-        // What was set before, and is there yet, is no more somebody else's than what is set now.
-        if let Some(last) = self.last_set.as_ref().filter(|_| self.stage != SizeStage::Set) {
-            if found.minimum == last.minimum {
-                now.minimum = before.minimum.min(now.maximum);
-            }
-            if found.maximum == last.maximum {
-                now.maximum = before.maximum.max(now.minimum);
-            }
+        // What the rollout set before is no more somebody else's than what it sets now: it is there
+        // yet, or is what an answer that is older than the newest command shows.
+        if self.ours.iter().any(|own| own.minimum == found.minimum) {
+            now.minimum = before.minimum.min(now.maximum);
+        }
+        if self.ours.iter().any(|own| own.maximum == found.maximum) {
+            now.maximum = before.maximum.max(now.minimum);
         }
         now
     }

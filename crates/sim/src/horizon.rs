@@ -139,6 +139,7 @@ impl Stage {
             target: version("2"),
             servers: self.names.iter().map(member).collect(),
             before: BTreeMap::new(),
+            learned: Default::default(),
             deadline: self.planner.terms.deadline,
             risk,
             policy,

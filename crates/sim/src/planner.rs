@@ -151,6 +151,7 @@ impl Timetable {
                 load: BTreeMap::new(),
                 until: now,
                 calendars: Default::default(),
+                learned: Default::default(),
             },
             basis: Vec::new(),
             fleets: Vec::new(),

@@ -2,15 +2,20 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::event::{Event, HoldReason, Outcome};
+use async_trait::async_trait;
+use domain::event::{Event, HoldReason, Outcome, SizeRule};
 use domain::name::{Key, ServerName};
-use domain::ports::{Admission, Clock, Target, Wanted};
+use domain::ports::{
+    Admission, Clock, PortError, Progress, Size, SizeEnd, SizeOrder, Target, Wanted,
+};
+use domain::size::SizeSettings;
+use jiff::Timestamp;
 use rollout::driver::Ended;
-use sim::{Fuse, Settings, run_until_stuck};
+use sim::{Fuse, REPLACING, Settings, SimClock, run_until_stuck};
 use support::{Hands, Stage, crossing_after, new, old};
 
 const DONE: Option<Ended> = Some(Ended::Finished(Outcome::Done));
@@ -76,6 +81,84 @@ fn surge_whose_connections_do_not_end_is_a_hold_and_goes_when_they_have_ended() 
         let outcome = if abort { Outcome::Aborted } else { Outcome::Done };
         assert_eq!(stage.drive(&Fuse::at(200_000)), Some(Ended::Finished(outcome)));
         assert!(stage.world.surge_running().is_empty());
+    }
+}
+
+/// Seeds 42933, 130638, 292058 and nine others: a server that had failed was to be tried again, and had
+/// requests that never ended. It was waited for without a word.
+#[test]
+fn a_failed_server_whose_connections_do_not_end_is_a_hold_and_is_tried_again_when_they_have_ended()
+{
+    let server = ServerName::new("web-1").unwrap();
+    let settings = Settings { fails_first: vec![server.clone()], ..Settings::default() };
+    let mut stage = Stage::new(settings);
+    stage.when("ServerFailed", move |h| {
+        // A reload forgets the drain, and somebody connects for good.
+        h.world.reload();
+        h.world.hang(&server, h.clock.now() + Duration::from_secs(1_000_000));
+    });
+    stage.later(2000, |h| h.append(vec![Event::ResumeRequested {}]));
+    assert_eq!(stage.drive(&Fuse::at(200_000)), Some(Ended::Waiting), "{:#?}", stage.kinds());
+    let records = stage.records();
+    let held = records.iter().rev().find(|record| record.kind == "Held").unwrap();
+    assert_eq!(held.payload["hold"], "drainTimeout");
+    let detail = held.payload["detail"].as_str().unwrap();
+    assert!(detail.contains("web-1 failed and still has requests"), "{detail}");
+    assert!(!has(&stage, "ServerRetried"));
+    stage.world.unhang();
+    assert_eq!(stage.drive(&Fuse::at(200_000)), DONE, "{:#?}", stage.kinds());
+    assert!(has(&stage, "ServerRetried"));
+}
+
+/// An auto-scaler that for a minute still shows what it was set to before the newest command.
+struct Stale {
+    inner: Arc<dyn Size>,
+    clock: SimClock,
+    before: Mutex<Option<(Timestamp, SizeSettings)>>,
+}
+
+#[async_trait]
+impl Size for Stale {
+    async fn observe(&self) -> Result<SizeSettings, PortError> {
+        let before = self.before.lock().unwrap().clone();
+        match before.filter(|(at, _)| self.clock.now() < *at + Duration::from_secs(60)) {
+            Some((_, settings)) => Ok(settings),
+            None => self.inner.observe().await,
+        }
+    }
+
+    async fn ensure(&self, order: &SizeOrder) -> Result<Progress<SizeEnd>, PortError> {
+        let was = self.inner.observe().await?;
+        let ended = self.inner.ensure(order).await?;
+        if was == order.expected {
+            *self.before.lock().unwrap() = Some((self.clock.now(), was));
+        }
+        Ok(ended)
+    }
+}
+
+/// Seeds 97387, 285369 and thirteen others: the auto-scaler was set twice within a minute, and an answer that
+/// was older than the first command was taken for what somebody else wants. It was left too large.
+#[test]
+fn an_answer_that_is_older_than_the_last_command_is_nobodys_wish() {
+    let usual = SizeSettings { minimum: 2, maximum: 6, protected: [].into(), suspended: [].into() };
+    for seconds in (400..1200).step_by(100) {
+        let mut stage = Stage::under(Settings::default(), |timetable, policy| {
+            timetable.target = 0.002;
+            policy.size = Some(SizeRule { suspend: [REPLACING.to_owned()].into() });
+        });
+        stage.world.set_scaler(usual.clone());
+        let (inner, clock) = (stage.world.size(), stage.clock.clone());
+        stage.size = Some(Arc::new(Stale { inner, clock, before: Mutex::default() }));
+        for after in [0, 10, 20] {
+            stage.later(seconds + after, |h| {
+                if let Some(name) = h.world.surge_running().first() {
+                    h.world.lose(name);
+                }
+            });
+        }
+        assert_eq!(stage.drive(&Fuse::never()), DONE, "{seconds}: {:#?}", stage.kinds());
+        assert_eq!(stage.world.size_now().as_ref(), Some(&usual), "after {seconds} s");
     }
 }
 

@@ -58,6 +58,7 @@ impl Plan {
         batches.sort_by(|a, b| (a.out_at, &a.fleet, a.index).cmp(&(b.out_at, &b.fleet, b.index)));
         let mut inputs = first.inputs.clone();
         inputs.load = parts.iter().flat_map(|p| p.inputs.load.clone()).collect();
+        inputs.learned = parts.iter().flat_map(|p| p.inputs.learned.clone()).collect();
         inputs.until = parts.iter().map(|p| p.inputs.until).min()?;
         let plan = Plan {
             seed,
@@ -101,6 +102,7 @@ impl Plan {
         let own: Vec<String> = dimensions.map(|dimension| format!("{fleet}/{dimension}")).collect();
         let mut inputs = self.inputs.clone();
         inputs.load.retain(|which, _| own.contains(which));
+        inputs.learned.retain(|which, _| which == fleet);
         inputs.until = part.until;
         let mut plan = Plan {
             seed: part.seed,

@@ -111,6 +111,7 @@ pub fn request(facts: Facts, load: impl Fn(usize, usize) -> f64) -> Request {
             load: [("web/requests".to_owned(), Digest::of_bytes(b"load"))].into(),
             until: minute(0),
             calendars: Default::default(),
+            learned: Default::default(),
         },
         facts,
         schedule: Schedule::default(),

@@ -168,6 +168,7 @@ impl Past<'_> {
             load: by.load.clone(),
             until: by.at,
             calendars: BTreeMap::new(),
+            learned: Default::default(),
         };
         let planner = self.planner(&state, record.seq, &inputs, None).await?;
         let weighed = match planner.weigh(&rest, &ask).await {
@@ -324,7 +325,7 @@ fn as_begun(part: &Prepared, created: &Created) -> Prepared {
     for server in &mut part.fleet.servers {
         server.own = !created.servers.iter().any(|member| member.name == server.name);
     }
-    part
+    part.with_learned(&created.learned)
 }
 
 #[cfg(test)]

@@ -255,7 +255,14 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         Event::RollbackRequested {} => format!(
             "ROLLBACK {reason}\n         what is out turns round, then what was done goes back in batches"
         ),
-        Event::FreezeRequested { .. } | Event::UnfreezeRequested { .. } => return None,
+        Event::FreezeRequested { .. }
+        | Event::UnfreezeRequested { .. }
+        | Event::Adjusted { .. }
+        | Event::PinRequested { .. }
+        | Event::UnpinRequested { .. }
+        | Event::PermitGranted { .. }
+        | Event::PermitRenewed { .. }
+        | Event::PermitReleased { .. } => return None,
         // They are told one by one, with the command that ends each.
         Event::OrphansSuspected { .. } => return None,
         Event::Notified { .. } | Event::NotifyFailed { .. } => return None,

@@ -45,6 +45,13 @@ pub fn still_good(plan: &Plan, prepared: &Prepared, now: Timestamp) -> Result<()
              rollout); {AGAIN}"
         ));
     }
+    let learned = plan.inputs.learned.get(&prepared.fleet.name).cloned().unwrap_or_default();
+    if learned != prepared.learned {
+        return Err(format!(
+            "what is learned of fleet {} has changed since the plan was made; {AGAIN}",
+            prepared.fleet.name
+        ));
+    }
     if now > plan.valid_until {
         return Err(format!("the plan was valid until {}; {AGAIN}", plan.valid_until));
     }

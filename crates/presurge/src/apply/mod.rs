@@ -2,12 +2,15 @@
 
 pub mod again;
 pub mod audience;
+pub mod chain;
 pub mod control;
 pub mod former;
 pub mod freezes;
 pub mod given;
 pub mod keyed;
+pub mod lessons;
 pub mod orphans;
+pub mod permits;
 pub mod planner;
 pub mod shares;
 pub mod world;
@@ -125,7 +128,28 @@ impl Applier {
         let ended = self.until_the_end(&driver, id).await;
         notifier.close().await;
         self.sign_end(id).await;
+        if matches!(ended, Ok(Code::Done | Code::Error | Code::Aborted)) {
+            self.learn().await;
+        }
         ended
+    }
+
+    /// What this rollout and those before it teach of the fleet. Not being able to learn is no failure
+    /// of the rollout.
+    async fn learn(&self) {
+        let now = self.prepared.fleet_here.clock.now();
+        match lessons::learn(self.journal.as_ref(), &self.prepared, now).await {
+            Ok(changes) => {
+                let fleet = &self.prepared.fleet.name;
+                for lessons::Change { quantity, before, after } in changes {
+                    eprintln!("learned of fleet {fleet}: {quantity} is {after}, not {before}");
+                }
+            }
+            Err(error) => {
+                let text = crate::causes::chain(&error);
+                eprintln!("warning: nothing was learned from this rollout: {text}");
+            }
+        }
     }
 
     /// Surge that costs money and that this rollout will not end. Not being able to look is no reason to

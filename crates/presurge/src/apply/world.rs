@@ -178,6 +178,7 @@ pub fn created(
         target: rollout.target.clone(),
         servers: fleet.servers.iter().filter(|server| !server.own).map(member).collect(),
         before: BTreeMap::new(),
+        learned: prepared.learned.clone(),
         deadline,
         risk: plan.risk.target,
         policy: Policy {

@@ -117,8 +117,11 @@ impl Apply {
     ) -> Result<Code, Failed> {
         let prepared = all.parts.remove(0);
         let state = self.store.state(&prepared.fleet.name)?;
-        let prepared = Arc::new(prepared.with_state(state));
         let store = self.store.open()?;
+        let name = prepared.rollout.name.clone();
+        let found = keyed::find(store.as_ref(), name.as_str(), &prepared.config).await?;
+        let prepared = taught(prepared.with_state(state), store.as_ref(), &found).await?;
+        let prepared = Arc::new(prepared);
         let applier = Applier {
             prepared: prepared.clone(),
             journal: store.clone() as Arc<dyn Journal>,
@@ -129,8 +132,7 @@ impl Apply {
             seed: self.seed,
             anchors: anchors.clone(),
         };
-        let name = prepared.rollout.name.as_str();
-        match keyed::find(applier.journal.as_ref(), name, &prepared.config).await? {
+        match found {
             Found::Done(id) => {
                 anchoring::sign_end(applier.journal.as_ref(), &id, anchors).await?;
                 eprintln!("{id} is done already with this configuration; nothing to do");
@@ -247,6 +249,26 @@ impl Apply {
         let before = former::known(prepared, world.updater.as_ref()).await?;
         applier.create(id, &made, before, prepared.fleet_here.clock.now()).await?;
         applier.drive(id, world).await
+    }
+}
+
+/// A fleet with what its plans are made with: what its rollout was begun with, where one is open, or
+/// else what is known now.
+async fn taught(
+    prepared: Prepared,
+    journal: &dyn Journal,
+    found: &Found,
+) -> Result<Prepared, Failed> {
+    match found {
+        Found::New(_) => {
+            let all = super::models::known(journal, Together { parts: vec![prepared] }).await;
+            Ok(all.parts.into_iter().next().expect("one part went in"))
+        }
+        Found::Open(id) | Found::OtherOpen(id) | Found::Done(id) => {
+            let state = keyed::state(journal, id).await?;
+            let learned = state.map(|(state, _)| state.created.learned.clone());
+            Ok(prepared.with_learned(&learned.unwrap_or_default()))
+        }
     }
 }
 

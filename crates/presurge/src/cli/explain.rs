@@ -140,6 +140,7 @@ impl Explain {
             );
             return Err(Failed::data(text));
         }
+        let all = all.with_learned_of(&stated.inputs);
         match runtime()?.block_on(all.make_plan(made_at, stated.seed)) {
             Ok(made) => {
                 series::warn(&made.warnings());

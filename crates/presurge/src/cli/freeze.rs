@@ -95,7 +95,7 @@ fn until(text: &str) -> Result<Until, String> {
     at.map(|at| Until::At(at.0)).map_err(|error| format!("{error}; or a length such as 2h"))
 }
 
-fn reason(text: &str) -> Result<String, &'static str> {
+pub(super) fn reason(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Err("say why; everybody who is stopped will read it"),
         reason => Ok(reason.to_owned()),

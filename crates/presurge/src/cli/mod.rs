@@ -10,8 +10,10 @@ mod exit;
 mod explain;
 mod forecast;
 mod freeze;
+mod models;
 pub mod orphans;
 pub(crate) mod output;
+mod permit;
 mod plan;
 mod progress;
 pub(crate) mod render;
@@ -76,6 +78,10 @@ enum Verb {
     Freeze(freeze::Freeze),
     /// End a freeze
     Unfreeze(freeze::Unfreeze),
+    /// Show who forecasts and how well, and what finished rollouts have taught; fix figures
+    Models(models::Models),
+    /// Ask whether somebody else's updater may take servers out now
+    Permit(permit::Permit),
     /// Show, verify and export the journal of a rollout
     Audit(audit::Audit),
     /// List surge that no open rollout answers for, and end it
@@ -111,6 +117,8 @@ impl Cli {
             Verb::Rollout(verb) => verb.run(),
             Verb::Freeze(verb) => verb.run(),
             Verb::Unfreeze(verb) => verb.run(),
+            Verb::Models(verb) => verb.run(),
+            Verb::Permit(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),
             Verb::Orphans(verb) => verb.run(),
             Verb::Doctor(verb) => verb.run(),

@@ -92,6 +92,7 @@ impl Plan {
         deadline_ahead(&documents, self.rollout.as_deref(), now)?;
         let all = Together::new(&documents, self.rollout.as_deref(), &clock, &self.load)?;
         let runtime = runtime()?;
+        let all = runtime.block_on(super::models::learned(&self.store, all));
         let fleets = all.parts.iter().map(|part| &part.fleet.name);
         runtime.block_on(super::freeze::notes(&self.store, fleets));
         match runtime.block_on(all.make_plan(now, self.seed)) {

@@ -1,5 +1,7 @@
 //! `presurge rollout`: look at rollouts, and say what shall become of them.
 
+mod outcome;
+
 use std::io::Write;
 
 use adapters::clock::SystemClock;
@@ -10,6 +12,7 @@ use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{Clock, Journal};
 use rollout::State;
+use rollout::compared::{Compared, compared};
 use rollout::machine::FoldError;
 use rollout::observe::Seen;
 use rollout::state::{OrderStage, Phase, Server, Stage, Way};
@@ -22,8 +25,8 @@ use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
 use crate::apply::control::{self, ControlError, DigestStart, Judgement};
-use crate::apply::keyed::LookError;
-use crate::apply::{freezes, keyed};
+use crate::apply::keyed::{self, LookError};
+use crate::apply::{chain, freezes};
 
 /// Looks at the rollouts of a store, pauses, resumes, aborts them and rolls them back.
 #[derive(Debug, Args)]
@@ -200,7 +203,7 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
     };
     let mut rows = Vec::new();
     for id in journal.rollouts().await? {
-        if id == Freezes::chain() {
+        if !chain::is_rollout(&id) {
             continue;
         }
         let (state, records) = match keyed::state(journal, &id).await {
@@ -250,7 +253,9 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
     for id in keyed::existing_all(journal, name).await? {
         let state = keyed::state(journal, &id).await?;
         let (state, records) = state.ok_or_else(|| keyed::LookError::NoSuch(name.into()))?;
-        states.push((id, state, records.len()));
+        let ended = state.outcome().is_some();
+        let compared = if ended { compared(&records)? } else { None };
+        states.push((id, state, records.len(), compared));
     }
     let now = SystemClock.now();
     let frozen = freezes::read(journal).await.unwrap_or_else(|error| {
@@ -263,15 +268,16 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
     };
     let mut out = std::io::stdout().lock();
     if format != Format::Table {
-        let values: Vec<_> =
-            states.iter().map(|(_, state, n)| as_json(state, *n, freeze(state))).collect();
+        let values =
+            states.iter().map(|(_, state, n, c)| as_json(state, *n, freeze(state), c.as_ref()));
+        let values: Vec<_> = values.collect();
         match values.as_slice() {
             [one] => output::value(&mut out, format, one)?,
             several => output::value(&mut out, format, &several)?,
         }
         return Ok(Code::Done);
     }
-    for (index, (id, state, records)) in states.iter().enumerate() {
+    for (index, (id, state, records, compared)) in states.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
@@ -279,6 +285,9 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
             writeln!(out, "FROZEN: {freeze}")?;
         }
         table(&mut out, id, state, *records)?;
+        if let Some(compared) = compared {
+            outcome::table(&mut out, compared)?;
+        }
     }
     Ok(Code::Done)
 }
@@ -353,7 +362,12 @@ fn terms(terms: &Terms) -> serde_json::Value {
     })
 }
 
-fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json::Value {
+fn as_json(
+    state: &State,
+    records: usize,
+    freeze: Option<&Freeze>,
+    compared: Option<&Compared>,
+) -> serde_json::Value {
     let servers = state.servers.values().map(|s| {
         json!({
             "name": s.member.name, "stage": stage(state, s), "updated": s.is_updated(),
@@ -406,9 +420,10 @@ fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json
                 "revision": entry.revision, "batch": entry.batch, "risk": entry.risk,
             })).collect::<Vec<_>>(),
         },
-        "plan": state.plan,
+        "plan": state.plan.as_deref(),
         "servers": servers.collect::<Vec<_>>(),
         "surge": surge.collect::<Vec<_>>(),
+        "outcome": compared.map(outcome::as_json),
         "records": records,
         "head": state.head,
     })

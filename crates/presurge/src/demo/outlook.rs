@@ -152,6 +152,7 @@ impl Outlook {
             load: [(format!("{}/{}", fleet_name(), dimension()), digest_of(&used))].into(),
             until: forecaster.end(),
             calendars: Default::default(),
+            learned: Default::default(),
         };
         drop(forecaster);
         Ok(self.request(question, inputs, choosing, fresh))
@@ -344,6 +345,7 @@ pub fn created(targets: &[Target], target: &Version, deadline: Timestamp, spec: 
         target: target.clone(),
         servers: targets.iter().map(member).collect(),
         before: Default::default(),
+        learned: Default::default(),
         deadline,
         risk: RISK,
         policy: Policy {

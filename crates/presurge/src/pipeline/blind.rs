@@ -31,6 +31,7 @@ pub(super) fn outlook(
         load: Default::default(),
         until: from,
         calendars: Default::default(),
+        learned: Default::default(),
     };
     Ok(Outlook { fresh: choosing.clone(), choosing, comparable_windows: u32::MAX, inputs })
 }

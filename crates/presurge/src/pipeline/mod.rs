@@ -4,6 +4,8 @@ mod archived;
 mod blind;
 mod calendars;
 mod history;
+mod learned;
+mod outage;
 mod request;
 mod together;
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
+use domain::learned::Figures;
 use domain::name::{Dimension, FleetName, ServerName};
 use domain::plan::{Inputs, PerDimension, Plan, Refused};
 use domain::ports::{Archive, Clock, PortError};
@@ -25,6 +28,8 @@ use crate::registry::{self, BadAdapter, Here};
 pub use self::archived::NotKept;
 pub use self::calendars::CalendarFile;
 pub use self::history::{Feed, History, REACH, Saturation, read};
+pub use self::learned::configured;
+pub use self::outage::Outage;
 pub use self::request::{Ask, Outlook, Share, facts, request};
 pub use self::together::{MadeTogether, Together};
 
@@ -128,6 +133,10 @@ pub struct Prepared {
     pub place: u64,
     /// The calendar files whose freezes are in the rollout's calendar.
     pub calendars: Vec<CalendarFile>,
+    /// What the configuration says of what can be learned.
+    pub configured: Figures,
+    /// What was learned of the fleet, and stands in `fleet` and `rollout` already.
+    pub learned: Figures,
 }
 
 /// A plan, and what it was made from.
@@ -183,8 +192,20 @@ impl Prepared {
         let feeds = feeds(fleet, &fleet_here, replaced).map_err(crate::cli::Failed::data)?;
         let (fleet, rollout) =
             (fleet.fleet.clone().seen_from(&crate::apply::host()), rollout.clone());
-        let calendars = Vec::new();
-        Ok(Self { config, fleet, rollout, feeds, fleet_here, rollout_here, place, calendars })
+        let (calendars, learned) = (Vec::new(), Figures::new());
+        let configured = configured(&fleet, &rollout);
+        Ok(Self {
+            config,
+            fleet,
+            rollout,
+            feeds,
+            fleet_here,
+            rollout_here,
+            place,
+            calendars,
+            configured,
+            learned,
+        })
     }
 
     /// The same, with a folder in which adapters may remember what they start.
@@ -311,6 +332,7 @@ impl Prepared {
 
     fn planned(&self, ask: Ask, mut outlook: Outlook) -> Result<Plan, PlanError> {
         outlook.inputs.calendars = calendars::digests(&self.calendars);
+        outlook.inputs.learned = self.learned_of_fleet();
         let request = request(&self.fleet, &self.rollout, ask, outlook);
         let plan = plan::plan(&request)?;
         match plan::check(&plan, &request.facts).first() {
@@ -398,6 +420,7 @@ fn outlook(
         load,
         until: ends.min().unwrap_or(ask.now),
         calendars: Default::default(),
+        learned: Default::default(),
     };
     Ok(Outlook { choosing, fresh, comparable_windows: windows, inputs })
 }

@@ -189,7 +189,7 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         held: ask.held.clone(),
         durations: Durations {
             drain: fleet.durations.drain,
-            work: fleet.durations.update.longer(proof),
+            work: fleet.durations.update.longer(proof.max(fleet.durations.verify.p95())),
             warmup: fleet.durations.warmup,
             warmup_from: fleet.durations.warmup_from,
         },
@@ -211,7 +211,7 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
 
 /// How long what has started is asked at least before it gets traffic: so many passes in a row of
 /// every gate, the first one at once.
-fn proof(rollout: &Rollout) -> Duration {
+pub(super) fn proof(rollout: &Rollout) -> Duration {
     let gates = rollout.gates.iter().map(|gate| gate.every * gate.successes.saturating_sub(1));
     gates.max().unwrap_or_default()
 }

@@ -1,12 +1,14 @@
 //! A rollout over one or several fleets, planned as one: each fleet for its share of the risk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::config::AdapterRef;
 use domain::journal::digest_of;
+use domain::learned::{Figures, Learned};
 use domain::name::FleetName;
-use domain::plan::{PerDimension, Plan};
+use domain::plan::{Inputs, PerDimension, Plan};
 use domain::ports::Clock;
 use jiff::Timestamp;
 use plan::Request;
@@ -66,6 +68,22 @@ impl Together {
             parts.push(Prepared::part(part, clock, replaced, config.clone(), place)?);
         }
         Ok(Self { parts })
+    }
+
+    /// The same with what was learned of each fleet.
+    #[must_use]
+    pub fn with_learned(self, learned: &Learned) -> Self {
+        let with = |part: Prepared| {
+            let figures = learned.of(&part.fleet.name).figures();
+            part.with_learned(&figures)
+        };
+        Self { parts: self.parts.into_iter().map(with).collect() }
+    }
+
+    /// The same with what a plan was made with.
+    #[must_use]
+    pub fn with_learned_of(self, inputs: &Inputs) -> Self {
+        Self { parts: self.parts.into_iter().map(|part| part.with_learned_of(inputs)).collect() }
     }
 
     /// The first part: name, target, risk and deadline are the same in all.
@@ -158,15 +176,17 @@ pub(super) struct Question {
     pub(super) ask: Ask,
     pub(super) histories: PerDimension<History>,
     pub(super) calendars: Vec<CalendarFile>,
+    pub(super) learned: BTreeMap<FleetName, Figures>,
 }
 
 impl Question {
     /// Forecasts, and asks the planner's question.
     fn request(self) -> Result<(Request, PerDimension<History>, Vec<CalendarFile>), PlanError> {
-        let Self { part: (fleet, rollout), config, ask, histories, calendars } = self;
+        let Self { part: (fleet, rollout), config, ask, histories, calendars, learned } = self;
         let view = super::View { until: super::next_peak(&rollout, &ask), chooses: true };
         let mut outlook = super::outlook(&rollout, &ask, &histories, config, view)?;
         outlook.inputs.calendars = super::calendars::digests(&calendars);
+        outlook.inputs.learned = learned;
         let request = super::request::request(&fleet, &rollout, ask, outlook);
         Ok((request, histories, calendars))
     }
@@ -180,7 +200,8 @@ impl Prepared {
             histories.insert(feed.dimension.clone(), history::read(feed, ask.now).await?);
         }
         let own = self.clone().with_calendar_files()?;
+        let learned = own.learned_of_fleet();
         let (part, calendars) = ((own.fleet, own.rollout), own.calendars);
-        Ok(Question { part, config: own.config, ask, histories, calendars })
+        Ok(Question { part, config: own.config, ask, histories, calendars, learned })
     }
 }

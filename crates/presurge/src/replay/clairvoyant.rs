@@ -22,6 +22,7 @@ pub fn clairvoyant(case: &Case<'_>) -> Result<Course, Broken> {
         load: Default::default(),
         until: case.instant,
         calendars: Default::default(),
+        learned: Default::default(),
     };
     let outlook =
         Outlook { choosing: paths.clone(), fresh: paths, comparable_windows: u32::MAX, inputs };

@@ -112,6 +112,14 @@ impl Lab {
         path
     }
 
+    /// The same for a file that can be executed.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.write(name, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
     /// The update: stop the old process, start the new one, write down what runs. Every start is
     /// a line in the file `updates`.
     fn write_update(&self, service_ms: u32) {
@@ -132,9 +140,7 @@ impl Lab {
              \x20 --workers 64 --service {service_ms}ms </dev/null >$run/$server.log 2>&1 &\n\
              echo $! >$run/$server.pid\nsleep 0.3\necho \"$version\" >$run/$server.version\n"
         );
-        let path = self.write("update", &script);
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        self.script("update", &script);
     }
 
     /// From now on a server cannot be updated to a version.

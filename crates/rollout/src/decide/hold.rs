@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::{Decision, over, size};
 use crate::approval;
+use crate::command::is_reached;
 use crate::observe::{GateState, Seen, Stop};
 use crate::settings::FOREIGN_OUTAGE_SECONDS;
-use crate::state::{Phase, Stage, State, SurgeInstance, SurgeStage};
+use crate::state::{Phase, Server, Stage, State, SurgeInstance, SurgeStage};
 
 /// What follows when a hold has lasted its maximum: it is said once, and then done. A person who has
 /// paused the rollout knows of it.
@@ -123,6 +124,7 @@ fn reason(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, Str
         .or_else(|| frozen(seen))
         .or_else(|| seen.failing.clone().map(|text| (HoldReason::AdapterFailing, text)))
         .or_else(|| slow_drain(state, now))
+        .or_else(|| restless(state, seen, now))
         .or_else(|| slow_leave(state, now).map(|detail| (HoldReason::DrainTimeout, detail)))
         .or_else(|| vague(seen))
         .or_else(|| slow_surge(state, now))
@@ -174,12 +176,12 @@ fn vague(seen: &Seen) -> Option<(HoldReason, String)> {
 
 fn slow_drain(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {
     let policy = &state.created.policy;
-    let waits = |s: &crate::state::Server| match policy.drain_on_timeout {
+    let waits = |s: &Server| match policy.drain_on_timeout {
         OnTimeout::Hold => true,
         OnTimeout::Force => false,
         OnTimeout::Skip => s.skipped > 0,
     };
-    let slow = |s: &&crate::state::Server| {
+    let slow = |s: &&Server| {
         let stays = s.stage == Stage::Cutting || s.stage == Stage::Draining && waits(s);
         stays && over(s.since, policy.drain_timeout_seconds, now)
     };
@@ -187,6 +189,23 @@ fn slow_drain(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {
     let (name, after) = (&server.member.name, now.duration_since(server.since).as_secs());
     let cut = if server.stage == Stage::Cutting { ", although they are cut" } else { "" };
     Some((HoldReason::DrainTimeout, format!("{name} still has requests after {after} s{cut}")))
+}
+
+/// A server that failed and is to be tried once more, but still has requests: they came back when the load
+/// balancer forgot its drain, or never ended.
+fn restless(state: &State, seen: &Seen, now: Timestamp) -> Option<(HoldReason, String)> {
+    let limit = state.created.policy.drain_timeout_seconds;
+    let waits = |server: &&Server| {
+        let tried = state.retry || state.tries_again(server) || state.turns_round(server);
+        server.failure().is_some()
+            && tried
+            && over(server.since, limit, now)
+            && is_reached(seen, server)
+    };
+    let name = &state.servers.values().find(waits)?.member.name;
+    let detail =
+        format!("{name} failed and still has requests: it is tried again when they have ended");
+    Some((HoldReason::DrainTimeout, detail))
 }
 
 fn slow_surge(state: &State, now: Timestamp) -> Option<(HoldReason, String)> {

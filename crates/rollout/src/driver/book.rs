@@ -6,7 +6,7 @@ use domain::name::RolloutId;
 use domain::ports::{Append, AppendError, Authority, Lease};
 
 use super::{DriveError, Driver};
-use crate::machine::{self, FoldError};
+use crate::machine;
 use crate::state::State;
 
 /// What became of a write.
@@ -161,12 +161,9 @@ impl<'a> Book<'a> {
     }
 
     fn take(&mut self, record: &Record) -> Result<(), DriveError> {
-        if record.previous != self.state.head.hash || record.hash != record.computed_hash() {
-            let seq = record.seq;
-            let what = "does not continue the record before it".into();
-            let broken = FoldError::Broken(domain::journal::Broken { seq, what });
-            return Err(DriveError::Fold(self.state.id.clone(), broken));
-        }
+        record
+            .continues(&self.state.head)
+            .map_err(|broken| DriveError::Fold(self.state.id.clone(), broken.into()))?;
         machine::apply(&mut self.state, record)
             .map_err(|e| DriveError::Fold(self.state.id.clone(), e))?;
         self.driver.audience.recorded(&self.state, record);

@@ -50,16 +50,15 @@ pub(super) fn taken(
     if lent.during != wanted {
         return Err(format!("the rollout needs: {wanted}"));
     }
-    let last_set = state.size.as_ref().and_then(|taken| match taken.stage {
-        SizeStage::Set => Some(taken.lent.during.clone()),
-        _ => taken.last_set.clone(),
-    });
+    let before = state.size.as_mut().map(|taken| std::mem::take(&mut taken.ours));
+    let mut ours = before.unwrap_or_default();
+    ours.push(lent.during.clone());
     let conflicts =
         if state.size.as_ref().is_some_and(|taken| taken.again) { 0 } else { conflicts };
     state.size = Some(Taken {
         lent,
         found,
-        last_set,
+        ours,
         stage: SizeStage::Taking,
         since: at.at,
         conflicts,

@@ -130,6 +130,7 @@ impl Informed {
                 load: BTreeMap::new(),
                 until: now,
                 calendars: BTreeMap::new(),
+                learned: Default::default(),
             },
             schedule: Schedule::default(),
             canary: if revision == 1 { Canary::Auto } else { Canary::Passed },

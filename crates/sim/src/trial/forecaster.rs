@@ -173,6 +173,7 @@ impl Forecaster {
                 load: BTreeMap::new(),
                 until: question.now,
                 calendars: Default::default(),
+                learned: Default::default(),
             },
             schedule: Schedule::default(),
             canary: question.canary,

@@ -37,8 +37,9 @@ fn holds(scene: &Scene, dice: &Dice, state: &State, reason: HoldReason) -> bool 
         HoldReason::ServerFailed => !state.failed().is_empty(),
         HoldReason::DrainTimeout => {
             let busy = scene.world.busy_at(scene.agenda.true_now() - super::UNSEEN);
-            let server =
-                |s: &&rollout::state::Server| matches!(s.stage, Stage::Draining | Stage::Cutting);
+            let server = |s: &&rollout::state::Server| {
+                matches!(s.stage, Stage::Draining | Stage::Cutting | Stage::Failed(_))
+            };
             let fleet = state.servers.values().filter(server).map(|s| &s.member.name);
             let leaving =
                 surge().filter(|i| matches!(i.stage, SurgeStage::Draining | SurgeStage::Cutting));

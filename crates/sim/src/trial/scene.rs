@@ -72,6 +72,11 @@ pub(super) fn old() -> Version {
     Version::new("1").expect("a name")
 }
 
+/// Whoever operates the rollouts of trials.
+fn person() -> Actor {
+    Actor::operator("trial")
+}
+
 pub(super) fn target() -> Version {
     Version::new("2").expect("a name")
 }
@@ -174,6 +179,7 @@ impl Scene {
             target: target(),
             servers: self.names.iter().map(member).collect(),
             before: self.names.iter().map(|name| (name.clone(), old())).collect(),
+            learned: Default::default(),
             deadline: self.agenda.true_now() + self.fate.deadline,
             risk,
             policy: self.fate.policy.clone(),
@@ -187,7 +193,7 @@ impl Scene {
         let after = self.witness.head();
         let entry = |event| Entry {
             at: self.agenda.true_now(),
-            actor: Actor::operator("trial"),
+            actor: person(),
             cause: None,
             reason: "asked for".into(),
             inputs: None,
@@ -217,7 +223,10 @@ impl Scene {
 
     /// The plan that waits for somebody who agrees, if one does.
     pub(super) fn unapproved(&self) -> Option<Digest> {
-        let needed = |state: &State| state.approval_needed().map(|(digest, _)| digest.clone());
+        let needed = |state: &State| {
+            let (digest, _) = state.approval_needed()?;
+            state.may_approve(&person().0, digest).ok().map(|()| digest.clone())
+        };
         self.witness.with_state(needed).flatten()
     }
 

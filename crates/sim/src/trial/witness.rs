@@ -234,8 +234,9 @@ impl Witness {
     }
 
     fn runs(&self, order: &HookOrder) {
+        // A roll-back that was asked for meanwhile makes nobody wait for it, and does not undo it.
         let ordered =
-            self.with_state(|state| state.hook_under_way().is_some_and(|run| run.key == order.key));
+            self.with_state(|state| state.hook.as_ref().is_some_and(|run| run.key == order.key));
         if ordered == Some(false) {
             self.accuse(format!("the hook {} was not decided", order.key));
         }

@@ -23,6 +23,9 @@ const SAMPLE_SECONDS: i64 = 60;
 /// could not be seen yet.
 const UNSEEN: Duration = Duration::from_secs(90);
 
+/// A call that goes astray arrives within this.
+const ASTRAY: Duration = Duration::from_secs(20);
+
 /// How long a caller is told to wait at most: this world knows when things end, but what is to
 /// end may change meanwhile.
 const LONGEST_POLL: Duration = Duration::from_secs(60);
@@ -315,7 +318,9 @@ impl Updater for SimWorld {
         }
         let twice = machine.begun.contains(&order.key);
         machine.begun.push(order.key.clone());
-        let undrained = machine.undrained.is_some_and(|at| now < at + UNSEEN);
+        // A call that was on its way to the machine that stood there before cannot know of this one.
+        let astray = machine.died.is_some_and(|at| now < at + ASTRAY);
+        let undrained = astray || machine.undrained.is_some_and(|at| now < at + UNSEEN);
         let quiet = match machine.admitted {
             Some(Admitted::Drained(quiet)) => quiet <= now,
             Some(Admitted::Yes) => false,

@@ -193,6 +193,7 @@ impl Stage {
             target: new(),
             servers: names.iter().map(member).collect(),
             before,
+            learned: Default::default(),
             deadline: now + Duration::from_secs(86_400),
             risk: 0.01,
             policy,

@@ -96,6 +96,8 @@ pub struct UpdateDurations {
     pub drain: Spread,
     /// From the start of the update until the server runs the target, a reboot included.
     pub update: Spread,
+    /// From then on until its gates have passed, where that was learned; no less than its gates ask for.
+    pub verify: Spread,
     /// From the order until a replaced server runs.
     pub boot: Spread,
     /// From the first request until a server carries its full load.
@@ -302,6 +304,7 @@ fn durations(spec: &FleetSpec, findings: &mut Findings) -> UpdateDurations {
     UpdateDurations {
         drain,
         update: given.update.map_or(Spread::ZERO, |spread| spread.0),
+        verify: Spread::ZERO,
         boot: given.boot.map_or(Spread::ZERO, |spread| spread.0),
         warmup: given.warmup.map_or(Spread::ZERO, |spread| spread.0),
         warmup_from: given.warmup_from.map_or(0.0, |share| share.get()),

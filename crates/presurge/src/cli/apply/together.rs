@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rollout::state::Phase;
 use store::Store;
 
-use super::{Apply, Mode, agreed, anchoring};
+use super::{Apply, Mode, agreed, anchoring, taught};
 use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
 use crate::apply::former::{self, Former};
@@ -117,6 +117,7 @@ impl Apply {
                 found = Found::Open(id);
             }
         }
+        let prepared = taught(prepared, store, &found).await?;
         Ok(Part { prepared, found, owns, retreats })
     }
 

@@ -11,7 +11,7 @@ use domain::journal::{
 use domain::name::RolloutId;
 
 use crate::anchors::{self, PublicKey, Trusted};
-use crate::apply::keyed;
+use crate::apply::{chain, keyed};
 use crate::cli::store::StoreArgs;
 use crate::cli::{Code, Failed};
 
@@ -170,9 +170,9 @@ fn say(name: &str, records: &[Record], proven: u64, known: &[KnownHead]) {
             "tail not proven: the {} records after record {seq} are newer than every known head",
             head.seq - seq
         ),
-        _ if name == Freezes::chain().as_str() => println!(
-            "the last record is proven; whether there were more freezes after it is not known"
-        ),
+        _ if RolloutId::new(name).is_ok_and(|id| !chain::is_rollout(&id)) => {
+            println!("the last record is proven; whether there were more after it is not known")
+        }
         _ if ended => println!("the journal is whole: the rollout has ended with it"),
         _ => println!(
             "tail not proven: the last record is proven, and the rollout had not ended with it; \

@@ -110,6 +110,15 @@ impl Page<'_> {
         writeln!(out, "Rollout {}: fleet {} to {target}\n", plan.rollout, fleet.name)?;
         let servers: usize = plan.batches.iter().map(|batch| batch.servers.len()).sum();
         let out_at = plan.batches.first().map_or(plan.start_at, |batch| batch.out_at);
+        let learned = self.prepared.learned.iter();
+        let learned = learned.map(|(what, figure)| match self.prepared.configured.get(what) {
+            Some(configured) => format!("{what} {figure} (configured {configured})"),
+            None => format!("{what} {figure}"),
+        });
+        let learned: Vec<String> = learned.collect();
+        if !learned.is_empty() {
+            writeln!(out, "  by what was learned or pinned: {}", learned.join(", "))?;
+        }
         writeln!(
             out,
             "  {} in {}, first out {} ({}), last back {} ({})",

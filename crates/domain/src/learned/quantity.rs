@@ -1,0 +1,151 @@
+//! What can be learned of a fleet.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::figure::{BadFigure, Figure};
+use crate::name::{BadName, OfferName};
+
+/// Something that the journals of a fleet show. Written `drain`, `update`, `verify`,
+/// `updateFailure`, or with an offer behind a colon: `lead:m6i-spot`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Quantity {
+    /// Until a server that gets no new requests has finished those under way.
+    Drain,
+    /// From the start of the update until the server runs the target.
+    Update,
+    /// From then on until its gates have passed.
+    Verify,
+    /// The probability that the update of one server fails, retries included.
+    UpdateFailure,
+    /// From an order until its instances run.
+    Lead(OfferName),
+    /// The probability that an instance is lost within an hour.
+    Interruption(OfferName),
+    /// The share of what is ordered that is delivered.
+    Fulfilment(OfferName),
+    /// The probability that an instance that is delivered does not come up.
+    BootFailure(OfferName),
+}
+
+/// What kind of figure a quantity has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A length of time.
+    Duration,
+    /// A probability or a share.
+    Probability,
+}
+
+/// A text that names no quantity.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BadQuantity {
+    /// It is not in the list.
+    #[error(
+        "{0:?} is nothing that is learned: drain, update, verify, updateFailure, or lead, \
+         interruption, fulfilment, bootFailure with an offer behind a colon, such as lead:m6i-spot"
+    )]
+    Unknown(String),
+    /// What stands behind the colon is no name.
+    #[error(transparent)]
+    Offer(#[from] BadName),
+}
+
+impl Quantity {
+    /// What kind of figure it has.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Drain | Self::Update | Self::Verify | Self::Lead(_) => Kind::Duration,
+            Self::UpdateFailure
+            | Self::Interruption(_)
+            | Self::Fulfilment(_)
+            | Self::BootFailure(_) => Kind::Probability,
+        }
+    }
+
+    /// Whether a figure can be one of this quantity, by the rules of the configuration.
+    pub fn check(&self, figure: Figure) -> Result<(), BadFigure> {
+        let Figure::Probability { probability } = figure else {
+            return match self.kind() {
+                Kind::Duration => figure.spread().map(|_| ()),
+                Kind::Probability => Err(BadFigure::NoProbability),
+            };
+        };
+        let good = match self {
+            Self::Fulfilment(_) => probability > 0.0 && probability <= 1.0,
+            Self::UpdateFailure | Self::Interruption(_) | Self::BootFailure(_) => {
+                (0.0..1.0).contains(&probability)
+            }
+            _ => return Err(BadFigure::NoDuration),
+        };
+        if good { Ok(()) } else { Err(BadFigure::Outside(probability)) }
+    }
+
+    /// The offer that it is about.
+    pub fn offer(&self) -> Option<&OfferName> {
+        match self {
+            Self::Lead(offer)
+            | Self::Interruption(offer)
+            | Self::Fulfilment(offer)
+            | Self::BootFailure(offer) => Some(offer),
+            Self::Drain | Self::Update | Self::Verify | Self::UpdateFailure => None,
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Drain => "drain".into(),
+            Self::Update => "update".into(),
+            Self::Verify => "verify".into(),
+            Self::UpdateFailure => "updateFailure".into(),
+            Self::Lead(offer) => format!("lead:{offer}"),
+            Self::Interruption(offer) => format!("interruption:{offer}"),
+            Self::Fulfilment(offer) => format!("fulfilment:{offer}"),
+            Self::BootFailure(offer) => format!("bootFailure:{offer}"),
+        };
+        f.pad(&text)
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = BadQuantity;
+
+    fn from_str(text: &str) -> Result<Self, BadQuantity> {
+        let unknown = || BadQuantity::Unknown(text.chars().take(80).collect());
+        let Some((word, offer)) = text.split_once(':') else {
+            return match text {
+                "drain" => Ok(Self::Drain),
+                "update" => Ok(Self::Update),
+                "verify" => Ok(Self::Verify),
+                "updateFailure" => Ok(Self::UpdateFailure),
+                _ => Err(unknown()),
+            };
+        };
+        let of: fn(OfferName) -> Self = match word {
+            "lead" => Self::Lead,
+            "interruption" => Self::Interruption,
+            "fulfilment" => Self::Fulfilment,
+            "bootFailure" => Self::BootFailure,
+            _ => return Err(unknown()),
+        };
+        Ok(of(OfferName::new(offer)?))
+    }
+}
+
+impl TryFrom<String> for Quantity {
+    type Error = BadQuantity;
+    fn try_from(text: String) -> Result<Self, BadQuantity> {
+        text.parse()
+    }
+}
+
+impl From<Quantity> for String {
+    fn from(quantity: Quantity) -> String {
+        quantity.to_string()
+    }
+}

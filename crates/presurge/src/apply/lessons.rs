@@ -1,0 +1,160 @@
+//! What the finished rollouts of a store teach of a fleet, and what people fix.
+
+use domain::event::Event;
+use domain::journal::{Actor, Entry};
+use domain::learned::{BadLessons, Figure, Learned, Quantity};
+use domain::name::FleetName;
+use domain::ports::{Journal, PortError};
+use jiff::Timestamp;
+use rollout::lessons::{self, Observed};
+use rollout::machine::FoldError;
+
+use super::chain::{self, ChainError};
+use super::control::login;
+use crate::pipeline::Prepared;
+
+/// No more journals than this are opened to find those of one fleet.
+const OPENED: usize = 256;
+
+/// Why nothing could be learned.
+#[derive(Debug, thiserror::Error)]
+pub enum LessonError {
+    /// The chain of what was learned fails.
+    #[error(transparent)]
+    Chain(#[from] ChainError<BadLessons>),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] PortError),
+    /// The journal of a rollout cannot be read.
+    #[error("{rollout}")]
+    Fold {
+        /// Which.
+        rollout: domain::name::RolloutId,
+        /// Why.
+        #[source]
+        source: FoldError,
+    },
+}
+
+/// What is known of all fleets of a store.
+pub async fn read(journal: &dyn Journal) -> Result<Learned, LessonError> {
+    Ok(chain::read(journal).await?)
+}
+
+/// A figure that has changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Of what.
+    pub quantity: Quantity,
+    /// Until now.
+    pub before: Figure,
+    /// From now on.
+    pub after: Figure,
+}
+
+/// What the newest finished rollouts of a fleet show, newest first.
+async fn history(journal: &dyn Journal, fleet: &FleetName) -> Result<Vec<Observed>, LessonError> {
+    let ids = journal.rollouts().await?;
+    let mut seen = Vec::new();
+    for id in ids.iter().rev().filter(|id| chain::is_rollout(id)).take(OPENED) {
+        let records = journal.read(id, 0).await?;
+        let ended = records.iter().any(|record| record.kind == "Finished");
+        if !ended {
+            continue;
+        }
+        let fold = |source| LessonError::Fold { rollout: id.clone(), source };
+        match lessons::observed(&records).map_err(fold)? {
+            Some(observed) if observed.fleet == *fleet => seen.push(observed),
+            _ => continue,
+        }
+        if seen.len() == lessons::ROLLOUTS {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+/// Learns from the finished rollouts of a fleet, and writes down every figure that has moved.
+pub async fn learn(
+    journal: &dyn Journal,
+    prepared: &Prepared,
+    now: Timestamp,
+) -> Result<Vec<Change>, LessonError> {
+    let fleet = &prepared.fleet.name;
+    let seen = history(journal, fleet).await?;
+    let configured = &prepared.configured;
+    let found = lessons::findings(configured, &seen);
+    let moved = |known: &Learned| {
+        let known = known.of(fleet);
+        let mut changes = Vec::new();
+        for (quantity, finding) in &found {
+            let before = known.learned.get(quantity).map(|lesson| lesson.figure);
+            let before = before.unwrap_or(configured[quantity]);
+            if lessons::moves(before, finding.figure) {
+                let (quantity, after) = (quantity.clone(), finding.figure);
+                changes.push((Change { quantity, before, after }, finding.evidence));
+            }
+        }
+        changes
+    };
+    let entries = |known: &Learned| {
+        let entry = |(change, evidence): (Change, domain::learned::Evidence)| Entry {
+            at: now,
+            actor: Actor("learner".into()),
+            cause: None,
+            reason: words(&change, &evidence),
+            inputs: None,
+            event: Event::Adjusted {
+                fleet: fleet.clone(),
+                quantity: change.quantity,
+                before: change.before,
+                after: change.after,
+                evidence,
+            },
+        };
+        moved(known).into_iter().map(entry).collect::<Vec<_>>()
+    };
+    let before = read(journal).await?;
+    let changes = moved(&before).into_iter().map(|(change, _)| change).collect();
+    chain::write(journal, entries).await?;
+    Ok(changes)
+}
+
+/// Why a figure changes, in words.
+fn words(change: &Change, evidence: &domain::learned::Evidence) -> String {
+    let rollouts = match evidence.rollouts {
+        1 => "1 rollout".into(),
+        count => format!("{count} rollouts"),
+    };
+    let seen = match &change.quantity {
+        Quantity::Interruption(_) => {
+            format!("{:.0} lost in {:.1} hours of instances", evidence.of_which, evidence.seen)
+        }
+        Quantity::UpdateFailure | Quantity::Fulfilment(_) | Quantity::BootFailure(_) => {
+            format!("{:.0} of {:.0} failed", evidence.of_which, evidence.seen)
+        }
+        _ => format!(
+            "{:.0} were seen to their end, {:.0} were not",
+            evidence.seen, evidence.of_which
+        ),
+    };
+    format!("{} was {}; {seen} in {rollouts}", change.quantity, change.before)
+}
+
+/// Fixes a figure, or takes that back.
+pub async fn pin(
+    journal: &dyn Journal,
+    event: Event,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Learned, LessonError> {
+    let entry = || Entry {
+        at: now,
+        actor: Actor::operator(&login()),
+        cause: None,
+        reason: reason.into(),
+        inputs: None,
+        event: event.clone(),
+    };
+    Ok(chain::write(journal, |_: &Learned| vec![entry()]).await?)
+}

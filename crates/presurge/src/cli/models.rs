@@ -1,0 +1,273 @@
+//! `presurge models`: what plans are made with beside the configuration: who forecasts and how well,
+//! and what finished rollouts have shown of a fleet.
+
+mod live;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use adapters::clock::SystemClock;
+use clap::{Args, Subcommand};
+use domain::event::Event;
+use domain::learned::{Figure, Figures, Learned, Lessons, Quantity};
+use domain::name::FleetName;
+use domain::ports::{Clock, Journal};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::freeze::reason;
+use super::output::{self, Format};
+use super::store::StoreArgs;
+use super::{Code, Failed, clock, instant, runtime};
+use crate::apply::lessons;
+use crate::documents;
+use crate::pipeline::Together;
+
+/// Shows what plans are made with beside the configuration. With configuration files: the models
+/// that forecast each dimension, their weights, how well they and their intervals have done lately, and
+/// whether load drifts. From the store: durations, losses and failures as finished rollouts have shown
+/// them, and what people have fixed.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Models {
+    #[command(subcommand)]
+    act: Option<Act>,
+    /// Configuration files, YAML or JSON
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Which rollout, when the files describe several
+    #[arg(long, value_name = "NAME")]
+    rollout: Option<String>,
+    /// Look as if it were this moment; no later sample is used
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    now: Option<Timestamp>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    output: Format,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Make plans with this figure, whatever is learned
+    Pin(Pin),
+    /// Make plans with what is learned again
+    Unpin(Unpin),
+}
+
+#[derive(Debug, Args)]
+struct Pin {
+    /// Of which fleet
+    #[arg(value_name = "FLEET")]
+    fleet: FleetName,
+    /// Of what: drain, update, verify, updateFailure, lead:OFFER, interruption:OFFER,
+    /// fulfilment:OFFER or bootFailure:OFFER
+    #[arg(value_name = "QUANTITY")]
+    quantity: Quantity,
+    /// A length of time such as 5m or 5m..9m (median and 95 % quantile), or a probability such as
+    /// 0.05; or `configured`: the figure of the configuration
+    #[arg(value_name = "VALUE", value_parser = value)]
+    value: Fixed,
+    /// Why, for the journal
+    #[arg(long, value_parser = reason)]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+struct Unpin {
+    /// Of which fleet
+    #[arg(value_name = "FLEET")]
+    fleet: FleetName,
+    /// Of what
+    #[arg(value_name = "QUANTITY")]
+    quantity: Quantity,
+    /// Why, for the journal
+    #[arg(long, value_parser = reason)]
+    reason: String,
+}
+
+/// What a figure is fixed to.
+#[derive(Debug, Clone, Copy)]
+enum Fixed {
+    Configured,
+    Figure(Figure),
+}
+
+fn value(text: &str) -> Result<Fixed, String> {
+    match text {
+        "configured" => Ok(Fixed::Configured),
+        text => {
+            text.parse().map(Fixed::Figure).map_err(|e: domain::learned::BadFigure| e.to_string())
+        }
+    }
+}
+
+impl Models {
+    pub fn run(self) -> Result<Code, Failed> {
+        runtime()?.block_on(self.answer())
+    }
+
+    async fn answer(self) -> Result<Code, Failed> {
+        match &self.act {
+            None => self.show().await,
+            Some(Act::Pin(pin)) => {
+                let figure = match pin.value {
+                    Fixed::Configured => None,
+                    Fixed::Figure(figure) => Some(figure),
+                };
+                if let Some(figure) = figure {
+                    pin.quantity.check(figure).map_err(|bad| {
+                        Failed::usage(format!("{} cannot be {figure}: {bad}", pin.quantity))
+                    })?;
+                }
+                let (fleet, quantity) = (pin.fleet.clone(), pin.quantity.clone());
+                let event = Event::PinRequested { fleet, quantity, figure };
+                self.write(&pin.fleet, event, &pin.reason).await
+            }
+            Some(Act::Unpin(unpin)) => {
+                let (fleet, quantity) = (unpin.fleet.clone(), unpin.quantity.clone());
+                let journal = self.store.open()?;
+                let known = lessons::read(journal.as_ref()).await?.of(&fleet);
+                if !known.pinned.contains_key(&quantity) {
+                    eprintln!("{quantity} of fleet {fleet} is not pinned; nothing was written");
+                    return self.print(&[(fleet, known)]);
+                }
+                let event = Event::UnpinRequested { fleet, quantity };
+                self.write(&unpin.fleet, event, &unpin.reason).await
+            }
+        }
+    }
+
+    async fn write(&self, fleet: &FleetName, event: Event, reason: &str) -> Result<Code, Failed> {
+        let journal = self.store.open()?;
+        let known = lessons::pin(journal.as_ref(), event, reason, SystemClock.now()).await?;
+        eprintln!("it counts for plans that are made from now on; rollouts under way keep theirs");
+        self.print(&[(fleet.clone(), known.of(fleet))])
+    }
+
+    async fn show(&self) -> Result<Code, Failed> {
+        let known = match self.store.existing()? {
+            Some(journal) => lessons::read(journal.as_ref()).await?,
+            None => Learned::default(),
+        };
+        if self.files.is_empty() {
+            let all: Vec<_> = known.fleets().map(|(f, l)| (f.clone(), l.clone())).collect();
+            if all.is_empty() {
+                eprintln!(
+                    "nothing was learned yet: rollouts that `presurge apply` ends teach; name a \
+                     configuration to see who forecasts its load"
+                );
+            }
+            return self.print(&all);
+        }
+        let clock = clock(self.now)?;
+        let documents = documents::load(&self.files, &clock).map_err(Failed::data)?;
+        let now = self.now.unwrap_or_else(|| clock.now());
+        let all = Together::new(&documents, self.rollout.as_deref(), &clock, &[])?;
+        let mut fleets = Vec::new();
+        for part in &all.parts {
+            let mut dimensions = Vec::new();
+            for (dimension, history) in part.histories(now).await.map_err(super::plan_failed)? {
+                let looked = tokio::task::spawn_blocking(move || live::look(&history.series));
+                dimensions.push((dimension, looked.await.map_err(Failed::data)?));
+            }
+            let name = part.fleet.name.clone();
+            fleets.push((name.clone(), dimensions, known.of(&name), part.configured.clone()));
+        }
+        let mut out = std::io::stdout().lock();
+        if self.output != Format::Table {
+            let fleets = fleets.iter().map(|(name, dimensions, lessons, configured)| {
+                let looked = dimensions
+                    .iter()
+                    .map(|(dimension, looked)| (dimension.to_string(), live::as_json(looked)));
+                json!({
+                    "fleet": name,
+                    "forecast": looked.collect::<serde_json::Map<_, _>>(),
+                    "figures": rows(name, lessons, Some(configured)),
+                })
+            });
+            output::value(&mut out, self.output, &fleets.collect::<Vec<_>>())?;
+            return Ok(Code::Done);
+        }
+        for (name, dimensions, lessons, configured) in &fleets {
+            writeln!(out, "Fleet {name}")?;
+            for (dimension, looked) in dimensions {
+                writeln!(out)?;
+                live::tell(&mut out, dimension, looked)?;
+            }
+            writeln!(out)?;
+            let rows = rows(name, lessons, Some(configured));
+            output::rows(&mut out, Format::Table, &COLUMNS[1..], &rows)?;
+        }
+        Ok(Code::Done)
+    }
+
+    fn print(&self, fleets: &[(FleetName, Lessons)]) -> Result<Code, Failed> {
+        let all: Vec<Value> =
+            fleets.iter().flat_map(|(name, lessons)| rows(name, lessons, None)).collect();
+        output::rows(&mut std::io::stdout().lock(), self.output, &COLUMNS, &all)?;
+        Ok(Code::Done)
+    }
+}
+
+const COLUMNS: [&str; 8] =
+    ["fleet", "quantity", "inForce", "configured", "learned", "from", "since", "pinned"];
+
+/// One row for each figure: what is in force, and where it comes from.
+fn rows(fleet: &FleetName, lessons: &Lessons, configured: Option<&Figures>) -> Vec<Value> {
+    let in_force = lessons.figures();
+    let given = configured.into_iter().flatten().map(|(what, _)| what);
+    let all = lessons.learned.keys().chain(lessons.pinned.keys()).chain(given);
+    let all: std::collections::BTreeSet<&Quantity> = all.collect();
+    let text = |figure: Option<&Figure>| figure.map(ToString::to_string);
+    let row = |what: &Quantity| {
+        let (lesson, pin) = (lessons.learned.get(what), lessons.pinned.get(what));
+        let known = configured.and_then(|all| all.get(what));
+        let from = lesson.map(|lesson| {
+            let of = &lesson.evidence;
+            format!("{:.0}+{:.0} in {} rollouts", of.seen, of.of_which, of.rollouts)
+        });
+        let since = pin.map(|pin| pin.at).or(lesson.map(|lesson| lesson.at));
+        let pinned = pin.map(|pin| format!("{}: {}", pin.actor.0, pin.reason));
+        json!({
+            "fleet": fleet,
+            "quantity": what,
+            "inForce": text(in_force.get(what).or(known)).unwrap_or("as configured".into()),
+            "configured": text(known),
+            "learned": text(lesson.map(|lesson| &lesson.figure)),
+            "from": from,
+            "since": since.map(|at| format!("{at:.0}")),
+            "pinned": pinned,
+        })
+    };
+    all.into_iter().map(row).collect()
+}
+
+/// A rollout as it would be planned now, by what the store has learned, where there is a store. What
+/// keeps it from that is a warning.
+pub async fn learned(store: &StoreArgs, all: Together) -> Together {
+    let journal = match store.existing() {
+        Ok(None) => return all,
+        Ok(Some(journal)) => journal,
+        Err(error) => {
+            eprintln!("warning: what was learned cannot be read: {error}");
+            return all;
+        }
+    };
+    known(journal.as_ref(), all).await
+}
+
+/// The same from a journal.
+pub async fn known(journal: &dyn Journal, all: Together) -> Together {
+    match lessons::read(journal).await {
+        Ok(learned) => all.with_learned(&learned),
+        Err(error) => {
+            let text = crate::causes::chain(&error);
+            eprintln!(
+                "warning: what was learned cannot be read, plans go by the configuration: {text}"
+            );
+            all
+        }
+    }
+}

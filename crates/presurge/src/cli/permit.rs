@@ -1,0 +1,245 @@
+//! `presurge permit`: may other people's updaters take servers out.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use adapters::clock::SystemClock;
+use clap::{Args, Subcommand};
+use domain::config::PositiveSpan;
+use domain::name::{FleetName, Key, ServerName};
+use domain::permit::{Permit as Granted, Permits};
+use domain::ports::{Clock, Journal};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::freeze::reason;
+use super::output::{self, Format};
+use super::store::StoreArgs;
+use super::{Code, Failed, runtime};
+use crate::apply::chain;
+use crate::apply::permits::{self, Answer, LONGEST, PermitError, Wish};
+use crate::documents;
+use crate::pipeline::{Prepared, Together};
+
+/// Asks whether so many servers of a fleet may be out now, for so long. What is granted is a lease: it ends
+/// by itself, and what it risks counts against the risk of the rollout in the configuration, over its
+/// deadline. Ends with 0 where it is granted, and with 3 where it is not.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Permit {
+    #[command(subcommand)]
+    act: Option<Act>,
+    #[command(flatten)]
+    ask: Ask,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    output: Format,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(Debug, Args)]
+struct Ask {
+    #[command(flatten)]
+    of: Of,
+    /// How many servers
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// Which; again for each further one
+    #[arg(long, value_name = "NAME")]
+    server: Vec<ServerName>,
+    /// For how long they are out, at most a day
+    #[arg(long = "for", value_name = "SPAN", required = true)]
+    length: Option<PositiveSpan>,
+    /// What for, for the journal
+    #[arg(long, value_parser = reason, required = true)]
+    reason: Option<String>,
+    /// The seed of the sampled paths
+    #[arg(long, default_value_t = 1, value_parser = super::seeds())]
+    seed: u64,
+}
+
+/// Whose account.
+#[derive(Debug, Args)]
+struct Of {
+    /// Configuration files, YAML or JSON
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Which rollout, when the files describe several
+    #[arg(long, value_name = "NAME")]
+    rollout: Option<String>,
+    /// Which fleet, when the rollout has several
+    #[arg(long, value_name = "NAME")]
+    fleet: Option<FleetName>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Every permit in force
+    List,
+    /// Let a permit last longer, from now on
+    Renew(Renew),
+    /// Give a permit back: its servers are in service again
+    Release(Release),
+}
+
+#[derive(Debug, Args)]
+struct Renew {
+    /// The lease that was granted
+    #[arg(value_name = "LEASE")]
+    lease: Key,
+    #[command(flatten)]
+    of: Of,
+    /// For how long from now, at most a day
+    #[arg(long = "for", value_name = "SPAN")]
+    length: PositiveSpan,
+}
+
+#[derive(Debug, Args)]
+struct Release {
+    /// The lease that was granted
+    #[arg(value_name = "LEASE")]
+    lease: Key,
+    /// Why, for the journal
+    #[arg(long, value_parser = reason, default_value = "it is done")]
+    reason: String,
+}
+
+impl Permit {
+    pub fn run(self) -> Result<Code, Failed> {
+        runtime()?.block_on(self.answer())
+    }
+
+    async fn answer(self) -> Result<Code, Failed> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let journal = self.store.open()?;
+        let now = clock.now();
+        match &self.act {
+            Some(Act::List) => {
+                let permits: Permits = chain::read(journal.as_ref()).await?;
+                let open: Vec<&Granted> =
+                    permits.all().into_iter().filter(|permit| permit.in_force(now)).collect();
+                self.print(&open)
+            }
+            Some(Act::Release(release)) => {
+                let given =
+                    permits::release(journal.as_ref(), &release.lease, &release.reason, now).await;
+                let given = given.map_err(failed)?;
+                eprintln!("{} is given back; what it risked stays spent", given.lease);
+                self.print(&[&given])
+            }
+            Some(Act::Renew(renew)) => {
+                let prepared = prepared(&renew.of, &clock, journal.as_ref()).await?;
+                let length = at_most_a_day(renew.length)?;
+                let answer =
+                    permits::renew(journal.as_ref(), &prepared, &renew.lease, length, now).await;
+                self.say(&answer.map_err(failed)?)
+            }
+            None => {
+                let ask = &self.ask;
+                let (Some(length), Some(reason)) = (ask.length, &ask.reason) else {
+                    return Err(Failed::usage("say --for and --reason"));
+                };
+                let prepared = prepared(&ask.of, &clock, journal.as_ref()).await?;
+                if ask.server.len() > ask.count as usize {
+                    let text = format!(
+                        "{} servers are named, and --count is {}",
+                        ask.server.len(),
+                        ask.count
+                    );
+                    return Err(Failed::usage(text));
+                }
+                let wish = Wish {
+                    count: ask.count,
+                    servers: ask.server.clone(),
+                    length: at_most_a_day(length)?,
+                    reason: reason.clone(),
+                    seed: ask.seed,
+                };
+                let answer = permits::ask(journal.as_ref(), &prepared, &wish, now).await;
+                self.say(&answer.map_err(failed)?)
+            }
+        }
+    }
+
+    fn say(&self, answer: &Answer) -> Result<Code, Failed> {
+        let mut out = std::io::stdout().lock();
+        if self.output == Format::Table {
+            match (&answer.lease, answer.until) {
+                (Some(lease), Some(until)) if answer.granted => {
+                    writeln!(out, "granted: {} until {until:.0}, lease {lease}", answer.count)?;
+                }
+                _ => writeln!(out, "refused: {}", answer.reason)?,
+            }
+            if let Some(risk) = answer.risk {
+                writeln!(out, "risk {risk:.4}, {:.4} of the account is left", answer.risk_left)?;
+            }
+            if let Some(at) = answer.retry_after {
+                writeln!(out, "ask again at {at:.0}")?;
+            }
+        } else {
+            output::value(&mut out, self.output, answer)?;
+        }
+        Ok(if answer.granted { Code::Done } else { Code::Refused })
+    }
+
+    fn print(&self, permits: &[&Granted]) -> Result<Code, Failed> {
+        let row = |permit: &&Granted| {
+            let servers: Vec<&str> = permit.servers.iter().map(ServerName::as_str).collect();
+            json!({
+                "lease": permit.lease, "fleet": permit.fleet, "rollout": permit.rollout,
+                "count": permit.count, "servers": servers.join(" "),
+                "since": second(permit.since), "until": second(permit.until),
+                "risk": permit.risks.iter().map(|(_, risk)| risk).sum::<f64>(),
+                "actor": permit.actor, "reason": permit.reason,
+            })
+        };
+        let rows: Vec<Value> = permits.iter().map(row).collect();
+        let columns = [
+            "lease", "fleet", "rollout", "count", "servers", "since", "until", "risk", "actor",
+            "reason",
+        ];
+        output::rows(&mut std::io::stdout().lock(), self.output, &columns, &rows)?;
+        Ok(Code::Done)
+    }
+}
+
+fn second(at: Timestamp) -> String {
+    format!("{at:.0}")
+}
+
+fn at_most_a_day(length: PositiveSpan) -> Result<std::time::Duration, Failed> {
+    let length = length.duration();
+    if length > LONGEST {
+        return Err(Failed::usage("a permit lasts a day at most; renew it"));
+    }
+    Ok(length)
+}
+
+/// What was named wrongly is bad input; the rest keeps its meaning.
+fn failed(error: PermitError) -> Failed {
+    match error {
+        PermitError::Plan(error) => super::plan_failed(error),
+        PermitError::Servers(_) | PermitError::NoSuch(_) => Failed::data(error),
+        error => error.into(),
+    }
+}
+
+/// The one fleet that is meant, by what was learned of it.
+async fn prepared(
+    of: &Of,
+    clock: &Arc<dyn Clock>,
+    journal: &dyn Journal,
+) -> Result<Prepared, Failed> {
+    let documents = documents::load(&of.files, clock).map_err(Failed::data)?;
+    let all = Together::new(&documents, of.rollout.as_deref(), clock, &[])?;
+    let all = super::models::known(journal, all).await;
+    let names: Vec<String> = all.parts.iter().map(|part| part.fleet.name.to_string()).collect();
+    let is_meant = |part: &Prepared| match &of.fleet {
+        Some(fleet) => part.fleet.name == *fleet,
+        None => names.len() == 1,
+    };
+    let text = format!("say --fleet: the rollout is over {}", names.join(", "));
+    all.parts.into_iter().find(is_meant).ok_or_else(|| Failed::usage(text))
+}

@@ -1,0 +1,94 @@
+//! What was learned of a fleet, in the place of what its configuration says.
+
+use std::collections::BTreeMap;
+
+use domain::config::{Fleet, Rollout};
+use domain::learned::{Figure, Figures, Quantity};
+use domain::name::FleetName;
+use domain::plan::Inputs;
+use domain::spread::Spread;
+
+use super::Prepared;
+use super::request::proof;
+
+/// What is believed of a fleet before anything is seen: what the configuration says.
+pub fn configured(fleet: &Fleet, rollout: &Rollout) -> Figures {
+    let durations = &fleet.durations;
+    let mut figures = Figures::from([
+        (Quantity::Drain, Figure::duration(durations.drain)),
+        (Quantity::Update, Figure::duration(durations.update)),
+        (Quantity::Verify, Figure::duration(Spread::exactly(proof(rollout)))),
+        (Quantity::UpdateFailure, Figure::probability(rollout.update_failure)),
+    ]);
+    for offer in &fleet.offers {
+        let name = || offer.name.clone();
+        let interruption = Figure::probability(offer.interruption.per_hour);
+        figures.extend([
+            (Quantity::Lead(name()), Figure::duration(offer.lead)),
+            (Quantity::Interruption(name()), interruption),
+            (Quantity::Fulfilment(name()), Figure::probability(offer.fulfilment)),
+            (Quantity::BootFailure(name()), Figure::probability(offer.boot_failure)),
+        ]);
+    }
+    figures
+}
+
+impl Prepared {
+    /// What was learned, as a plan names it.
+    pub(super) fn learned_of_fleet(&self) -> BTreeMap<FleetName, Figures> {
+        let learned = [(self.fleet.name.clone(), self.learned.clone())].into_iter();
+        learned.filter(|(_, figures)| !figures.is_empty()).collect()
+    }
+
+    /// The same with what a plan was made with.
+    #[must_use]
+    pub fn with_learned_of(self, inputs: &Inputs) -> Self {
+        let learned = inputs.learned.get(&self.fleet.name).cloned().unwrap_or_default();
+        self.with_learned(&learned)
+    }
+
+    /// The same with figures that were learned. Those of offers that are no more are left out.
+    #[must_use]
+    pub fn with_learned(mut self, figures: &Figures) -> Self {
+        for (quantity, figure) in figures {
+            let good = self.configured.contains_key(quantity) && quantity.check(*figure).is_ok();
+            if good && self.takes(quantity, *figure) {
+                self.learned.insert(quantity.clone(), *figure);
+            }
+        }
+        self
+    }
+
+    /// Puts one figure into its place.
+    fn takes(&mut self, quantity: &Quantity, figure: Figure) -> bool {
+        let offer = quantity.offer();
+        let offer = self.fleet.offers.iter_mut().find(|o| Some(&o.name) == offer);
+        let durations = &mut self.fleet.durations;
+        match (quantity, figure, offer) {
+            (Quantity::UpdateFailure, Figure::Probability { probability }, _) => {
+                self.rollout.update_failure = probability;
+            }
+            (Quantity::Interruption(_), Figure::Probability { probability }, Some(offer)) => {
+                offer.interruption.per_hour = probability;
+            }
+            (Quantity::Fulfilment(_), Figure::Probability { probability }, Some(offer)) => {
+                offer.fulfilment = probability;
+            }
+            (Quantity::BootFailure(_), Figure::Probability { probability }, Some(offer)) => {
+                offer.boot_failure = probability;
+            }
+            (_, Figure::Duration { .. }, offer) => {
+                let Ok(spread) = figure.spread() else { return false };
+                match (quantity, offer) {
+                    (Quantity::Drain, _) => durations.drain = spread,
+                    (Quantity::Update, _) => durations.update = spread,
+                    (Quantity::Verify, _) => durations.verify = spread,
+                    (Quantity::Lead(_), Some(offer)) => offer.lead = spread,
+                    _ => return false,
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+}
