@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use domain::event::Event;
 use domain::journal::{Actor, Entry, Head};
 use domain::name::RolloutId;
-use domain::ports::{Append, Authority, Journal, Lease};
+use domain::ports::{Append, Authority, Lease};
 use jiff::Timestamp;
 use store::postgres::Address;
 use store::{Postgres, Sqlite, Store};

@@ -25,8 +25,8 @@ use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
 use crate::apply::control::{self, ControlError, DigestStart, Judgement};
-use crate::apply::keyed::LookError;
-use crate::apply::{chain, freezes, keyed};
+use crate::apply::keyed::{self, LookError};
+use crate::apply::{chain, freezes};
 
 /// Looks at the rollouts of a store, pauses, resumes, aborts them and rolls them back.
 #[derive(Debug, Args)]
