@@ -25,7 +25,7 @@ const SHARE: f64 = 0.05;
 const RULE_OF_THREE: f64 = 3.0;
 
 /// Where the risk is too high now, these later starts are looked at, in minutes from now.
-const LATER: [u64; 10] = [5, 15, 30, 60, 120, 240, 480, 720, 1080, 1440];
+const LATER: [u64; 7] = [5, 15, 30, 60, 120, 240, 480];
 
 /// No permit is longer than a day: it could not be forecast in earnest.
 pub const LONGEST: Duration = Duration::from_secs(86_400);

@@ -18,9 +18,6 @@ const STEPS: usize = 2000;
 /// … from so many origins.
 const ORIGINS: usize = 60;
 
-/// How far ahead, as shares of the longest look.
-const AHEAD: [(&str, usize); 3] = [("next step", 0), ("middle", 2), ("end", 1)];
-
 /// The longest look ahead, in steps: four hours of minutes.
 const LONGEST: usize = 240;
 
@@ -59,7 +56,8 @@ pub fn look(series: &Series) -> Result<Looked, String> {
         [0.05, 0.1, 0.9, 0.95].into_iter().filter_map(|l| Probability::new(l).ok()).collect();
     let season = forecaster.report().seasons.longest().unwrap_or(1);
     let every = steps.div_ceil(ORIGINS).max(1);
-    let distances = AHEAD.map(|(_, part)| if part == 0 { 1 } else { (horizon / part).max(1) });
+    // The next step, the middle and the end of the longest look.
+    let distances = [1, (horizon / 2).max(1), horizon];
     let mut sums = distances.map(|ahead| (Scored { ahead, ..Scored::default() }, 0.0, 0.0));
     let mut events = Vec::new();
     for index in total - steps..total {
@@ -151,13 +149,9 @@ pub fn tell(
     }
     writeln!(
         out,
-        "\n  over the newest {} steps, sample by sample:\n  {:>12} {:>10} {:>12} {:>12}  {}",
-        looked.steps,
-        "steps ahead",
-        "forecasts",
-        "in 80 %",
-        "in 90 %",
-        "loss at 0.95 beside a season before"
+        "\n  over the newest {} steps, sample by sample:\n  {:>12} {:>10} {:>12} {:>12}  loss at 0.95 \
+         beside a season before",
+        looked.steps, "steps ahead", "forecasts", "in 80 %", "in 90 %",
     )?;
     for scored in &looked.scored {
         let loss = scored.relative_loss.map_or("-".into(), |loss| format!("{loss:.2}"));
