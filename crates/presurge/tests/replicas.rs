@@ -7,14 +7,10 @@ mod server;
 
 use std::fs::File;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use domain::journal::{Record, verify};
 use lab::{Lab, configuration, has, until};
 use server::Server;
-
-/// A replica takes over within this.
-const TAKEOVER: Duration = Duration::from_secs(10);
 
 struct Replicas {
     lab: Lab,
@@ -83,13 +79,10 @@ fn a_replica_that_is_killed_or_frozen_is_taken_over_and_does_no_harm() {
         let mut second = replicas.apply(&file, "second");
         until("the second one waits", || replicas.story("second").contains("holds the lease"));
         signal(&first, stop);
-        let stopped = Instant::now();
-        while !replicas.has_written(&name, "DriverStarted", 2) {
-            let (waited, story) = (stopped.elapsed(), replicas.story("second"));
-            assert!(waited < TAKEOVER, "{stop}: no takeover within {waited:?}\n{story}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        eprintln!("{stop}: taken over after {:.1} s", stopped.elapsed().as_secs_f64());
+        let stopped = lab::now();
+        // A lease lasts six seconds; how busy this machine is nobody can say.
+        until("the takeover", || replicas.has_written(&name, "DriverStarted", 2));
+        eprintln!("{stop}: taken over after {} s", lab::now() - stopped);
         let status = second.wait().unwrap();
         assert!(status.success(), "{stop}: {status}\n{}", replicas.story("second"));
         if stop == "-STOP" {
