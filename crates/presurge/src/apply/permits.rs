@@ -17,8 +17,11 @@ use super::control::{TRIES, login};
 use super::keyed::{self, LookError};
 use crate::pipeline::{Outage, PlanError, Prepared, Share};
 
-/// A risk is told apart down to this share of the account.
+/// A risk is told apart down to this share of the account …
 const SHARE: f64 = 0.05;
+
+/// … but not below this: twenty thousand paths are drawn for it, in about a second.
+const LEAST: f64 = 0.001;
 
 /// Where no path of so many meets overload, the probability is below three of that number, with 95 %
 /// confidence (Hanley and Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983).
@@ -316,7 +319,7 @@ async fn decide(
         return Ok(no(reason, None, standing.frees));
     }
     let (servers, others) = chosen(&prepared, wish, &standing)?;
-    let least = prepared.rollout.risk.get() * SHARE;
+    let least = f64::max(prepared.rollout.risk.get() * SHARE, LEAST);
     let resolution = Probability::new(least).unwrap_or(prepared.rollout.risk);
     let paths = Share::Left(resolution).paths(prepared.rollout.risk);
     // No permit is free: what paths cannot show may still be there.

@@ -1,5 +1,7 @@
 //! The store on a real PostgreSQL that the tests start themselves.
 
+#![allow(clippy::disallowed_methods, reason = "a test of real parts runs in real time")]
+
 mod contracts;
 mod cut;
 mod frozen;
@@ -51,7 +53,6 @@ async fn pair(
 }
 
 /// The clock of the driver; the store judges by that of the database.
-#[allow(clippy::disallowed_methods, reason = "a test of real parts runs in real time")]
 fn now() -> Timestamp {
     Timestamp::now()
 }
