@@ -36,8 +36,8 @@ pub struct Taken {
     pub lent: Lent,
     /// What was observed before the newest command.
     pub found: SizeSettings,
-    /// Everything that the rollout has set it to, or has tried to.
-    pub ours: Vec<SizeSettings>,
+    /// Everything that the rollout has set it to, or has tried to, each with what it was to be put back to.
+    pub ours: Vec<Lent>,
     /// How it stands.
     pub stage: SizeStage,
     /// Since when.
@@ -58,10 +58,15 @@ impl Taken {
         let mut now = self.lent.put_back(found);
         // What the rollout set before is no more somebody else's than what it sets now: it is there
         // yet, or is what an answer that is older than the newest command shows.
-        if self.ours.iter().any(|own| own.minimum == found.minimum) {
+        // What it only left as it was is not its own.
+        let set = |of: fn(&SizeSettings) -> u32| {
+            let changed = self.ours.iter().filter(|own| of(&own.during) != of(&own.before));
+            changed.map(|own| of(&own.during)).any(|value| value == of(found))
+        };
+        if set(|settings| settings.minimum) {
             now.minimum = before.minimum.min(now.maximum);
         }
-        if self.ours.iter().any(|own| own.maximum == found.maximum) {
+        if set(|settings| settings.maximum) {
             now.maximum = before.maximum.max(now.minimum);
         }
         now

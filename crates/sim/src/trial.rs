@@ -230,6 +230,8 @@ impl Trial<'_> {
         let scene = self.scene.clone();
         if let Some(digest) = scene.unapproved() {
             let agrees = self.lots.chance(0.9);
+            // Somebody who takes an hour each time may be asked for as long as spot instances are lost.
+            scene.agenda.look_ahead(scene.agenda.true_now() + PATIENCE_AFTER_CALM);
             return scene.say(match agrees {
                 true => Event::PlanApproved { digest },
                 false => Event::PlanRejected { digest },

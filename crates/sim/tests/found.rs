@@ -162,6 +162,27 @@ fn an_answer_that_is_older_than_the_last_command_is_nobodys_wish() {
     }
 }
 
+/// Seeds 584229 and 704460: somebody raised the maximum, and later set it back to what it had been from the
+/// beginning. Since the rollout had left it at that, it was taken for its own doing, and raised again.
+#[test]
+fn what_somebody_sets_back_to_what_it_was_stays() {
+    let usual = SizeSettings { minimum: 2, maximum: 9, protected: [].into(), suspended: [].into() };
+    let mut stage = Stage::under(Settings::default(), |_, policy| {
+        policy.size = Some(SizeRule { suspend: [REPLACING.to_owned()].into() });
+    });
+    stage.world.set_scaler(usual.clone());
+    stage.later(300, |h| h.world.touch_size(|settings| settings.maximum = 58));
+    stage.later(400, |h| h.world.touch_size(|settings| settings.suspended.clear()));
+    stage.later(500, |h| h.append(vec![Event::ResumeRequested {}]));
+    stage.later(700, |h| h.world.touch_size(|settings| settings.maximum = 9));
+    stage.later(800, |h| h.world.touch_size(|settings| settings.suspended.clear()));
+    stage.later(900, |h| h.append(vec![Event::ResumeRequested {}]));
+    assert_eq!(stage.drive(&Fuse::never()), DONE, "{:#?}", stage.kinds());
+    let taken = stage.kinds().iter().filter(|kind| *kind == "SizeTaken").count();
+    assert_eq!(taken, 3, "{:#?}", stage.kinds());
+    assert_eq!(stage.world.size_now(), Some(usual));
+}
+
 /// A drain that was sent before, and lost on its way, arrives when the server is back.
 #[test]
 fn a_drain_that_arrives_late_does_not_leave_a_server_out() {

@@ -52,7 +52,7 @@ pub(super) fn taken(
     }
     let before = state.size.as_mut().map(|taken| std::mem::take(&mut taken.ours));
     let mut ours = before.unwrap_or_default();
-    ours.push(lent.during.clone());
+    ours.push(lent.clone());
     let conflicts =
         if state.size.as_ref().is_some_and(|taken| taken.again) { 0 } else { conflicts };
     state.size = Some(Taken {
