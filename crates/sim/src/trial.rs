@@ -231,7 +231,9 @@ impl Trial<'_> {
         if let Some(digest) = scene.unapproved() {
             let agrees = self.lots.chance(0.9);
             // Somebody who takes an hour each time may be asked for as long as spot instances are lost.
-            scene.agenda.look_ahead(scene.agenda.true_now() + PATIENCE_AFTER_CALM);
+            if self.is_calm() {
+                scene.agenda.look_ahead(scene.agenda.true_now() + PATIENCE_AFTER_CALM);
+            }
             return scene.say(match agrees {
                 true => Event::PlanApproved { digest },
                 false => Event::PlanRejected { digest },
