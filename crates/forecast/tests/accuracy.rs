@@ -54,7 +54,7 @@ fn the_network_is_better_than_seasonal_naive_on_series_it_never_saw() {
     let network = alone("lstm", SeasonChoice::Auto);
     println!("{}\n{naive}\n{network}", score::HEADER);
     assert!(network.owa < naive.owa, "OWA {} and {}", network.owa, naive.owa);
-    assert!(network.owa < 0.5, "OWA {}", network.owa);
+    assert!(network.owa < 0.46, "OWA {}", network.owa);
 }
 
 #[test]

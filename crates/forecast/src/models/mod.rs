@@ -180,7 +180,7 @@ pub const NAMES: [&str; 21] = [
 ];
 
 /// The models of the automatic choice: all but `card`, whose members take part themselves, and
-/// Prophet, which costs more than it brings (docs/accuracy.md).
+/// Prophet and `lstm`, which cost more than they bring (docs/accuracy.md).
 pub const AUTOMATIC: [&str; 17] = [
     "naive",
     "seasonal-naive",
