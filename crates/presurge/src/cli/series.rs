@@ -122,6 +122,7 @@ impl HistoryArgs {
     }
 
     /// The seasons that were asked for.
+    #[cfg(feature = "train")]
     pub fn seasons(&self) -> &SeasonChoice {
         &self.season.0
     }

@@ -38,8 +38,8 @@ impl Drawing for Curve {
             .light_line_style(TRANSPARENT)
             .bold_line_style(INK.mix(0.12))
             .axis_style(INK.mix(0.4))
-            .x_label_formatter(&|epoch| format!("{epoch:.0}"))
-            .y_label_formatter(&|loss| number(*loss))
+            .x_label_formatter(&|epoch: &f64| format!("{epoch:.0}"))
+            .y_label_formatter(&|loss: &f64| number(*loss))
             .draw()?;
         let line = |loss: fn(&(f64, f64)) -> f64| {
             self.epochs.iter().enumerate().map(move |(e, losses)| ((e + 1) as f64, loss(losses)))
