@@ -128,25 +128,15 @@ fn training_ends_in_time_and_tells_every_epoch() {
 
 /// A column that explains most of the load is worth most of the loss.
 #[test]
-fn regressors_and_calendar_are_learned_from() {
+fn regressors_are_learned_from() {
     let column: Vec<f64> = noise(8, 900).iter().map(|n| f64::from(u8::from(*n > 0.5))).collect();
     let load = |i: usize| 10.0 + 5.0 * column[i] + 0.2 * noise(100 + i as u64, 1)[0];
     let values: Vec<f64> = (0..900).map(load).collect();
     let options = Options { epochs: 20, windows: 256, patience: 20, ..SMALL };
     let with = run(&[given(values.clone(), &[], vec![column.clone()])], &options).unwrap();
     let without = run(&[given(values, &[], Vec::new())], &options).unwrap();
-    println!("{} {} {}", with.held_out, without.held_out, with.shipped);
     assert!(with.held_out < 0.85 * without.held_out, "{} {}", with.held_out, without.held_out);
     assert!(with.is_better(), "{}", with.shipped);
-
-    // Noon is ten times midnight, and nobody has found the season.
-    let noon = |i: usize| 1.0 + 10.0 * f64::from(u8::from(i % 24 == 12));
-    let values: Vec<f64> = (0..900).map(|i| noon(i) + 0.2 * noise(i as u64, 1)[0]).collect();
-    let series = [given(values, &[], Vec::new())];
-    let without = run(&series, &options).unwrap();
-    let with = run(&series, &Options { calendar: Calendar::Used, ..options }).unwrap();
-    println!("{} {}", with.held_out, without.held_out);
-    assert!(with.held_out < 0.85 * without.held_out, "{} {}", with.held_out, without.held_out);
 }
 
 #[test]

@@ -131,3 +131,27 @@ fn draw(path: &Path, kind: plot::Kind, outcome: &Outcome) -> Result<(), Failed> 
     let text = plot::file(kind, "Training of the model lstm", &table, &[&curve]);
     write_file(path, text.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_written_where_they_are_better_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = |held_out| Outcome {
+            weights: (*lstm::shipped()).clone(),
+            curve: Vec::new(),
+            held_out,
+            shipped: 0.4,
+            ended: Ended::Epochs,
+            series: 3,
+        };
+        for (held_out, is_better) in [(0.41, false), (0.4, false), (f64::NAN, false), (0.39, true)]
+        {
+            let out = folder.path().join(format!("{held_out}.weights"));
+            assert!(matches!(conclude(&out, &outcome(held_out)), Ok(Code::Done)));
+            assert_eq!(out.exists(), is_better, "{held_out}");
+        }
+    }
+}
