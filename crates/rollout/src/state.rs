@@ -1,6 +1,7 @@
 //! Where a rollout stands: rollout phase × server stage.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::event::{Created, GateVerdict, HoldReason, Member, Outcome, Rung, Running};
@@ -281,11 +282,11 @@ pub struct State {
     /// Whose journal.
     pub id: RolloutId,
     /// What was asked for.
-    pub created: Created,
+    pub created: Arc<Created>,
     /// When.
     pub created_at: Timestamp,
     /// The plan in force, `None` before the first.
-    pub plan: Option<Plan>,
+    pub plan: Option<Arc<Plan>>,
     /// The number of the event that adopted it.
     pub plan_seq: u64,
     /// What of the risk is spent and what is left.

@@ -1,6 +1,7 @@
 //! Whether the stated risk holds over many revisions, on load whose process is known:
-//! `cargo run --release -p sim --example horizon -- [rollouts] [risk] [least revisions]`, 10000, 0.05
-//! and 10 unless given. Rollouts that were planned again less often are not counted.
+//! `cargo run --release -p sim --example horizon -- [rollouts] [risk] [least revisions]
+//! [first seed]`, 10000, 0.05, 10 and 0 unless given. Rollouts that were planned again less often are
+//! not counted.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,8 @@ fn number(nth: usize, otherwise: f64) -> f64 {
 
 fn main() {
     let (wanted, risk, least) = (number(1, 10_000.0) as usize, number(2, 0.05), number(3, 10.0));
-    let (next, counted) = (AtomicU64::new(0), Mutex::new(Vec::<Course>::new()));
+    let first = number(4, 0.0) as u64;
+    let (next, counted) = (AtomicU64::new(first), Mutex::new(Vec::<Course>::new()));
     let (refused, fewer) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -45,6 +47,7 @@ fn main() {
     let mean = |of: &dyn Fn(&Course) -> f64| all.iter().map(of).sum::<f64>() / count;
     let hits = all.iter().filter(|course| course.overloaded).count();
     println!("{} rollouts with at least {least} revisions at a risk of {risk}", all.len());
+    println!("  seeds: {first} to {}", next.into_inner());
     println!("  refused at the start: {}", refused.into_inner());
     println!("  planned again less often, not counted: {}", fewer.into_inner());
     println!("  with attributable overload: {hits} ({:.3} %)", 100.0 * hits as f64 / count);

@@ -39,7 +39,7 @@ fn play(stage: &mut Stage) -> Ended {
 /// The digest of the plan in force.
 fn in_force(stage: &Hands) -> Digest {
     let state = fold(&stage.records()).unwrap().unwrap();
-    state.plan.unwrap().digest
+    state.plan.unwrap().digest.clone()
 }
 
 fn approve(stage: &Hands) {

@@ -394,7 +394,7 @@ fn as_json(state: &State, records: usize, freeze: Option<&Freeze>) -> serde_json
                 "revision": entry.revision, "batch": entry.batch, "risk": entry.risk,
             })).collect::<Vec<_>>(),
         },
-        "plan": state.plan,
+        "plan": state.plan.as_deref(),
         "servers": servers.collect::<Vec<_>>(),
         "surge": surge.collect::<Vec<_>>(),
         "records": records,

@@ -46,7 +46,7 @@ pub(super) fn create(at: &Record, event: Event) -> Result<State, Refusal> {
     }
     Ok(State {
         id: at.rollout.clone(),
-        created: *created,
+        created: created.into(),
         created_at: at.at,
         plan: None,
         plan_seq: 0,
@@ -105,7 +105,7 @@ pub(super) fn adopt(state: &mut State, at: &Record, plan: Plan) -> Result<(), Re
     // Who may perform a rollout may undo it.
     let forth = state.rollback.is_none();
     state.unapproved = state.beyond_approval(&plan, at.at).filter(|_| forth);
-    state.plan = Some(plan);
+    state.plan = Some(plan.into());
     state.plan_seq = at.seq;
     state.closed = 0;
     let answered =

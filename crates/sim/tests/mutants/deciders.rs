@@ -1,5 +1,7 @@
 //! Broken deciders: the decider of production, told something else than is so, or half heard.
 
+use std::sync::Arc;
+
 use domain::event::Event;
 use domain::name::ServerName;
 use jiff::Timestamp;
@@ -77,14 +79,15 @@ pub fn old_load_counts_as_new(state: &State, seen: &Seen, now: Timestamp) -> Vec
 
 pub fn time_is_ignored(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     told(state, seen, now, |state, _| {
-        let batches = state.plan.iter_mut().flat_map(|plan| &mut plan.batches);
+        let plan = state.plan.as_mut().map(Arc::make_mut);
+        let batches = plan.into_iter().flat_map(|plan| &mut plan.batches);
         batches.for_each(|batch| batch.out_at = batch.out_at.min(now));
     })
 }
 
 pub fn lateness_is_ignored(state: &State, seen: &Seen, now: Timestamp) -> Vec<Decision> {
     told(state, seen, now, |state, _| {
-        if let Some(plan) = &mut state.plan {
+        if let Some(plan) = state.plan.as_mut().map(Arc::make_mut) {
             plan.valid_until = plan.valid_until.max(now);
             plan.batches.iter_mut().for_each(|batch| batch.out_at = batch.out_at.max(now));
         }
