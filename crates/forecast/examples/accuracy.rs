@@ -8,8 +8,10 @@ mod live;
 #[path = "../tests/data/score.rs"]
 mod score;
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use forecast::models::lstm::Weights;
 use forecast::{Adaptation, ModelChoice, Options, SeasonChoice, models};
 
 fn main() {
@@ -34,6 +36,11 @@ fn main() {
         .map_or(SeasonChoice::Auto, |list| {
             SeasonChoice::Given(list.split(',').map(|m| m.parse().unwrap()).collect())
         });
+    // Weights of one's own for the model lstm.
+    let lstm = std::env::args().skip_while(|a| a != "--lstm").nth(1).map(|path| {
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        Arc::new(Weights::from_bytes(&bytes).unwrap_or_else(|error| panic!("{path}: {error}")))
+    });
     let only = |part: &str| std::env::args().any(|a| a == part);
     println!("{:<22}{}", "M4 hourly", score::HEADER);
     for (name, choice) in choices.iter().filter(|_| !only("--no-m4")) {
@@ -41,6 +48,7 @@ fn main() {
             models: choice.clone(),
             seasons: seasons.clone(),
             horizon: Some(48),
+            lstm: lstm.clone(),
             ..Options::default()
         };
         let start = Instant::now();
@@ -58,8 +66,12 @@ fn main() {
     }
     println!("\n{:<22}{}", "server traces, 4 h", score::HEADER);
     for (name, choice) in choices.iter().filter(|_| !only("--no-traces")) {
-        let options =
-            Options { models: choice.clone(), seasons: seasons.clone(), ..Options::default() };
+        let options = Options {
+            models: choice.clone(),
+            seasons: seasons.clone(),
+            lstm: lstm.clone(),
+            ..Options::default()
+        };
         let verbose = std::env::args().any(|a| a == "--traces") && *name == "auto";
         let start = Instant::now();
         let (result, fits) = score::traces(&options, verbose);

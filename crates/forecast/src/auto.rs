@@ -1,5 +1,7 @@
 //! The easy entry: a series in, a calibrated forecaster out.
 
+use std::sync::Arc;
+
 use domain::forecast::{Forecast, Probability};
 use domain::series::Series;
 use rayon::prelude::*;
@@ -10,6 +12,7 @@ use crate::calibrate::{self, Bounds, Calibrator, Errors};
 use crate::demand::Watch;
 use crate::drift::{Detector, Drift};
 use crate::experts::Experts;
+use crate::models::lstm::{self, Lstm, Weights};
 use crate::models::{self, Model};
 use crate::season::Seasons;
 use crate::signals::{Lifted, Signals};
@@ -65,6 +68,19 @@ pub struct Options {
     pub adaptation: Adaptation,
     /// Events and outside series that may move the load; those that help take part.
     pub signals: Signals,
+    /// The weights of the model `lstm`, which then takes part in the automatic choice; without
+    /// them, those that are part of the program.
+    pub lstm: Option<Arc<Weights>>,
+}
+
+impl Options {
+    /// The model of that name.
+    fn model(&self, name: &str) -> Option<Box<dyn Model>> {
+        match &self.lstm {
+            Some(weights) if name == lstm::NAME => Some(Box::new(Lstm::of(Arc::clone(weights)))),
+            _ => models::by_name(name),
+        }
+    }
 }
 
 /// Why there is no forecast.
@@ -150,7 +166,7 @@ pub struct AutoForecaster {
 
 /// Fits all models, chooses by rolling origins, and calibrates.
 pub fn auto(series: &Series, options: &Options) -> Result<AutoForecaster, ForecastError> {
-    let recipes = recipes(&options.models)?;
+    let recipes = recipes(options)?;
     fit::fit(&recipes, series, options)
 }
 
@@ -250,15 +266,18 @@ impl AutoForecaster {
     }
 }
 
-fn recipes(choice: &ModelChoice) -> Result<Vec<Box<dyn Model>>, ForecastError> {
-    let names: Vec<&str> = match choice {
-        ModelChoice::Auto => models::AUTOMATIC.to_vec(),
+fn recipes(options: &Options) -> Result<Vec<Box<dyn Model>>, ForecastError> {
+    let names: Vec<&str> = match &options.models {
+        ModelChoice::Auto => {
+            let own = options.lstm.is_some() && !models::AUTOMATIC.contains(&lstm::NAME);
+            models::AUTOMATIC.into_iter().chain(own.then_some(lstm::NAME)).collect()
+        }
         ModelChoice::Named(names) => names.iter().map(String::as_str).collect(),
     };
     names
         .into_iter()
         .map(|name| {
-            models::by_name(name).ok_or_else(|| ForecastError::UnknownModel {
+            options.model(name).ok_or_else(|| ForecastError::UnknownModel {
                 name: name.to_owned(),
                 known: models::NAMES.join(", "),
             })

@@ -47,7 +47,7 @@
 //! | step | module | source |
 //! | --- | --- | --- |
 //! | seasons | [`season`] | leave-one-cycle-out R² of clock and autocorrelation candidates |
-//! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) and Hyndman et al. (2008), Theta after Fiorucci et al. (2016), MSTL after Bandara et al. (2021), Prophet after Taylor and Letham (2018) |
+//! | models | [`models`] | regressions after Doornik, Castle and Hendry (2020), smoothing after Taylor (2003) and Hyndman et al. (2008), Theta after Fiorucci et al. (2016), MSTL after Bandara et al. (2021), Prophet after Taylor and Letham (2018), a network after Hochreiter and Schmidhuber (1997) and Wen et al. (2017) |
 //! | components | [`models::prophet`] | trend, seasons, events and regressors of Prophet, for plots |
 //! | events and outside series | [`signals`] | held-out loss, beside the same signal at other times |
 //! | choice | [`Report`] | pinball loss over rolling origins; combinations after Bates and Granger (1969) |

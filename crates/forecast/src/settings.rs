@@ -220,6 +220,29 @@ pub const LAGS: usize = 3;
 /// Smoothing of the seasonal profiles over cycles. Measured.
 pub const PROFILE_SMOOTHING: f64 = 0.3;
 
+/// Values that the network reads back when it is fitted: three days of hours.
+pub const LSTM_WARM: usize = 72;
+/// The fewest values that it is fitted to.
+pub const LSTM_LEAST: usize = 16;
+/// The least mean change over a season, as a share of the spread of the series: below it changes
+/// are told in this.
+pub const LSTM_UNIT_LEAST: f32 = 0.02;
+/// Seasons over which that mean is taken.
+pub const LSTM_UNIT_SEASONS: f32 = 7.0;
+/// Without a season, or with a shorter one, means are taken over so many steps.
+pub const LSTM_SEASON_LEAST: usize = 8;
+/// How fast the fast means follow, per value.
+pub const LSTM_FAST: f32 = 0.3;
+/// Steps further ahead than this are the same to the network.
+pub const LSTM_FARTHEST: usize = 1_440;
+/// Networks learn to look two shorter seasons ahead, but no fewer steps than this …
+pub const LSTM_HORIZON_LEAST: usize = 48;
+/// … and no more than this.
+pub const LSTM_HORIZON_MOST: usize = 720;
+/// Values further from the first candidate count as this far when networks learn and are judged,
+/// in units of the mean change over a season.
+pub const LSTM_TARGET_MOST: f32 = 30.0;
+
 /// The longest grid, in steps: almost two years of minutes.
 pub const GRID_MOST: usize = 1_000_000;
 /// How far the median distance of samples may be from a usual step, as a share of it.

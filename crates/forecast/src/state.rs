@@ -56,3 +56,10 @@ pub(crate) fn restore<T: Fitted + DeserializeOwned + 'static>(
 ) -> Result<Box<dyn Fitted>, StateError> {
     Ok(Box::new(from_bytes::<T>(bytes)?))
 }
+
+/// Fowler, Noll and Vo's hash of 64 bits: any single changed byte changes it.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -14,11 +14,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sim", &["domain", "forecast", "plan", "rollout"]),
     ("adapters", &["domain"]),
     ("store", &["domain"]),
-    ("presurge", &["domain", "forecast", "plan", "rollout", "sim", "adapters", "store"]),
+    ("train", &["domain", "forecast"]),
+    ("presurge", &["domain", "forecast", "plan", "rollout", "sim", "adapters", "store", "train"]),
 ];
 
 /// Crates that do no I/O, read no clock, and draw no number without a seed.
-const PURE: &[&str] = &["domain", "forecast", "plan", "rollout", "sim"];
+const PURE: &[&str] = &["domain", "forecast", "plan", "rollout", "sim", "train"];
 
 /// What pure code has no use for.
 const IMPURE: &[&str] = &[

@@ -139,7 +139,8 @@ impl Tried {
         let chosen = signals::choose(&options.signals, series, context, (plan, asked), &is_late);
         let before = choice.loss;
         if !chosen.columns.is_empty() && !is_late() {
-            let lifted = lifted(&kept(choice, &self.names), &self.names, chosen.columns);
+            let best = kept(choice, &self.names);
+            let lifted = lifted(&best, &self.names, chosen.columns, options);
             self.join(Self::all(&lifted, series, context, plan, deadline));
             if let Some(better) = select::choose(&self.rows, came) {
                 *choice = better;
@@ -218,11 +219,17 @@ fn kept(choice: &Choice, names: &[&'static str]) -> Vec<usize> {
 }
 
 /// The best models, and Prophet, on the load without the effects of these columns.
-fn lifted(best: &[usize], names: &[&'static str], columns: Vec<Vec<f64>>) -> Vec<Box<dyn Model>> {
+fn lifted(
+    best: &[usize],
+    names: &[&'static str],
+    columns: Vec<Vec<f64>>,
+    options: &Options,
+) -> Vec<Box<dyn Model>> {
     let effects = Arc::new(Effects::of(columns));
     let prophet = (!best.iter().any(|m| names[*m] == prophet::NAME)).then_some(prophet::NAME);
     let wanted = best.iter().map(|m| names[*m]).chain(prophet);
-    let model = |name| Some(Box::new(Lifted::of(name, &effects)?) as Box<dyn Model>);
+    let model =
+        |name| Some(Box::new(Lifted::of(options.model(name)?, &effects)?) as Box<dyn Model>);
     wanted.filter_map(model).collect()
 }
 

@@ -5,7 +5,7 @@
 //! little-endian. The hash finds damage, not forgery: read only what you have written.
 
 use super::AutoForecaster;
-use crate::state::{self, StateError};
+use crate::state::{self, StateError, fnv1a};
 
 const MAGIC: &[u8; 8] = b"PRESURGF";
 /// The format that is written. One more with every change to what a forecaster or a model holds.
@@ -58,13 +58,6 @@ impl AutoForecaster {
         }
         state::from_bytes(body)
     }
-}
-
-/// Fowler, Noll and Vo's hash of 64 bits: any single changed byte changes it.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

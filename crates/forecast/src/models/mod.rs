@@ -141,6 +141,7 @@ pub enum FitError {
 mod arima;
 mod card;
 mod ets;
+pub mod lstm;
 mod mstl;
 mod naive;
 pub mod prophet;
@@ -154,7 +155,7 @@ use scale::Scale;
 use seasonal_ar::{Recipe, Target};
 
 /// All models, by the name under which each can be asked for.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 21] = [
     "naive",
     "seasonal-naive",
     "seasonal-naive-long",
@@ -175,10 +176,11 @@ pub const NAMES: [&str; 20] = [
     arima::NAME,
     prophet::NAME,
     prophet::NAME_MULTIPLICATIVE,
+    lstm::NAME,
 ];
 
 /// The models of the automatic choice: all but `card`, whose members take part themselves, and
-/// Prophet, which costs more than it brings (docs/accuracy.md).
+/// Prophet and `lstm`, which cost more than they bring (docs/accuracy.md).
 pub const AUTOMATIC: [&str; 17] = [
     "naive",
     "seasonal-naive",
@@ -215,6 +217,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Model>> {
             effects: prophet::Effects::Multiplicative,
             ..prophet::Prophet::default()
         }),
+        lstm::NAME => Box::new(lstm::Lstm::default()),
         "naive" => Box::new(naive::Naive),
         "seasonal-naive" => Box::new(naive::SeasonalNaive::Shortest),
         "seasonal-naive-long" => Box::new(naive::SeasonalNaive::Longest),

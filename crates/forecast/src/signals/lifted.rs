@@ -37,6 +37,7 @@ const NAMES: [&str; models::NAMES.len()] = [
     "arima+signals",
     "prophet+signals",
     "prophet-multiplicative+signals",
+    "lstm+signals",
 ];
 
 /// The effects of chosen columns, as Prophet finds them on each stretch of history: one search
@@ -80,10 +81,9 @@ pub(crate) struct Lifted {
 }
 
 impl Lifted {
-    /// Of the model of that name; `None` if there is none.
-    pub(crate) fn of(name: &str, effects: &Arc<Effects>) -> Option<Self> {
-        let place = models::NAMES.iter().position(|known| *known == name)?;
-        let inner = models::by_name(name)?;
+    /// Of one of [`models::NAMES`]; `None` of any other.
+    pub(crate) fn of(inner: Box<dyn Model>, effects: &Arc<Effects>) -> Option<Self> {
+        let place = models::NAMES.iter().position(|known| *known == inner.name())?;
         Some(Self { name: NAMES[place], inner, effects: Arc::clone(effects) })
     }
 

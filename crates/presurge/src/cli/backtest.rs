@@ -84,7 +84,7 @@ impl Backtest {
     pub fn run(self) -> Result<Code, Failed> {
         let plot = plot::Kind::asked(self.plot.as_deref())?;
         let all = self.series.read()?;
-        let options = self.series.options(self.horizon as usize);
+        let options = self.series.options(self.horizon as usize)?;
         let names = self.series.model_names();
         let (horizon, origins) = (self.horizon as usize, self.origins as usize);
         let trial = Trial::of(horizon, origins, &options, &names);

@@ -108,7 +108,9 @@ impl Forecast {
         let horizon = self.horizon as usize;
         let all = self.series.read()?;
         let signals = self.signals_of(&all, horizon)?;
-        let Outcome { done, brought, parts, failed } = self.forecast(&all, &signals, horizon);
+        let options = self.series.options(horizon)?;
+        let Outcome { done, brought, parts, failed } =
+            self.forecast(&all, &signals, &options, horizon);
         for (name, error) in &failed {
             eprintln!("error: series {name}: {}", chain(error));
         }
@@ -196,8 +198,14 @@ impl Forecast {
         all.iter().map(|named| given.of(named, horizon)).collect()
     }
 
-    fn forecast<'a>(&self, all: &'a [Named], signals: &[Signals], horizon: usize) -> Outcome<'a> {
-        let (options, levels) = (self.series.options(horizon), self.levels.all());
+    fn forecast<'a>(
+        &self,
+        all: &'a [Named],
+        signals: &[Signals],
+        options: &Options,
+        horizon: usize,
+    ) -> Outcome<'a> {
+        let levels = self.levels.all();
         let progress = Progress::new("forecast", all.len());
         let one = |named: &'a Named, signals: &Signals| {
             let options = Options { signals: signals.clone(), ..options.clone() };

@@ -23,6 +23,7 @@ mod schema;
 mod series;
 mod signals;
 mod store;
+mod train;
 mod validate;
 mod version;
 
@@ -60,6 +61,8 @@ enum Verb {
     Forecast(forecast::Forecast),
     /// Compare models on the past of the series of a file
     Backtest(backtest::Backtest),
+    /// Train the network of the model lstm on all series of a file together
+    Train(train::Train),
     /// Check a configuration
     Validate(validate::Validate),
     /// Print the JSON Schema of the configuration
@@ -108,6 +111,7 @@ impl Cli {
             Verb::DemoServer(args) => Ok(crate::demo::server::run(args)?),
             Verb::Forecast(verb) => verb.run(),
             Verb::Backtest(verb) => verb.run(),
+            Verb::Train(verb) => verb.run(),
             Verb::Validate(verb) => verb.run(),
             Verb::Schema => schema::run(),
             Verb::Plan(verb) => verb.run(),

@@ -1,7 +1,10 @@
-//! What `forecast` and `backtest` have in common: a file of series, and how it is modelled.
+//! What `forecast`, `backtest` and `train` have in common: a file of series, and how it is
+//! modelled.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use adapters::load::file::read_series;
@@ -10,6 +13,7 @@ use domain::config::PositiveSpan;
 use domain::series::Series;
 use forecast::hygiene::{Hygiene, clean};
 use forecast::models::NAMES;
+use forecast::models::lstm::Weights;
 use forecast::{Budget, ModelChoice, Options, SeasonChoice};
 
 use super::Failed;
@@ -21,15 +25,25 @@ const MAX_WARNINGS: usize = 20;
 /// The longest season, in steps.
 const LONGEST_SEASON: usize = 100_000;
 
-/// Series, and how they are modelled.
+/// No file of weights is larger, in bytes.
+const LARGEST_WEIGHTS: u64 = 64 << 20;
+
+/// Series, and their seasons.
 #[derive(Debug, Clone, Args)]
-pub struct SeriesArgs {
+pub struct HistoryArgs {
     /// A CSV file with the columns unique_id (optional), ds and y
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Seasons in steps, for instance 24,168; or auto
     #[arg(long, value_name = "auto|N[,N]", default_value = "auto")]
     season: Seasons,
+}
+
+/// Series, and how they are modelled.
+#[derive(Debug, Clone, Args)]
+pub struct SeriesArgs {
+    #[command(flatten)]
+    history: HistoryArgs,
     /// Models by name, for instance seasonal-naive,rho; or auto
     #[arg(long, value_name = "auto|NAME[,NAME]", default_value = "auto")]
     models: Models,
@@ -37,6 +51,10 @@ pub struct SeriesArgs {
     /// are left out, and said so
     #[arg(long, value_name = "DURATION")]
     budget: Option<PositiveSpan>,
+    /// Weights of a network that `presurge train` wrote: they take the place of the model lstm
+    /// that is part of the program, and take part in the automatic choice
+    #[arg(long, value_name = "FILE")]
+    lstm: Option<PathBuf>,
 }
 
 /// One series of the file.
@@ -86,7 +104,7 @@ impl FromStr for Models {
     }
 }
 
-impl SeriesArgs {
+impl HistoryArgs {
     /// Reads and cleans every series of the file. What is odd about one is said on standard
     /// error; one that cannot be used at all is an error.
     pub fn read(&self) -> Result<Vec<Named>, Failed> {
@@ -103,11 +121,25 @@ impl SeriesArgs {
         Ok(all)
     }
 
+    /// The seasons that were asked for.
+    #[cfg(feature = "train")]
+    pub fn seasons(&self) -> &SeasonChoice {
+        &self.season.0
+    }
+}
+
+impl SeriesArgs {
+    /// Reads and cleans every series of the file, see [`HistoryArgs::read`].
+    pub fn read(&self) -> Result<Vec<Named>, Failed> {
+        self.history.read()
+    }
+
     /// How the series are modelled as far as `horizon` steps.
-    pub fn options(&self, horizon: usize) -> Options {
-        Options {
-            seasons: self.season.0.clone(),
+    pub fn options(&self, horizon: usize) -> Result<Options, Failed> {
+        Ok(Options {
+            seasons: self.history.season.0.clone(),
             models: self.models.0.clone(),
+            lstm: self.lstm.as_deref().map(weights).transpose()?,
             horizon: Some(horizon),
             budget: self.budget.map(|limit| {
                 #[allow(clippy::disallowed_methods, reason = "the budget is this machine's time")]
@@ -115,7 +147,7 @@ impl SeriesArgs {
                 Budget::new(limit.duration(), move || begun.elapsed())
             }),
             ..Options::default()
-        }
+        })
     }
 
     /// The names of the models that were asked for, or all.
@@ -125,6 +157,20 @@ impl SeriesArgs {
             ModelChoice::Named(names) => names.iter().map(String::as_str).collect(),
         }
     }
+}
+
+/// Reads a file of weights.
+fn weights(path: &Path) -> Result<Arc<Weights>, Failed> {
+    let failed = |reason: &dyn std::fmt::Display| {
+        Failed::data(format!("--lstm {}: {reason}", path.display()))
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    file.take(LARGEST_WEIGHTS + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    if bytes.len() as u64 > LARGEST_WEIGHTS {
+        return Err(failed(&"it is too large for a file of weights"));
+    }
+    Ok(Arc::new(Weights::from_bytes(&bytes).map_err(|error| failed(&error))?))
 }
 
 /// Says warnings, but not endlessly many.

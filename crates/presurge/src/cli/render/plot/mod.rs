@@ -11,10 +11,14 @@ use plotters::prelude::*;
 
 use crate::cli::Failed;
 
+#[cfg(feature = "train")]
+mod curve;
 mod plan;
 mod replay;
 mod series;
 
+#[cfg(feature = "train")]
+pub use curve::Curve;
 pub use plan::rollout;
 pub use replay::replayed;
 pub use series::{Future, Picture};
