@@ -37,6 +37,7 @@ const NAMES: [&str; models::NAMES.len()] = [
     "arima+signals",
     "prophet+signals",
     "prophet-multiplicative+signals",
+    "trees+signals",
 ];
 
 /// The effects of chosen columns, as Prophet finds them on each stretch of history: one search

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adapters::load::file::read_series;
 use clap::Args;
@@ -10,7 +10,8 @@ use domain::config::PositiveSpan;
 use domain::series::Series;
 use forecast::hygiene::{Hygiene, clean};
 use forecast::models::NAMES;
-use forecast::{Budget, ModelChoice, Options, SeasonChoice};
+use forecast::{Account, Budget, Fleet, ModelChoice, Options, SeasonChoice, ThreadClock};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Failed;
 use crate::causes::chain;
@@ -37,6 +38,10 @@ pub struct SeriesArgs {
     /// are left out, and said so
     #[arg(long, value_name = "DURATION")]
     budget: Option<PositiveSpan>,
+    /// Say what each model adds to the choice, and what it costs: the choice is made once more
+    /// without each of them
+    #[arg(long)]
+    added: bool,
 }
 
 /// One series of the file.
@@ -114,8 +119,22 @@ impl SeriesArgs {
                 let begun = Instant::now();
                 Budget::new(limit.duration(), move || begun.elapsed())
             }),
+            account: if self.added { Account::Every } else { Account::Candidates },
+            clock: Some(ThreadClock::new(thread_time)),
             ..Options::default()
         }
+    }
+
+    /// The same with what all series of the file have taught the models that gain from it.
+    pub fn taught(&self, all: &[Named], options: Options) -> Result<Options, Failed> {
+        let series: Vec<Series> = all.iter().map(|named| named.series.clone()).collect();
+        let fleet = Fleet::of(&series, &options).map_err(|error| Failed::data(chain(&error)))?;
+        Ok(Options { fleet, ..options })
+    }
+
+    /// Whether it is to be said what each model adds.
+    pub fn asks_for_added(&self) -> bool {
+        self.added
     }
 
     /// The names of the models that were asked for, or all.
@@ -125,6 +144,13 @@ impl SeriesArgs {
             ModelChoice::Named(names) => names.iter().map(String::as_str).collect(),
         }
     }
+}
+
+/// The processor time of this thread.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = Duration::from_secs(time.tv_sec.unsigned_abs());
+    seconds + Duration::from_nanos(time.tv_nsec.unsigned_abs())
 }
 
 /// Says warnings, but not endlessly many.
@@ -140,6 +166,17 @@ pub fn warn(warnings: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_a_thread_is_its_own() {
+        let before = thread_time();
+        let sum = (0..5_000_000_u64).fold(0, |sum: u64, i| sum.wrapping_mul(31).wrapping_add(i));
+        assert_ne!(std::hint::black_box(sum), 0);
+        let worked = thread_time() - before;
+        std::thread::sleep(Duration::from_millis(50));
+        let slept = thread_time() - before - worked;
+        assert!(worked > Duration::from_micros(100) && slept < Duration::from_millis(40));
+    }
 
     #[test]
     fn seasons_and_models_are_checked_at_the_door() {
