@@ -104,7 +104,7 @@ fn many_series_keep_their_order() {
 fn the_report_names_every_model_and_its_weight() {
     let forecaster = auto(&series(500), &Options::default()).unwrap();
     let report = forecaster.report();
-    assert_eq!(report.models.len(), models::AUTOMATIC.len());
+    assert_eq!(report.models.len(), models::AUTOMATIC.len() + models::CANDIDATES.len());
     assert!((report.models.iter().map(|m| m.weight).sum::<f64>() - 1.0).abs() < 1e-9);
     assert!(report.models[0].loss <= report.models[1].loss);
     assert_eq!(report.seasons.periods(), [24]);
