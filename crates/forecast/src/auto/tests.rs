@@ -1,4 +1,5 @@
 use super::*;
+use crate::models::Context;
 use domain::series::Sample;
 use domain::series::Step;
 use jiff::Timestamp;
@@ -65,6 +66,31 @@ fn errors_that_grow_widen_the_band() {
         forecaster.update(Sample { at: forecaster.end(), value: wild }).unwrap();
     }
     assert!(width(&forecaster) > 1.8 * before, "{before} {}", width(&forecaster));
+}
+
+#[test]
+fn a_network_takes_part_where_it_is_given_and_forests_where_they_were_taught() {
+    let names = |options: &Options| {
+        let (always, candidates) = recipes(options).unwrap();
+        let of = |all: Vec<Recipe>| all.iter().map(|model| model.name()).collect::<Vec<_>>();
+        (of(always), of(candidates))
+    };
+    let plain = Options::default();
+    assert_eq!(names(&plain), (models::AUTOMATIC.to_vec(), models::CANDIDATES.to_vec()));
+    let own = Options { lstm: Some(lstm::shipped()), ..Options::default() };
+    let with = [&models::AUTOMATIC[..], &[lstm::NAME]].concat();
+    assert_eq!(names(&own), (with, models::CANDIDATES.to_vec()));
+
+    // What was taught is used by name too, beside weights that were given.
+    let all = [series(400), series(420)];
+    let taught = Options { fleet: Fleet::of(&all, &own).unwrap(), ..own.clone() };
+    assert_eq!(names(&taught), names(&own));
+    let context = Context { seasons: Seasons::given(&[24]), ..Context::default() };
+    let saved = |options: &Options, name: &str| {
+        options.model(name).unwrap().fit(&all[1], &context).unwrap().save()
+    };
+    assert_ne!(saved(&taught, "trees"), saved(&plain, "trees"));
+    assert_eq!(saved(&taught, "lstm"), saved(&plain, "lstm"));
 }
 
 #[test]
