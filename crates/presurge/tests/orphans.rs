@@ -39,6 +39,10 @@ fn surge_whose_journal_is_gone_is_named_and_ended_by_the_command_that_is_named()
         })
         .unwrap();
     assert!(!lab.surge_processes().is_empty());
+    // Nor are the chains beside those of rollouts any.
+    let pin = ["models", "pin", "web", "update", "configured", "--reason", "a test"];
+    assert_eq!(lab.says(&pin).0, Some(0));
+    assert_eq!(lab.says(&["freeze", "--fleet", "other", "--reason", "a test"]).0, Some(0));
     let (code, said) = lab.says(&["orphans", &file]);
     assert_eq!(code, Some(0), "{said}");
     let (code, said) = lab.says(&["orphans", &file, "--end", &key]);

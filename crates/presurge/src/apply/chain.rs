@@ -3,14 +3,16 @@
 
 use std::error::Error;
 
+use domain::event::Event;
 use domain::freeze::{BadFreezes, Freezes};
-use domain::journal::{Entry, Head, Record};
+use domain::journal::{Actor, Entry, Head, Record};
 use domain::learned::{BadLessons, Learned};
 use domain::name::RolloutId;
 use domain::permit::{BadPermits, Permits};
 use domain::ports::{Append, AppendError, Authority, Journal, PortError};
+use jiff::Timestamp;
 
-use super::control::TRIES;
+use super::control::{TRIES, login};
 
 /// The fold of such a chain.
 pub trait Chain: Default {
@@ -66,6 +68,17 @@ impl Chain for Permits {
 /// Whether an id is that of a rollout, and not of a chain beside them.
 pub fn is_rollout(id: &RolloutId) -> bool {
     ![Freezes::chain(), Learned::chain(), Permits::chain()].contains(id)
+}
+
+/// Every rollout of a store, in the order of creation, without the chains beside them.
+pub async fn rollouts(journal: &dyn Journal) -> Result<Vec<RolloutId>, PortError> {
+    Ok(journal.rollouts().await?.into_iter().filter(is_rollout).collect())
+}
+
+/// What a person asks for, as an entry of a chain.
+pub fn asked(event: Event, reason: &str, now: Timestamp) -> Entry {
+    let (actor, reason) = (Actor::operator(&login()), reason.into());
+    Entry { at: now, actor, cause: None, reason, inputs: None, event }
 }
 
 /// Why a chain could not be read or written.

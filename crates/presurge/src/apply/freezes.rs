@@ -2,13 +2,11 @@
 
 use domain::event::Event;
 use domain::freeze::{BadFreezes, Freezes};
-use domain::journal::{Actor, Entry};
 use domain::name::FleetName;
 use domain::ports::Journal;
 use jiff::Timestamp;
 
 use super::chain::{self, ChainError};
-use super::control::login;
 
 /// Why freezes could not be read or written.
 pub type FreezeError = ChainError<BadFreezes>;
@@ -30,14 +28,7 @@ pub async fn write(
     reason: &str,
     now: Timestamp,
 ) -> Result<Freezes, FreezeError> {
-    let entry = |event: &Event| Entry {
-        at: now,
-        actor: Actor::operator(&login()),
-        cause: None,
-        reason: reason.into(),
-        inputs: None,
-        event: event.clone(),
-    };
+    let entry = |event: &Event| chain::asked(event.clone(), reason, now);
     chain::write(journal, |_: &Freezes| events.iter().map(entry).collect()).await
 }
 

@@ -10,7 +10,6 @@ use rollout::lessons::{self, Observed};
 use rollout::machine::FoldError;
 
 use super::chain::{self, ChainError};
-use super::control::login;
 use crate::pipeline::Prepared;
 
 /// No more journals than this are opened to find those of one fleet.
@@ -54,9 +53,9 @@ pub struct Change {
 
 /// What the newest finished rollouts of a fleet show, newest first.
 async fn history(journal: &dyn Journal, fleet: &FleetName) -> Result<Vec<Observed>, LessonError> {
-    let ids = journal.rollouts().await?;
+    let ids = chain::rollouts(journal).await?;
     let mut seen = Vec::new();
-    for id in ids.iter().rev().filter(|id| chain::is_rollout(id)).take(OPENED) {
+    for id in ids.iter().rev().take(OPENED) {
         let records = journal.read(id, 0).await?;
         let ended = records.iter().any(|record| record.kind == "Finished");
         if !ended {
@@ -148,13 +147,6 @@ pub async fn pin(
     reason: &str,
     now: Timestamp,
 ) -> Result<Learned, LessonError> {
-    let entry = || Entry {
-        at: now,
-        actor: Actor::operator(&login()),
-        cause: None,
-        reason: reason.into(),
-        inputs: None,
-        event: event.clone(),
-    };
-    Ok(chain::write(journal, |_: &Learned| vec![entry()]).await?)
+    let entries = |_: &Learned| vec![chain::asked(event.clone(), reason, now)];
+    Ok(chain::write(journal, entries).await?)
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::freeze::Freezes;
 use domain::name::{Key, OfferName};
 use domain::ports::{
     Admission, Clock, Instance, InstanceState, Journal, PortError, Progress, Provisioner,
@@ -12,6 +11,7 @@ use domain::ports::{
 };
 use rollout::state::OrderStage;
 
+use super::chain;
 use super::keyed::{self, LookError};
 
 /// An end that has not come by then is left to the next call, which goes on with it.
@@ -65,13 +65,10 @@ pub async fn suspects(
     instances.retain(|instance| instance.state != InstanceState::Lost);
     let mut known: BTreeMap<Key, (OfferName, Option<String>)> = BTreeMap::new();
     let rollouts = match journal {
-        Some(journal) if !instances.is_empty() => journal.rollouts().await?,
+        Some(journal) if !instances.is_empty() => chain::rollouts(journal).await?,
         _ => Vec::new(),
     };
     for (id, journal) in rollouts.iter().zip(journal.into_iter().cycle()) {
-        if *id == Freezes::chain() {
-            continue;
-        }
         let Some((state, _)) = keyed::state(journal, id).await? else { continue };
         for (key, order) in &state.orders {
             let why = match (state.outcome(), order.stage) {

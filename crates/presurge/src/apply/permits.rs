@@ -5,7 +5,6 @@ use std::time::Duration;
 use domain::event::Event;
 use domain::forecast::Probability;
 use domain::freeze::BadFreezes;
-use domain::journal::{Actor, Entry};
 use domain::name::{FleetName, Key, ServerName};
 use domain::permit::{BadPermits, Permit, Permits};
 use domain::ports::{Append, AppendError, Authority, Journal, PortError};
@@ -13,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::chain::{self, ChainError};
-use super::control::{TRIES, login};
+use super::control::TRIES;
 use super::keyed::{self, LookError};
 use crate::pipeline::{Outage, PlanError, Prepared, Share};
 
@@ -187,14 +186,7 @@ pub async fn release(
     reason: &str,
     now: Timestamp,
 ) -> Result<Permit, PermitError> {
-    let entry = || Entry {
-        at: now,
-        actor: Actor::operator(&login()),
-        cause: None,
-        reason: reason.into(),
-        inputs: None,
-        event: Event::PermitReleased { lease: lease.clone() },
-    };
+    let entry = || chain::asked(Event::PermitReleased { lease: lease.clone() }, reason, now);
     let mine = |permits: &Permits| {
         let open = permits.get(lease).is_some_and(|permit| permit.released.is_none());
         open.then(entry).into_iter().collect::<Vec<_>>()
@@ -210,16 +202,9 @@ async fn write(
     reason: &str,
     now: Timestamp,
 ) -> Result<(), AppendError> {
-    let entry = Entry {
-        at: now,
-        actor: Actor::operator(&login()),
-        cause: None,
-        reason: reason.into(),
-        inputs: None,
-        event,
-    };
     let (name, authority) = (Permits::chain(), Authority::Operator);
-    let append = Append { rollout: &name, authority, after: permits.head(), entries: vec![entry] };
+    let entries = vec![chain::asked(event, reason, now)];
+    let append = Append { rollout: &name, authority, after: permits.head(), entries };
     journal.append(append).await.map(|_| ())
 }
 
@@ -229,8 +214,8 @@ async fn out_by_rollouts(
     fleet: &FleetName,
 ) -> Result<Vec<ServerName>, PermitError> {
     let mut out = Vec::new();
-    for id in journal.rollouts().await?.iter().filter(|id| chain::is_rollout(id)) {
-        let Some((state, _)) = keyed::state(journal, id).await? else { continue };
+    for id in chain::rollouts(journal).await? {
+        let Some((state, _)) = keyed::state(journal, &id).await? else { continue };
         if state.created.fleet == *fleet && state.outcome().is_none() {
             let servers = state.servers.values().filter(|server| server.is_out());
             out.extend(servers.map(|server| server.member.name.clone()));

@@ -16,7 +16,7 @@ use super::apply::anchoring::Anchoring;
 use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed};
-use crate::apply::{freezes, keyed};
+use crate::apply::{chain, freezes, keyed};
 
 /// Lets no more server go out: not of these fleets, or of none at all. What is out is updated and
 /// comes back; surge that runs is kept. It holds for every rollout of the store, also for those
@@ -204,7 +204,7 @@ fn as_json(freezes: &Freezes, now: Timestamp) -> Vec<Value> {
 /// A warning for each fleet that no rollout of the store is about: perhaps it is called otherwise.
 async fn unknown(journal: &dyn Journal, asked: &[FleetName]) -> Vec<String> {
     let mut known = BTreeSet::new();
-    for id in journal.rollouts().await.unwrap_or_default() {
+    for id in chain::rollouts(journal).await.unwrap_or_default() {
         if let Ok(Some((state, _))) = keyed::state(journal, &id).await {
             known.insert(state.created.fleet.to_string());
         }

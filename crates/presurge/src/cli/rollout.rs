@@ -202,10 +202,7 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
         (_, record) => json!(record.map(|record| record.at)),
     };
     let mut rows = Vec::new();
-    for id in journal.rollouts().await? {
-        if !chain::is_rollout(&id) {
-            continue;
-        }
+    for id in chain::rollouts(journal).await? {
         let (state, records) = match keyed::state(journal, &id).await {
             Ok(Some(found)) => found,
             Ok(None) => continue,
