@@ -20,17 +20,20 @@ use crate::signals::{Lifted, Signals};
 mod budget;
 mod event;
 mod fit;
+mod fleet;
 mod live;
 mod panel;
 mod report;
 mod sampled;
 mod saved;
 mod trial;
+mod tried;
 
-pub use budget::Budget;
+pub use budget::{Budget, ThreadClock};
 pub use event::{Event, Failure, RefitReason};
+pub use fleet::Fleet;
 use panel::Panel;
-pub use report::{BandReport, ModelReport, Note, Report};
+pub use report::{Added, BandReport, ModelReport, Note, Report};
 
 /// Which seasons to use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,11 +48,21 @@ pub enum SeasonChoice {
 /// Which models to try.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ModelChoice {
-    /// All of [`models::AUTOMATIC`].
+    /// All of [`models::AUTOMATIC`], and of [`models::CANDIDATES`] those that are worth it.
     #[default]
     Auto,
     /// Those of these names.
     Named(Vec<String>),
+}
+
+/// Of which models the report says what they added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Account {
+    /// Of the candidates, which is known anyway.
+    #[default]
+    Candidates,
+    /// Of every model, for which the choice is made once more without it.
+    Every,
 }
 
 /// What a forecaster is made for.
@@ -71,14 +84,20 @@ pub struct Options {
     /// The weights of the model `lstm`, which then takes part in the automatic choice; without
     /// them, those that are part of the program.
     pub lstm: Option<Arc<Weights>>,
+    /// What the series of a fleet have taught models that learn from many.
+    pub fleet: Fleet,
+    /// What the report says.
+    pub account: Account,
+    /// Tells what each model cost.
+    pub clock: Option<ThreadClock>,
 }
 
 impl Options {
-    /// The model of that name.
+    /// The model of that name, with the weights that were given and what a fleet has taught it.
     fn model(&self, name: &str) -> Option<Box<dyn Model>> {
         match &self.lstm {
             Some(weights) if name == lstm::NAME => Some(Box::new(Lstm::of(Arc::clone(weights)))),
-            _ => models::by_name(name),
+            _ => self.fleet.model(name).or_else(|| models::by_name(name)),
         }
     }
 }
@@ -166,16 +185,22 @@ pub struct AutoForecaster {
 
 /// Fits all models, chooses by rolling origins, and calibrates.
 pub fn auto(series: &Series, options: &Options) -> Result<AutoForecaster, ForecastError> {
-    let recipes = recipes(options)?;
-    fit::fit(&recipes, series, options)
+    let (recipes, candidates) = recipes(options)?;
+    fit::fit(&recipes, &candidates, series, options)
 }
 
-/// [`auto`] for many series at once, on all cores; results in the order of the input.
+/// [`auto`] for many series at once, on all cores; results in the order of the input. Models that
+/// gain from other series learn from all of them first, unless `options` bring a [`Fleet`] along.
 pub fn forecast_many(
     series: &[Series],
     options: &Options,
 ) -> Vec<Result<AutoForecaster, ForecastError>> {
-    series.par_iter().map(|one| auto(one, options)).collect()
+    let mut options = options.clone();
+    if options.fleet.is_empty() {
+        // What is wrong with the options is said of every series.
+        options.fleet = Fleet::of(series, &options).unwrap_or_default();
+    }
+    series.par_iter().map(|one| auto(one, &options)).collect()
 }
 
 impl AutoForecaster {
@@ -266,23 +291,31 @@ impl AutoForecaster {
     }
 }
 
-fn recipes(options: &Options) -> Result<Vec<Box<dyn Model>>, ForecastError> {
-    let names: Vec<&str> = match &options.models {
-        ModelChoice::Auto => {
-            let own = options.lstm.is_some() && !models::AUTOMATIC.contains(&lstm::NAME);
-            models::AUTOMATIC.into_iter().chain(own.then_some(lstm::NAME)).collect()
-        }
-        ModelChoice::Named(names) => names.iter().map(String::as_str).collect(),
-    };
-    names
-        .into_iter()
-        .map(|name| {
-            options.model(name).ok_or_else(|| ForecastError::UnknownModel {
-                name: name.to_owned(),
-                known: models::NAMES.join(", "),
-            })
+/// A recipe by itself.
+type Recipe = Box<dyn Model>;
+
+/// The models of the choice, and those that may join it.
+fn recipes(options: &Options) -> Result<(Vec<Recipe>, Vec<Recipe>), ForecastError> {
+    let of = |name: &str| {
+        options.model(name).ok_or_else(|| ForecastError::UnknownModel {
+            name: name.to_owned(),
+            known: models::NAMES.join(", "),
         })
-        .collect()
+    };
+    let all = |names: &[&str]| names.iter().map(|name| of(name)).collect::<Result<Vec<_>, _>>();
+    match &options.models {
+        ModelChoice::Auto => {
+            // Weights of a fleet's own always take part.
+            let own = options.lstm.is_some().then_some(lstm::NAME);
+            let base: Vec<&str> = models::AUTOMATIC.into_iter().chain(own).collect();
+            let tried = models::CANDIDATES.into_iter().filter(|name| Some(*name) != own);
+            Ok((all(&base)?, all(&tried.collect::<Vec<_>>())?))
+        }
+        ModelChoice::Named(names) => {
+            let named = names.iter().map(|name| of(name)).collect::<Result<_, _>>()?;
+            Ok((named, Vec::new()))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use domain::forecast::{Forecast, Probability};
 use domain::series::Series;
 use rayon::prelude::*;
 
-use crate::auto::{ForecastError, ModelChoice, Options, auto};
+use crate::auto::{ForecastError, ModelChoice, Options, Report, auto};
 use crate::metrics;
 
 /// What to try.
@@ -79,6 +79,8 @@ pub struct Run {
     pub row: Row,
     /// The forecast from each origin, with the quantiles of [`LEVELS`].
     pub forecasts: Vec<Forecast>,
+    /// What each fit found.
+    pub reports: Vec<Report>,
 }
 
 /// The quantile levels of every forecast of a run: the edges of the central 80, 90 and 95 %
@@ -132,12 +134,17 @@ impl Backtest {
         origins: &[usize],
     ) -> Result<Run, ForecastError> {
         let options = Options { horizon: Some(self.horizon), ..options.clone() };
-        let scores: Vec<Result<(Row, Forecast), ForecastError>> =
+        let scores: Vec<Result<(Row, Forecast, Report), ForecastError>> =
             origins.par_iter().map(|origin| self.score(series, *origin, name, &options)).collect();
         let scores = scores.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let (rows, forecasts): (Vec<Row>, Vec<Forecast>) = scores.into_iter().unzip();
+        let (mut rows, mut forecasts, mut reports) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, forecast, report) in scores {
+            rows.push(row);
+            forecasts.push(forecast);
+            reports.push(report);
+        }
         let row = Row::mean(rows).ok_or(ForecastError::Nothing)?;
-        Ok(Run { row, forecasts })
+        Ok(Run { row, forecasts, reports })
     }
 
     fn score(
@@ -146,7 +153,7 @@ impl Backtest {
         origin: usize,
         name: &str,
         options: &Options,
-    ) -> Result<(Row, Forecast), ForecastError> {
+    ) -> Result<(Row, Forecast, Report), ForecastError> {
         let past = &series.values()[..origin];
         // A lower bound of demand says nothing of an error.
         let ahead = origin..origin + self.horizon;
@@ -156,7 +163,8 @@ impl Backtest {
         let levels = LEVELS.map(|l| Probability::new(l).expect("the levels are probabilities"));
         let forecast = forecaster.forecast(self.horizon, &levels)?;
         let column = |k: usize| -> Vec<f64> { forecast.quantiles.iter().map(|r| r[k]).collect() };
-        let season = forecaster.report().seasons.shortest().unwrap_or(1);
+        let report = forecaster.report();
+        let season = report.seasons.shortest().unwrap_or(1);
         let scale = metrics::seasonal_scale(past, season).max(f64::MIN_POSITIVE);
         let naive2 = metrics::naive2(&carried(past), season, self.horizon);
         let pinball = [3, 4, 5, 7]
@@ -173,7 +181,7 @@ impl Backtest {
             coverage,
             width: metrics::width(&column(0), &column(6)) / scale,
         };
-        Ok((row, forecast))
+        Ok((row, forecast, report))
     }
 }
 
@@ -212,7 +220,7 @@ mod tests {
         let rows = backtest.run(&series(480)).unwrap();
         let models: Vec<&str> = rows.iter().map(|r| r.row.model.as_str()).collect();
         assert_eq!(models, ["auto", "naive", "seasonal-naive", "rho-profile"]);
-        assert!(rows.iter().all(|r| r.forecasts.len() == 5 && r.row.origins == 5));
+        assert!(rows.iter().all(|r| r.forecasts.len() == 5 && r.reports.len() == 5));
         let rows: Vec<Row> = rows.into_iter().map(|r| r.row).collect();
         assert!(rows[0].owa() < 0.7 * rows[1].owa(), "{} {}", rows[0], rows[1]);
         assert!(rows[0].pinball[2] < 0.3 * rows[1].pinball[2], "{rows:?}");

@@ -80,8 +80,9 @@ pub mod signals;
 mod state;
 
 pub use auto::{
-    Adaptation, AutoForecaster, BandReport, Budget, Event, Failure, ForecastError, ModelChoice,
-    ModelReport, Note, Options, RefitReason, Report, SeasonChoice, auto, forecast_many,
+    Account, Adaptation, Added, AutoForecaster, BandReport, Budget, Event, Failure, Fleet,
+    ForecastError, ModelChoice, ModelReport, Note, Options, RefitReason, Report, SeasonChoice,
+    ThreadClock, auto, forecast_many,
 };
 pub use drift::Drift;
 pub use state::StateError;

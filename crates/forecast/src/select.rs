@@ -92,6 +92,28 @@ pub(crate) fn choose(models: &[Rows], actual: &[Vec<f64>]) -> Option<Choice> {
     Some(Choice { blend: best.1, loss: best.2, losses })
 }
 
+/// The loss at the newer origins of what is chosen at the older ones, from values that had come by
+/// then. `None` if there are too few origins, or no model.
+pub(crate) fn held_out(models: &[Rows], actual: &[Vec<f64>], origins: &[usize]) -> Option<f64> {
+    let newer = (origins.len() as f64 * settings::HELD_OUT_SHARE) as usize;
+    let older = origins.len() - newer;
+    if newer == 0 || older == 0 {
+        return None;
+    }
+    let part = |range: std::ops::Range<usize>| -> Vec<Rows> {
+        models.iter().map(|rows| rows.as_ref().map(|rows| rows[range.clone()].to_vec())).collect()
+    };
+    let end = origins[older];
+    let known = |(came, origin): (&Vec<f64>, &usize)| {
+        let known = end.saturating_sub(*origin);
+        let step = |(h, value): (usize, &f64)| if h < known { *value } else { f64::NAN };
+        came.iter().enumerate().map(step).collect()
+    };
+    let before: Vec<Vec<f64>> = actual.iter().zip(origins).take(older).map(known).collect();
+    let chosen = choose(&part(0..older), &before)?;
+    Some(loss(&chosen.blend.rows(&part(older..origins.len())), &actual[older..]))
+}
+
 /// Means and medians of the best few, and the mean of all good ones weighted by their loss.
 fn combinations(order: &[usize], losses: &[Option<f64>]) -> Vec<Blend> {
     let mut list = Vec::new();
@@ -190,6 +212,37 @@ mod tests {
     fn a_median_ignores_one_wild_member() {
         let blend = Blend { rule: Rule::Median, members: vec![(0, 1.0), (1, 1.0), (2, 1.0)] };
         assert_eq!(blend.combine(&mut [2.0, 1e9, 3.0]), 3.0);
+    }
+
+    #[test]
+    fn what_is_held_out_is_judged_and_not_chosen_by() {
+        let (actual, origins) = (actual(), (0..40).map(|o| 100 + o).collect::<Vec<_>>());
+        // The one is right at the older origins and the other at the newer ones.
+        let turned = |older: f64, newer: f64| -> Rows {
+            let rows = |size| shifted(size, 1.1).unwrap();
+            let (older, newer) = (rows(older), rows(newer));
+            Some(
+                (0..40).map(|o| if o < 26 { older[o].clone() } else { newer[o].clone() }).collect(),
+            )
+        };
+        let models = [turned(0.01, 3.0), turned(3.0, 0.01)];
+        let found = held_out(&models, &actual, &origins).unwrap();
+        let first = loss(&models[0].as_ref().unwrap()[27..], &actual[27..]);
+        assert!((found / first - 1.0).abs() < 0.1, "{found} {first}");
+        assert_eq!(held_out(&models, &actual[..1], &origins[..1]), None);
+        assert_eq!(held_out(&[None], &actual, &origins), None);
+        // Values that come at the newer origins say nothing of the older ones: the third, right
+        // about these alone, is not chosen.
+        let late = |o: usize, h: usize| if o + h >= 27 { 0.0 } else { 3.0 };
+        let third = (0..40)
+            .map(|o| {
+                (0..6)
+                    .map(|h| actual[o][h] + late(o, h) * (((o * 13 + h * 5) as f64) * 0.7).sin())
+                    .collect()
+            })
+            .collect();
+        let same = held_out(&[turned(1.0, 1.0), Some(third)], &actual, &origins).unwrap();
+        assert!(same > 0.1, "{same}");
     }
 
     #[test]

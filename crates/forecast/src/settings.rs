@@ -137,6 +137,12 @@ pub const PLANNING_LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 /// over past origins than they are (combinations vary less on new data: Bates and Granger 1969).
 /// Measured.
 pub const SIZE_PENALTY: f64 = 0.5;
+/// The newest share of the origins at which it is judged what a model adds.
+pub const HELD_OUT_SHARE: f64 = 1.0 / 3.0;
+/// The share of the held-out loss that a candidate has to save to take part. Measured.
+pub const CANDIDATE_SAVES: f64 = 0.03;
+/// What it has to save besides if it takes the whole budget; less in proportion. A choice.
+pub const CANDIDATE_PRICE: f64 = 0.2;
 /// The most members of a combination in which all weigh the same.
 pub const BLEND_MOST: usize = 7;
 /// The most members of one that is weighted by losses: bounds memory and the cost of an update.
@@ -452,6 +458,41 @@ pub const PROPHET_SLACK: f64 = 1e-7;
 pub const PROPHET_RIDGE: f64 = 1e-10;
 /// The share of new values after which the coefficients are found again.
 pub const PROPHET_FRESH: f64 = 0.005;
+
+/// Trees of a forest.
+pub const TREES: usize = 60;
+/// Splits from the root of a tree to a leaf.
+pub const TREE_DEPTH: usize = 4;
+/// Trees of a forest that many series share.
+pub const TREES_SHARED: usize = 200;
+/// And splits from their roots to their leaves.
+pub const TREE_DEPTH_SHARED: usize = 6;
+/// The share of what is left in a leaf that it takes off.
+pub const TREE_RATE: f64 = 0.1;
+/// The fewest rows in a leaf.
+pub const TREE_LEAF_LEAST: usize = 20;
+/// The least gain of a split for the median, where each row has a sign of a half: what a place drawn
+/// by lot gains is a quarter in the mean.
+pub const TREE_GAIN_LEAST: f64 = 1.0;
+/// Pieces that a column is cut into.
+pub const TREE_BINS: usize = 63;
+/// The quantile that a forest learns.
+pub const TREE_LEVEL: f64 = 0.5;
+/// Rows that one series teaches a forest at most, …
+pub const TREE_ROWS: usize = 2_000;
+/// … at least, …
+pub const TREE_ROWS_LEAST: usize = 40;
+/// … and all series together that share one, about.
+pub const TREE_ROWS_SHARED: usize = 40_000;
+/// Parts of the time that many series cover after which models learn from all of them, for fits
+/// at past origins: a forecast tries its models from a half on, a backtest from a third.
+pub const TAUGHT_AT: [f64; 4] = [1.0 / 3.0, 0.5, 2.0 / 3.0, 5.0 / 6.0];
+/// Steps that the level of a series is the mean of, where it has no season.
+pub const TREE_WINDOW: usize = 24;
+/// Steps of the short mean.
+pub const TREE_FEW: usize = 4;
+/// Cycles of the shortest season whose phases are averaged.
+pub const TREE_CYCLES: usize = 4;
 
 /// The least share of the held-out loss that a signal has to save.
 pub const SIGNAL_GAIN_LEAST: f64 = 0.005;

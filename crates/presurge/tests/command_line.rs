@@ -455,6 +455,50 @@ fn the_demand_of_a_public_data_set_is_forecast() {
     assert!(!lines.contains("NaN") && !lines.contains("inf"));
 }
 
+/// Load of two shops with a day.
+fn shops() -> String {
+    let mut text = String::from("unique_id,ds,y\n");
+    for (shop, scale) in [("north", 1.0), ("south", 40.0)] {
+        for hour in 0..500_i64 {
+            let at = jiff::Timestamp::from_second(1_767_225_600 + 3_600 * hour).unwrap();
+            let day = (hour as f64 / 24.0 * std::f64::consts::TAU).sin();
+            let y = scale * (100.0 + 30.0 * day + ((hour * 7_919) % 31) as f64 / 5.0);
+            text += &format!("{shop},{at},{y}\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn the_choice_says_what_each_model_adds_and_costs() {
+    let desk = Desk::new();
+    fs::write(desk.path().join("shops.csv"), shops()).unwrap();
+    let few = "--models naive,rho-profile,trees --added";
+    let (out, _) = desk.ends(0, &format!("forecast shops.csv --horizon 12 {few} -o json"));
+    let all: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(all["forecast"].as_array().unwrap().len(), 24);
+    let rows = all["models"].as_array().unwrap();
+    assert_eq!(rows.len(), 6, "{out}");
+    for row in rows {
+        assert!(row["loss-with"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["loss-without"].as_f64() > Some(0.0), "{row}");
+        assert!(row["seconds"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    // The automatic choice names the candidates that are not worth it.
+    let (out, error) = desk.ends(0, "forecast shops.csv --horizon 12 --added");
+    assert!(out.contains("LOSS-WITHOUT") && out.contains("prophet"), "{out}");
+    assert!(!error.contains("prophet"), "{error}");
+    let backtest = format!("backtest shops.csv --horizon 12 --origins 3 {few}");
+    let (out, _) = desk.ends(0, &format!("{backtest} -o json"));
+    let all: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(all["rows"].as_array().unwrap().len(), 4, "{out}");
+    let trees = &all["models"][2];
+    assert_eq!((&trees["model"], &trees["fits"]), (&"trees".into(), &6.into()), "{out}");
+    assert!(trees["seconds"].as_f64().unwrap() > 0.0, "{out}");
+    let (out, error) = desk.ends(0, &format!("{backtest} -o csv"));
+    assert!(error.contains("TAKES-PART") && !out.contains("TAKES-PART"), "{error}");
+}
+
 /// A calendar with one event, from a moment on for so many hours.
 fn calendar(from: jiff::Timestamp, hours: i64) -> String {
     let at = |t: jiff::Timestamp| t.strftime("%Y%m%dT%H%M%SZ").to_string();

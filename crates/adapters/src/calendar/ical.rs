@@ -66,17 +66,21 @@ pub fn scheduled(path: &Path) -> Result<Vec<Scheduled>, PortError> {
 /// A file as it is.
 ///
 /// # Errors
-/// It cannot be read, or is too large.
+/// It cannot be read, is too large, or is no text.
 pub fn read(path: &Path) -> Result<String, PortError> {
     let failed = |source| failed(path, source);
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| failed(error.into()))?;
-    let read = file.take(LARGEST + 1).read_to_string(&mut text);
+    let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| failed(error.into()))?;
-    if text.len() as u64 > LARGEST {
+    if bytes.len() as u64 > LARGEST {
         return Err(failed(format!("it is larger than {} MiB", LARGEST >> 20).into()));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        failed(BadCalendar { line, what: "is not in UTF-8; save the file in it".into() }.into())
+    })
 }
 
 /// What is wrong with a file, and where.

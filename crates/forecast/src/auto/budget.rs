@@ -35,6 +35,29 @@ impl fmt::Debug for Budget {
     }
 }
 
+/// A clock that tells how much processor time the thread that asks it has spent, since any fixed
+/// moment of that thread.
+#[derive(Clone)]
+pub struct ThreadClock(Arc<dyn Fn() -> Duration + Send + Sync>);
+
+impl ThreadClock {
+    /// The clock that this function is.
+    pub fn new(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(clock))
+    }
+
+    /// The time that the calling thread has spent.
+    pub(crate) fn now(&self) -> Duration {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for ThreadClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ThreadClock")
+    }
+}
+
 /// A budget whose time is running.
 pub(crate) struct Deadline<'a> {
     budget: &'a Budget,
@@ -42,6 +65,16 @@ pub(crate) struct Deadline<'a> {
 }
 
 impl Deadline<'_> {
+    /// The share of the whole budget that so much time is.
+    pub(crate) fn share(&self, spent: Duration) -> f64 {
+        spent.as_secs_f64() / self.budget.limit.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// The time by the clock of the budget.
+    pub(crate) fn now(&self) -> Duration {
+        (self.budget.clock)()
+    }
+
     /// Whether the time is gone.
     pub(crate) fn is_over(&self) -> bool {
         (self.budget.clock)() >= self.end

@@ -27,6 +27,8 @@ pub enum Failure {
     Slow,
     /// The budget was gone before its turn came.
     NoTime,
+    /// The choice is not better with it by as much as it costs.
+    NotWorth,
 }
 
 impl fmt::Display for Failure {
@@ -38,6 +40,7 @@ impl fmt::Display for Failure {
             Self::Diverged => f.write_str("it forecast far beyond the range of the history"),
             Self::Slow => f.write_str("its fit took longer than the budget allows"),
             Self::NoTime => f.write_str("the budget was gone before its turn"),
+            Self::NotWorth => f.write_str("it costs more than it brings"),
         }
     }
 }

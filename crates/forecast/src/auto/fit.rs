@@ -4,24 +4,27 @@ use std::sync::Arc;
 
 use domain::series::Series;
 
-use super::budget::{Budget, Deadline};
-use super::event::Failure;
+use super::budget::Budget;
 use super::panel::{Member, Panel};
-use super::{AutoForecaster, ForecastError, Options, Report, SeasonChoice, trial};
+use super::trial::{Must, Trials};
+use super::tried::Tried;
+use super::{Account, AutoForecaster, ForecastError, Options, Report, SeasonChoice};
 use crate::calibrate::{Calibrator, Errors, Seen};
 use crate::demand::{Demand, Watch};
 use crate::drift::Detector;
 use crate::experts::Experts;
-use crate::models::{self, Context, Fitted, Model, Regressors, prophet};
-use crate::rolling::{self, Plan, Rows};
+use crate::models::{self, Context, Model, Regressors, prophet};
+use crate::rolling::{self, Plan};
 use crate::season::{self, Seasons};
 use crate::select::{self, Blend, Choice};
 use crate::settings;
 use crate::signals::{self, Effects, Lifted, SignalsReport};
 
-/// Fits the models, chooses among them by rolling origins, and calibrates.
+/// Fits the models and those of the candidates that are worth it, chooses among them by rolling
+/// origins, and calibrates.
 pub(super) fn fit(
     recipes: &[Box<dyn Model>],
+    candidates: &[Box<dyn Model>],
     series: &Series,
     options: &Options,
 ) -> Result<AutoForecaster, ForecastError> {
@@ -30,32 +33,36 @@ pub(super) fn fit(
         return Err(ForecastError::TooShort { found });
     }
     let watch = Watch::over(series.values(), series.step());
-    let served = Demand::served(series);
-    let seasons = match &options.seasons {
-        SeasonChoice::Auto => season::detect(&served.series),
-        SeasonChoice::Given(periods) => Seasons::given(periods),
-    };
-    let demand = served.expected(&seasons);
+    let (demand, seasons) = demand(series, options);
     let series = &demand.series;
     let values = series.values();
     let context = Context { seasons, regressors: Regressors::NONE };
     let horizon = calibrated_horizon(series, options.horizon);
     let plan = Plan::over(values, horizon, context.seasons.shortest().unwrap_or(1));
     let deadline = options.budget.as_ref().map(Budget::start);
-    let mut tried = Tried::all(recipes, series, &context, &plan, deadline.as_ref());
+    let trials = Trials {
+        series,
+        context: &context,
+        plan: &plan,
+        deadline: deadline.as_ref(),
+        clock: options.clock.as_ref(),
+    };
+    let mut tried = Tried::all(recipes, &trials, Must::Forecast);
     let came = rolling::actuals(values, &plan);
+    tried.admit(candidates, &trials, &came);
+    if options.account == Account::Every {
+        tried.account(&trials, &came);
+    }
     let Some(mut choice) = select::choose(&tried.rows, &came) else {
         return Err(ForecastError::NoModel { reasons: tried.reasons() });
     };
-    let signals = (!options.signals.is_empty()).then(|| {
-        let trials = Trials { series, context: &context, plan: &plan, deadline: deadline.as_ref() };
-        tried.lift(&mut choice, &trials, options, &came)
-    });
+    let signals =
+        (!options.signals.is_empty()).then(|| tried.lift(&mut choice, &trials, options, &came));
     let last = values.iter().rev().copied().find(|v| v.is_finite()).unwrap_or(0.0);
     let (panel, experts, centres) = tried.line_up(&choice, &plan, &came, last);
     let mut past = Errors::new(plan.origins.clone(), &centres, &values[plan.origins[0]..]);
     demand.floors.iter().for_each(|(index, bound)| past.came(*index, Seen::AtLeast(*bound)));
-    let mut found = Report::of(&tried.names, &choice, tried.failures, &context.seasons, series);
+    let mut found = Report::of(&choice, tried, &context.seasons, series);
     found.notes.extend(demand.notes());
     found.signals = signals;
     let mut forecaster = AutoForecaster {
@@ -86,44 +93,17 @@ pub(super) fn fit(
     Ok(forecaster)
 }
 
-/// What models are tried on.
-struct Trials<'a> {
-    series: &'a Series,
-    context: &'a Context,
-    plan: &'a Plan,
-    deadline: Option<&'a Deadline<'a>>,
-}
-
-/// What came of every model, in the order of the recipes.
-struct Tried {
-    names: Vec<&'static str>,
-    rows: Vec<Rows>,
-    fitted: Vec<Option<Box<dyn Fitted>>>,
-    failures: Vec<Option<Failure>>,
+/// What models learn from, and its seasons.
+pub(super) fn demand(series: &Series, options: &Options) -> (Demand, Seasons) {
+    let served = Demand::served(series);
+    let seasons = match &options.seasons {
+        SeasonChoice::Auto => season::detect(&served.series),
+        SeasonChoice::Given(periods) => Seasons::given(periods),
+    };
+    (served.expected(&seasons), seasons)
 }
 
 impl Tried {
-    fn all(
-        recipes: &[Box<dyn Model>],
-        series: &Series,
-        context: &Context,
-        plan: &Plan,
-        deadline: Option<&Deadline<'_>>,
-    ) -> Self {
-        let names = recipes.iter().map(|m| m.name()).collect();
-        let mut tried = Self { names, rows: Vec::new(), fitted: Vec::new(), failures: Vec::new() };
-        for trial in trial::all(recipes, series, context, plan, deadline) {
-            let (rows, fitted, failure) = match trial {
-                Ok((rows, fitted)) => (Some(rows), Some(fitted), None),
-                Err(failure) => (None, None, Some(failure)),
-            };
-            tried.rows.push(rows);
-            tried.fitted.push(fitted);
-            tried.failures.push(failure);
-        }
-        tried
-    }
-
     /// Chooses among the signals, and lets the best models compete on the load without the effects
     /// of those that help.
     fn lift(
@@ -133,28 +113,20 @@ impl Tried {
         options: &Options,
         came: &[Vec<f64>],
     ) -> SignalsReport {
-        let Trials { series, context, plan, deadline } = *on;
-        let is_late = || deadline.is_some_and(Deadline::is_over);
+        let Trials { series, context, plan, .. } = *on;
+        let is_late = || on.is_late();
         let asked = options.horizon.unwrap_or(plan.horizon).max(plan.horizon);
         let chosen = signals::choose(&options.signals, series, context, (plan, asked), &is_late);
         let before = choice.loss;
         if !chosen.columns.is_empty() && !is_late() {
             let best = kept(choice, &self.names);
             let lifted = lifted(&best, &self.names, chosen.columns, options);
-            self.join(Self::all(&lifted, series, context, plan, deadline));
+            self.join(Self::all(&lifted, on, Must::Nothing));
             if let Some(better) = select::choose(&self.rows, came) {
                 *choice = better;
             }
         }
         SignalsReport { loss: (before, choice.loss), weight: 0.0, each: chosen.reports }
-    }
-
-    /// Adds what came of others.
-    fn join(&mut self, others: Self) {
-        self.names.extend(others.names);
-        self.rows.extend(others.rows);
-        self.fitted.extend(others.fitted);
-        self.failures.extend(others.failures);
     }
 
     /// The models that live on with their best combination, their weights, and what they would
@@ -184,18 +156,6 @@ impl Tried {
         let fitted = &mut self.fitted;
         let member = |m: &usize| Member { name: names[*m].to_owned(), fitted: fitted[*m].take() };
         (Panel::new(kept.iter().map(member).collect(), blend), experts, centres)
-    }
-
-    fn reasons(&self) -> String {
-        let each = self.names.iter().zip(&self.failures);
-        let texts: Vec<String> = each
-            .filter_map(|(name, failure)| Some((name, failure.as_ref()?)))
-            .map(|(name, failure)| match failure {
-                Failure::NotFitted { reason } => reason.clone(),
-                other => format!("{name}: {other}"),
-            })
-            .collect();
-        texts.join("; ")
     }
 }
 

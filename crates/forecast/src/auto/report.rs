@@ -1,11 +1,13 @@
 //! What a fit found, for people.
 
 use std::fmt;
+use std::time::Duration;
 
 use domain::series::Series;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use super::tried::Tried;
 use crate::season::Seasons;
 use crate::select::Choice;
 use crate::settings;
@@ -23,6 +25,29 @@ pub struct ModelReport {
     pub weight: f64,
     /// Why it takes no part.
     pub failure: Option<Failure>,
+    /// What it adds to the choice, where that was judged: of every candidate, and of every model
+    /// where that was asked for.
+    pub added: Option<Added>,
+    /// The time that it took, at past origins and on the whole series, where there is a clock.
+    pub spent: Option<Duration>,
+}
+
+/// What a model adds to a choice: mean pinball losses at the newest third of the past origins of
+/// what is chosen at the others, in the unit of the series.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Added {
+    /// The loss of what is chosen without it; `NaN` if nothing is left.
+    pub without: f64,
+    /// The loss of what is chosen with it.
+    pub with: f64,
+}
+
+impl Added {
+    /// The share of the loss that it saves; negative where the choice is worse with it, and
+    /// nothing where there is no loss.
+    pub fn saves(&self) -> f64 {
+        if self.without > 0.0 { 1.0 - self.with / self.without } else { 0.0 }
+    }
 }
 
 /// Who forecasts how far ahead, and how well they have done lately.
@@ -105,22 +130,17 @@ pub struct Report {
 
 impl Report {
     /// Of a fit; weights and bands are those of the moment and are filled in when asked for.
-    pub(super) fn of(
-        names: &[&'static str],
-        choice: &Choice,
-        failures: Vec<Option<Failure>>,
-        seasons: &Seasons,
-        series: &Series,
-    ) -> Self {
-        let mut models: Vec<ModelReport> = names
-            .iter()
-            .zip(&choice.losses)
-            .zip(failures)
-            .map(|((name, loss), failure)| ModelReport {
+    pub(super) fn of(choice: &Choice, tried: Tried, seasons: &Seasons, series: &Series) -> Self {
+        let Tried { names, failures, spent, added, .. } = tried;
+        let each = names.iter().zip(&choice.losses).zip(failures).zip(spent).zip(added);
+        let mut models: Vec<ModelReport> = each
+            .map(|((((name, loss), failure), spent), added)| ModelReport {
                 name: (*name).to_owned(),
                 loss: *loss,
                 weight: 0.0,
                 failure,
+                added,
+                spent,
             })
             .collect();
         let key = |m: &ModelReport| m.loss.unwrap_or(f64::INFINITY);

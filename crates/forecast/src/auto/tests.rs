@@ -1,4 +1,5 @@
 use super::*;
+use crate::models::Context;
 use domain::series::Sample;
 use domain::series::Step;
 use jiff::Timestamp;
@@ -68,6 +69,32 @@ fn errors_that_grow_widen_the_band() {
 }
 
 #[test]
+fn a_network_takes_part_where_it_is_given_and_forests_where_they_were_taught() {
+    let names = |options: &Options| {
+        let (always, candidates) = recipes(options).unwrap();
+        let of = |all: Vec<Recipe>| all.iter().map(|model| model.name()).collect::<Vec<_>>();
+        (of(always), of(candidates))
+    };
+    let plain = Options::default();
+    assert_eq!(names(&plain), (models::AUTOMATIC.to_vec(), models::CANDIDATES.to_vec()));
+    let own = Options { lstm: Some(lstm::shipped()), ..Options::default() };
+    let with = [&models::AUTOMATIC[..], &[lstm::NAME]].concat();
+    let others = models::CANDIDATES.into_iter().filter(|name| *name != lstm::NAME).collect();
+    assert_eq!(names(&own), (with, others));
+
+    // What was taught is used by name too, beside weights that were given.
+    let all = [series(400), series(420)];
+    let taught = Options { fleet: Fleet::of(&all, &own).unwrap(), ..own.clone() };
+    assert_eq!(names(&taught), names(&own));
+    let context = Context { seasons: Seasons::given(&[24]), ..Context::default() };
+    let saved = |options: &Options, name: &str| {
+        options.model(name).unwrap().fit(&all[1], &context).unwrap().save()
+    };
+    assert_ne!(saved(&taught, "trees"), saved(&plain, "trees"));
+    assert_eq!(saved(&taught, "lstm"), saved(&plain, "lstm"));
+}
+
+#[test]
 fn wrong_use_is_answered() {
     let options = Options { models: ModelChoice::Named(vec!["nave".into()]), ..Options::default() };
     let error = auto(&series(50), &options).err().unwrap();
@@ -104,7 +131,7 @@ fn many_series_keep_their_order() {
 fn the_report_names_every_model_and_its_weight() {
     let forecaster = auto(&series(500), &Options::default()).unwrap();
     let report = forecaster.report();
-    assert_eq!(report.models.len(), models::AUTOMATIC.len());
+    assert_eq!(report.models.len(), models::AUTOMATIC.len() + models::CANDIDATES.len());
     assert!((report.models.iter().map(|m| m.weight).sum::<f64>() - 1.0).abs() < 1e-9);
     assert!(report.models[0].loss <= report.models[1].loss);
     assert_eq!(report.seasons.periods(), [24]);

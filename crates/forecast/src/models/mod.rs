@@ -4,7 +4,10 @@
 //! only that can predict. Later models (smoothing, decompositions, regressions on events,
 //! networks) are further files that implement the same pair and one line in [`by_name`].
 
+use std::sync::Arc;
+
 use domain::series::Series;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::season::Seasons;
@@ -71,9 +74,41 @@ pub trait Model: Send + Sync {
     /// Learns from the series. Gaps are `NaN`.
     fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError>;
 
+    /// How to learn from many series together; `None` for a model that learns from each alone.
+    fn teacher(&self) -> Option<&dyn Teacher> {
+        None
+    }
+
     /// What [`Keep::save`] of one of its fitted models wrote, as it was to the last bit:
     /// `state::restore::<TheFittedType>(bytes)`.
     fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError>;
+}
+
+/// A recipe that gains from other series than its own.
+pub trait Teacher {
+    /// The same recipe once it has learned from all these series, as far as they go up to each of
+    /// the moments `until`. A fit uses what was learned up to the end of its own series, so that
+    /// nothing is known before its time.
+    fn teach(&self, series: &[(&Series, &Context)], until: &[Timestamp]) -> Arc<dyn Model>;
+}
+
+/// Several forecasters use what one teacher has taught.
+impl Model for Arc<dyn Model> {
+    fn name(&self) -> &'static str {
+        self.as_ref().name()
+    }
+
+    fn cost(&self) -> Cost {
+        self.as_ref().cost()
+    }
+
+    fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError> {
+        self.as_ref().fit(series, context)
+    }
+
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError> {
+        self.as_ref().restore(bytes)
+    }
 }
 
 /// A model that has learned. It is plain data: [`Keep`] is there for every fitted model that
@@ -150,12 +185,13 @@ mod seasonal_ar;
 mod simplex;
 mod smoothing;
 mod theta;
+mod trees;
 
 use scale::Scale;
 use seasonal_ar::{Recipe, Target};
 
 /// All models, by the name under which each can be asked for.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 22] = [
     "naive",
     "seasonal-naive",
     "seasonal-naive-long",
@@ -177,10 +213,11 @@ pub const NAMES: [&str; 21] = [
     prophet::NAME,
     prophet::NAME_MULTIPLICATIVE,
     lstm::NAME,
+    trees::NAME,
 ];
 
-/// The models of the automatic choice: all but `card`, whose members take part themselves, and
-/// Prophet and `lstm`, which cost more than they bring (docs/accuracy.md).
+/// The models that the automatic choice always tries: all but `card`, whose members take part
+/// themselves, the [`CANDIDATES`], and multiplicative Prophet.
 pub const AUTOMATIC: [&str; 17] = [
     "naive",
     "seasonal-naive",
@@ -201,6 +238,10 @@ pub const AUTOMATIC: [&str; 17] = [
     arima::NAME,
 ];
 
+/// Models that are tried after those, in this order, and take part for a series only where they
+/// bring more than they cost (docs/accuracy.md); `lstm` always does with weights of a fleet's own.
+pub const CANDIDATES: [&str; 3] = [trees::NAME, prophet::NAME, lstm::NAME];
+
 /// The models that every choice must keep beating; they live on after every fit.
 pub const BENCHMARKS: [&str; 3] = ["naive", "seasonal-naive", "seasonal-naive-long"];
 
@@ -218,6 +259,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Model>> {
             ..prophet::Prophet::default()
         }),
         lstm::NAME => Box::new(lstm::Lstm::default()),
+        trees::NAME => Box::new(trees::Trees::default()),
         "naive" => Box::new(naive::Naive),
         "seasonal-naive" => Box::new(naive::SeasonalNaive::Shortest),
         "seasonal-naive-long" => Box::new(naive::SeasonalNaive::Longest),
@@ -234,7 +276,6 @@ pub fn by_name(name: &str) -> Option<Box<dyn Model>> {
 mod tests {
     use super::*;
     use domain::series::Step;
-    use jiff::Timestamp;
 
     fn load(i: usize) -> f64 {
         let noise = ((i * i) as f64 * 0.618).sin();

@@ -38,6 +38,7 @@ const NAMES: [&str; models::NAMES.len()] = [
     "prophet+signals",
     "prophet-multiplicative+signals",
     "lstm+signals",
+    "trees+signals",
 ];
 
 /// The effects of chosen columns, as Prophet finds them on each stretch of history: one search

@@ -4,7 +4,7 @@ use std::fmt;
 
 use domain::forecast::{Forecast, Probability};
 use domain::series::Series;
-use forecast::{Options, auto, metrics};
+use forecast::{Fleet, Options, auto, metrics};
 use rayon::prelude::*;
 
 use super::data;
@@ -106,6 +106,8 @@ impl Score {
 pub fn m4(options: &Options) -> Score {
     let train: Vec<Series> = data::read("m4_hourly_train.csv").into_values().collect();
     let test: Vec<Series> = data::read("m4_hourly_test.csv").into_values().collect();
+    let fleet = Fleet::of(&train, options).unwrap();
+    let options = &Options { fleet, ..options.clone() };
     let scores: Vec<(Score, f64, f64)> = train
         .par_iter()
         .zip(&test)

@@ -1,5 +1,6 @@
 //! `presurge backtest`: models against the past of some series.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -8,12 +9,12 @@ use domain::forecast::Forecast as Future;
 use domain::series::Series;
 use forecast::backtest::{Backtest as Trial, Row, Run};
 use forecast::signals::Signals;
-use forecast::{ForecastError, Options};
+use forecast::{ForecastError, Options, Report};
 use serde_json::{Value, json};
 
 use super::output::{self, Format};
 use super::progress::Progress;
-use super::render::plot;
+use super::render::{added, plot};
 use super::series::{Named, SeriesArgs};
 use super::signals::SignalArgs;
 use super::{Code, Failed, write_file};
@@ -69,6 +70,8 @@ struct Score<'a> {
     seconds: f64,
     /// The forecasts of the first series.
     drawn: Vec<(&'a Named, Vec<Future>)>,
+    /// What the fits found.
+    reports: Vec<Report>,
 }
 
 impl Backtest {
@@ -81,10 +84,34 @@ impl Backtest {
         all.iter().map(|named| given.of(named, 0)).collect()
     }
 
+    /// The table, and what each model added to the first of its lines if that was asked for.
+    fn print(&self, rows: &[Value], added: Option<&[Value]>) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        let Some(added) = added else {
+            return output::rows(&mut out, self.output, &COLUMNS, rows);
+        };
+        let tell = |out: &mut dyn Write| {
+            let mut out = out;
+            writeln!(out)?;
+            output::rows(&mut out, Format::Table, &added::COLUMNS_OF_MANY, added)
+        };
+        match self.output {
+            Format::Table => {
+                output::rows(&mut out, self.output, &COLUMNS, rows)?;
+                tell(&mut out)
+            }
+            Format::Csv => {
+                output::rows(&mut out, self.output, &COLUMNS, rows)?;
+                tell(&mut std::io::stderr().lock())
+            }
+            format => output::value(&mut out, format, &json!({ "rows": rows, "models": added })),
+        }
+    }
+
     pub fn run(self) -> Result<Code, Failed> {
         let plot = plot::Kind::asked(self.plot.as_deref())?;
         let all = self.series.read()?;
-        let options = self.series.options(self.horizon as usize)?;
+        let options = self.series.taught(&all, self.series.options(self.horizon as usize)?)?;
         let names = self.series.model_names();
         let (horizon, origins) = (self.horizon as usize, self.origins as usize);
         let trial = Trial::of(horizon, origins, &options, &names);
@@ -120,7 +147,9 @@ impl Backtest {
                 })
             })
             .collect();
-        output::rows(&mut std::io::stdout().lock(), self.output, &COLUMNS, &rows)?;
+        let added = scores.first().filter(|_| self.series.asks_for_added());
+        let added = added.map(|first| added::rows_of_many(first.reports.iter()));
+        self.print(&rows, added.as_deref())?;
         if let Some((path, kind)) = plot {
             let cells = |row: &Value| COLUMNS.map(|name| output::cell(&row[name])).to_vec();
             let heads = vec![COLUMNS.map(str::to_owned).to_vec()];
@@ -173,20 +202,21 @@ fn score<'a>(
     progress: &Progress,
 ) -> Result<Score<'a>, (&'a str, ForecastError)> {
     let started = Instant::now();
-    let (mut rows, mut drawn) = (Vec::new(), Vec::new());
+    let (mut rows, mut drawn, mut reports) = (Vec::new(), Vec::new(), Vec::new());
     for (named, signals) in all.iter().zip(signals) {
         let options = Options { signals: signals.clone(), ..line.1.clone() };
         let one = run(&named.series, &(line.0.clone(), options), horizon, origins);
         progress.step();
         let run = one.map_err(|error| (named.name.as_str(), error))?;
         rows.push(run.row);
+        reports.extend(run.reports);
         if drawn.len() <= plot::MAX_PICTURES {
             drawn.push((named, run.forecasts));
         }
     }
     let series = rows.len();
     let row = Row::mean(rows).ok_or(("", ForecastError::Nothing))?;
-    Ok(Score { row, series, seconds: started.elapsed().as_secs_f64(), drawn })
+    Ok(Score { row, series, seconds: started.elapsed().as_secs_f64(), drawn, reports })
 }
 
 fn run(

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::output::{self, Format};
 use super::progress::Progress;
-use super::render::{brought, chart, plot};
+use super::render::{added, brought, chart, plot};
 use super::series::{Named, SeriesArgs, warn};
 use super::signals::SignalArgs;
 use super::{Code, Failed, write_file};
@@ -57,10 +57,10 @@ pub struct Forecast {
 }
 
 /// The models that take no part for another reason than too little history or no season, which
-/// is in their nature.
+/// is in their nature, or than that they are not worth it.
 fn left_out(report: &Report) -> Vec<String> {
     let failed = |model: &ModelReport| match &model.failure {
-        None | Some(Failure::NotFitted { .. }) => None,
+        None | Some(Failure::NotFitted { .. } | Failure::NotWorth) => None,
         Some(failure) => Some(format!("{} is left out: {failure}", model.name)),
     };
     report.models.iter().filter_map(failed).collect()
@@ -71,6 +71,8 @@ fn left_out(report: &Report) -> Vec<String> {
 struct Outcome<'a> {
     done: Vec<(&'a Named, Future)>,
     brought: Vec<Value>,
+    /// What each model added, if that was asked for.
+    added: Vec<Value>,
     /// What each series is made of, where signals were given and a picture is asked for.
     parts: Vec<Option<Components>>,
     failed: Vec<(&'a str, ForecastError)>,
@@ -108,8 +110,8 @@ impl Forecast {
         let horizon = self.horizon as usize;
         let all = self.series.read()?;
         let signals = self.signals_of(&all, horizon)?;
-        let options = self.series.options(horizon)?;
-        let Outcome { done, brought, parts, failed } =
+        let options = self.series.taught(&all, self.series.options(horizon)?)?;
+        let Outcome { done, brought, added, parts, failed } =
             self.forecast(&all, &signals, &options, horizon);
         for (name, error) in &failed {
             eprintln!("error: series {name}: {}", chain(error));
@@ -117,7 +119,7 @@ impl Forecast {
         if done.is_empty() {
             return Err(Failed::data("none of the series can be forecast"));
         }
-        let table = Table { levels: &self.levels, rows: &done, brought: &brought };
+        let table = Table { levels: &self.levels, rows: &done, brought: &brought, added: &added };
         match (&self.out, file) {
             (Some(path), Some(format)) => self.write(path, format, &table)?,
             _ => self.print(&table)?,
@@ -222,7 +224,9 @@ impl Forecast {
                 components(&named.series, &report.seasons, signals, told, horizon)
             });
             progress.step();
-            future.map(|future| (future, notes, report.signals, parts))
+            let asked = self.series.asks_for_added();
+            let added = if asked { added::rows(&named.name, &report) } else { Vec::new() };
+            future.map(|future| (future, notes, report.signals, added, parts))
         };
         let results: Vec<_> =
             all.par_iter().zip(signals).map(|(named, own)| (named, one(named, own))).collect();
@@ -231,8 +235,9 @@ impl Forecast {
         let mut odd = Vec::new();
         for (named, result) in results {
             match result {
-                Ok((future, notes, signals, parts)) => {
+                Ok((future, notes, signals, added, parts)) => {
                     odd.extend(notes);
+                    outcome.added.extend(added);
                     outcome.parts.push(parts);
                     let told = signals.iter();
                     let told =

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adapters::load::file::read_series;
 use clap::Args;
@@ -14,7 +14,8 @@ use domain::series::Series;
 use forecast::hygiene::{Hygiene, clean};
 use forecast::models::NAMES;
 use forecast::models::lstm::Weights;
-use forecast::{Budget, ModelChoice, Options, SeasonChoice};
+use forecast::{Account, Budget, Fleet, ModelChoice, Options, SeasonChoice, ThreadClock};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Failed;
 use crate::causes::chain;
@@ -55,6 +56,10 @@ pub struct SeriesArgs {
     /// that is part of the program, and take part in the automatic choice
     #[arg(long, value_name = "FILE")]
     lstm: Option<PathBuf>,
+    /// Say what each model adds to the choice, and what it costs: the choice is made once more
+    /// without each of them
+    #[arg(long)]
+    added: bool,
 }
 
 /// One series of the file.
@@ -146,8 +151,22 @@ impl SeriesArgs {
                 let begun = Instant::now();
                 Budget::new(limit.duration(), move || begun.elapsed())
             }),
+            account: if self.added { Account::Every } else { Account::Candidates },
+            clock: Some(ThreadClock::new(thread_time)),
             ..Options::default()
         })
+    }
+
+    /// The same with what all series of the file have taught the models that gain from it.
+    pub fn taught(&self, all: &[Named], options: Options) -> Result<Options, Failed> {
+        let series: Vec<Series> = all.iter().map(|named| named.series.clone()).collect();
+        let fleet = Fleet::of(&series, &options).map_err(|error| Failed::data(chain(&error)))?;
+        Ok(Options { fleet, ..options })
+    }
+
+    /// Whether it is to be said what each model adds.
+    pub fn asks_for_added(&self) -> bool {
+        self.added
     }
 
     /// The names of the models that were asked for, or all.
@@ -173,6 +192,13 @@ fn weights(path: &Path) -> Result<Arc<Weights>, Failed> {
     Ok(Arc::new(Weights::from_bytes(&bytes).map_err(|error| failed(&error))?))
 }
 
+/// The processor time of this thread.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = Duration::from_secs(time.tv_sec.unsigned_abs());
+    seconds + Duration::from_nanos(time.tv_nsec.unsigned_abs())
+}
+
 /// Says warnings, but not endlessly many.
 pub fn warn(warnings: &[String]) {
     for warning in warnings.iter().take(MAX_WARNINGS) {
@@ -186,6 +212,17 @@ pub fn warn(warnings: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_a_thread_is_its_own() {
+        let before = thread_time();
+        let sum = (0..5_000_000_u64).fold(0, |sum: u64, i| sum.wrapping_mul(31).wrapping_add(i));
+        assert_ne!(std::hint::black_box(sum), 0);
+        let worked = thread_time() - before;
+        std::thread::sleep(Duration::from_millis(50));
+        let slept = thread_time() - before - worked;
+        assert!(worked > Duration::from_micros(100) && slept < Duration::from_millis(40));
+    }
 
     #[test]
     fn seasons_and_models_are_checked_at_the_door() {

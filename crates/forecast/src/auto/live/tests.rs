@@ -86,7 +86,7 @@ fn with(fault: Fault, others: &[&str]) -> AutoForecaster {
     let mut list: Vec<Box<dyn Model>> =
         others.iter().map(|name| models::by_name(name).unwrap()).collect();
     list.push(Box::new(Bad(fault)));
-    fit::fit(&list, &series(400), &Options::default()).unwrap()
+    fit::fit(&list, &[], &series(400), &Options::default()).unwrap()
 }
 
 #[test]
@@ -137,7 +137,8 @@ fn a_model_that_panics_while_it_is_fitted_is_named_in_the_report() {
     let report = forecaster.report();
     let bad = report.models.iter().find(|m| m.name == "bad").unwrap();
     assert_eq!(bad.failure, Some(Failure::Panicked { message: "no fit today".into() }));
-    let alone = fit::fit(&[Box::new(Bad(Fault::PanicInFit))], &series(50), &Options::default());
+    let alone =
+        fit::fit(&[Box::new(Bad(Fault::PanicInFit))], &[], &series(50), &Options::default());
     let error = alone.err().unwrap().to_string();
     assert!(error.contains("bad: it panicked: no fit today"), "{error}");
 }

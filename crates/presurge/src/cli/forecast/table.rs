@@ -6,8 +6,8 @@ use domain::forecast::Forecast as Future;
 use serde_json::{Map, Value, json};
 
 use super::levels::Levels;
-use crate::cli::render::brought;
 use crate::cli::render::time::number;
+use crate::cli::render::{added, brought};
 use crate::cli::series::Named;
 use crate::cli::{Failed, output};
 
@@ -17,6 +17,8 @@ pub(super) struct Table<'a> {
     pub(super) rows: &'a [(&'a Named, Future)],
     /// What the signals brought, if some were given.
     pub(super) brought: &'a [Value],
+    /// What each model added, if that was asked for.
+    pub(super) added: &'a [Value],
 }
 
 impl Table<'_> {
@@ -64,21 +66,26 @@ impl Table<'_> {
         rows
     }
 
-    /// The rows, and what the signals brought where some were given.
+    /// The rows, and what signals brought and models added where that is to be said.
     pub(super) fn whole(&self) -> Value {
-        if self.brought.is_empty() {
+        let told = [("signals", self.brought), ("models", self.added)];
+        let told: Vec<_> = told.into_iter().filter(|(_, rows)| !rows.is_empty()).collect();
+        if told.is_empty() {
             return Value::from(self.values());
         }
-        json!({ "forecast": self.values(), "signals": self.brought })
+        let told = told.into_iter().map(|(key, rows)| (key.to_owned(), Value::from(rows)));
+        let forecast = ("forecast".to_owned(), Value::from(self.values()));
+        Value::Object(std::iter::once(forecast).chain(told).collect())
     }
 
-    /// What the signals brought, for people.
+    /// The same without the forecast, for people.
     pub(super) fn tell(&self, out: &mut impl Write) -> std::io::Result<()> {
-        if self.brought.is_empty() {
-            return Ok(());
+        let told = [(&brought::COLUMNS[..], self.brought), (&added::COLUMNS[..], self.added)];
+        for (columns, rows) in told.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            writeln!(out)?;
+            output::rows(out, output::Format::Table, columns, rows)?;
         }
-        writeln!(out)?;
-        output::rows(out, output::Format::Table, &brought::COLUMNS, self.brought)
+        Ok(())
     }
 
     pub(super) fn values(&self) -> Vec<Value> {

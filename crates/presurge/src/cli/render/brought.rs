@@ -66,7 +66,7 @@ fn row(name: &str, series: &Series, one: &SignalReport, weight: f64) -> Value {
 }
 
 /// Four digits that matter; nothing for what is no number.
-fn round(value: f64) -> Value {
+pub fn round(value: f64) -> Value {
     if !value.is_finite() {
         return Value::Null;
     }
@@ -78,7 +78,7 @@ fn round(value: f64) -> Value {
 }
 
 /// The share of the loss that is saved, in percent.
-fn saves(without: f64, with: f64) -> Value {
+pub fn saves(without: f64, with: f64) -> Value {
     let share = (1.0 - with / without) * 100.0;
     if share.is_finite() { json!(format!("{share:.1} %")) } else { Value::Null }
 }

@@ -1,5 +1,6 @@
 //! Pictures and pages for people.
 
+pub mod added;
 pub mod brought;
 pub mod chart;
 pub mod explain;
