@@ -9,7 +9,7 @@ use crate::state::{self, StateError, fnv1a};
 
 const MAGIC: &[u8; 8] = b"PRESURGF";
 /// The format that is written. One more with every change to what a forecaster or a model holds.
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 const HEAD: usize = 18;
 const TAIL: usize = 8;
 
