@@ -21,6 +21,7 @@ pub use tail::{NoTail, Tail, TailModel, survival};
 use crate::journal::{Digest, digest_of};
 use crate::learned::Figures;
 use crate::name::{Dimension, FleetName, OfferName, ServerName};
+use crate::signal::SignalBrought;
 
 /// A value per dimension.
 pub type PerDimension<T> = BTreeMap<Dimension, T>;
@@ -269,6 +270,10 @@ pub struct Inputs {
     /// What was learned of each fleet and takes the place of what the configuration says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub learned: BTreeMap<FleetName, Figures>,
+    /// What events and outside series brought to each forecast, per `fleet/dimension`; none where none
+    /// are configured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub signals: BTreeMap<String, Vec<SignalBrought>>,
 }
 
 /// Why there is no plan, and what would have to give way.

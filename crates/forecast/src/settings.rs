@@ -496,6 +496,11 @@ pub const TREE_CYCLES: usize = 4;
 
 /// The least share of the held-out loss that a signal has to save.
 pub const SIGNAL_GAIN_LEAST: f64 = 0.005;
+/// A load of more steps is judged in longer ones, as many as these at most: about twelve weeks of
+/// hours. The search takes seconds then.
+pub const SIGNAL_POINTS: usize = 2_016;
+/// Models with signals are fitted anew so often at past origins: each event that is over teaches.
+pub const SIGNAL_REFITS: usize = 9;
 /// A signal has to save more than it does when it is moved to so many other times …
 pub const SIGNAL_PLACEBOS: usize = 19;
 /// … and so many times as much as the best of these, since its windows are searched more finely.

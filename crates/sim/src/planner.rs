@@ -152,6 +152,7 @@ impl Timetable {
                 until: now,
                 calendars: Default::default(),
                 learned: Default::default(),
+                signals: Default::default(),
             },
             basis: Vec::new(),
             fleets: Vec::new(),

@@ -169,6 +169,7 @@ impl Past<'_> {
             until: by.at,
             calendars: BTreeMap::new(),
             learned: Default::default(),
+            signals: Default::default(),
         };
         let planner = self.planner(&state, record.seq, &inputs, None).await?;
         let weighed = match planner.weigh(&rest, &ask).await {

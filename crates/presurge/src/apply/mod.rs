@@ -17,6 +17,8 @@ pub mod world;
 
 #[cfg(test)]
 mod as_shown;
+#[cfg(test)]
+mod with_signals;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -153,6 +153,7 @@ impl Outlook {
             until: forecaster.end(),
             calendars: Default::default(),
             learned: Default::default(),
+            signals: Default::default(),
         };
         drop(forecaster);
         Ok(self.request(question, inputs, choosing, fresh))

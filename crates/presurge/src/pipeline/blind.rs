@@ -32,6 +32,7 @@ pub(super) fn outlook(
         until: from,
         calendars: Default::default(),
         learned: Default::default(),
+        signals: Default::default(),
     };
     Ok(Outlook { fresh: choosing.clone(), choosing, comparable_windows: u32::MAX, inputs })
 }

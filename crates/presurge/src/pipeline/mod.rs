@@ -7,6 +7,7 @@ mod history;
 mod learned;
 mod outage;
 mod request;
+mod signals;
 mod together;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use self::history::{Feed, History, REACH, Saturation, read};
 pub use self::learned::configured;
 pub use self::outage::Outage;
 pub use self::request::{Ask, Outlook, Share, facts, request};
+pub use self::signals::{Telling, categories};
 pub use self::together::{MadeTogether, Together};
 
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
@@ -73,6 +75,14 @@ pub enum PlanError {
         /// Why not.
         #[source]
         source: forecast::hygiene::HygieneError,
+    },
+    /// A signal cannot be used as it is configured.
+    #[error("the signal {name} cannot be used: {why}")]
+    Signal {
+        /// Its name, or its place in the configuration of the fleet.
+        name: String,
+        /// Why not.
+        why: String,
     },
     /// A history cannot be forecast.
     #[error("{dimension} cannot be forecast")]
@@ -322,6 +332,7 @@ impl Prepared {
 
     /// Forecasts the load and plans. It waits for nothing: what it takes is time to compute.
     pub fn compute(&self, ask: Ask, histories: PerDimension<History>) -> Result<Made, PlanError> {
+        is_sound(&ask, &histories)?;
         let until = next_peak(&self.rollout, &ask);
         let view = View { until, chooses: true };
         let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), view)?;
@@ -371,6 +382,13 @@ impl Prepared {
     }
 }
 
+/// A person waits for the first plan of a rollout, and can repair what is broken. A rollout that
+/// goes on does without an outside series, and says so.
+fn is_sound(ask: &Ask, histories: &PerDimension<History>) -> Result<(), PlanError> {
+    let first = histories.values().filter(|_| ask.revision == 1);
+    first.map(|history| history.known.is_sound()).collect()
+}
+
 /// Until when a plan looks at the load: the next peak after it is there by then.
 fn next_peak(rollout: &Rollout, ask: &Ask) -> Timestamp {
     let end = ask.deadline + rollout.stabilisation;
@@ -402,9 +420,12 @@ fn outlook(
     let counts = [if chooses { count } else { 1 }, count];
     let grid = (rollout.step, ask.now, until);
     let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
-    let mut windows = u32::MAX;
+    let (mut windows, mut signals) = (u32::MAX, BTreeMap::new());
     for (dimension, history) in histories {
-        let forecaster = history::forecaster(dimension, &history.series, until)?;
+        let (forecaster, brought) = history::forecaster(dimension, history, until)?;
+        if !brought.is_empty() {
+            signals.insert(format!("{}/{dimension}", rollout.fleet), brought);
+        }
         let sets = [&mut choosing, &mut fresh];
         for ((salt, count), sets) in DRAWS.iter().zip(counts).zip(sets) {
             let draw = (count, ask.seed ^ salt);
@@ -421,6 +442,7 @@ fn outlook(
         until: ends.min().unwrap_or(ask.now),
         calendars: Default::default(),
         learned: Default::default(),
+        signals,
     };
     Ok(Outlook { choosing, fresh, comparable_windows: windows, inputs })
 }
@@ -475,6 +497,8 @@ fn feeds(
     here: &Here,
     replaced: &PerDimension<AdapterRef>,
 ) -> Result<Vec<Feed>, BadAdapter> {
+    let signals = fleet.fleet.signals.iter().map(|entry| registry::signal(entry, here));
+    let signals = Telling::Sources(signals.collect::<Result<_, _>>()?);
     let feed = |(dimension, input): (&Dimension, &domain::config::LoadInput)| {
         let source = replaced.get(dimension).unwrap_or(&input.source);
         Ok(Feed {
@@ -489,6 +513,7 @@ fn feeds(
                 }
                 None => None,
             },
+            signals: signals.clone(),
         })
     };
     fleet.fleet.load.iter().map(feed).collect()

@@ -131,6 +131,7 @@ impl Informed {
                 until: now,
                 calendars: BTreeMap::new(),
                 learned: Default::default(),
+                signals: Default::default(),
             },
             schedule: Schedule::default(),
             canary: if revision == 1 { Canary::Auto } else { Canary::Passed },

@@ -174,6 +174,7 @@ impl Forecaster {
                 until: question.now,
                 calendars: Default::default(),
                 learned: Default::default(),
+                signals: Default::default(),
             },
             schedule: Schedule::default(),
             canary: question.canary,

@@ -32,6 +32,8 @@ pub struct Fleet {
     pub balance: f64,
     /// Where the load of each dimension is read; the same dimensions as `capacity`.
     pub load: PerDimension<LoadInput>,
+    /// Events and outside series that may explain the load.
+    pub signals: Vec<AdapterRef>,
     /// How long the parts of an update take.
     pub durations: UpdateDurations,
     /// What surge can be bought.
@@ -151,6 +153,7 @@ impl FleetDocument {
             capacity,
             balance: spec.balance.map_or(1.0, |share| share.get()),
             load,
+            signals: spec.signals.iter().filter_map(|slot| slot.0.only().cloned()).collect(),
             durations,
             offers,
             spare,
@@ -167,13 +170,9 @@ impl FleetDocument {
 
 /// Says which features of the document are part of the schema and not built yet.
 fn not_built_yet(spec: &FleetSpec, findings: &mut Findings) {
-    const OUT: &str = "leave it out";
     let here = Place::spec();
     if spec.slo.is_some() {
         findings.unsupported(here.key("slo"), "learning capacity", "give capacity as a number");
-    }
-    for index in 0..spec.signals.len() {
-        findings.unsupported(here.key("signals").index(index), "a signal", OUT);
     }
     if spec.surge.version == SurgeVersion::New {
         let place = here.key("surge").key("version");

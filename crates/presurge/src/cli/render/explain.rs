@@ -8,6 +8,7 @@ use plan::{
     RiskExplained,
 };
 
+use super::brought::signal_line;
 use super::time::{Teller, number, percent};
 use crate::cli::explain::Recomputed;
 
@@ -28,6 +29,11 @@ pub fn text(
     writeln!(out, "  configuration {}", inputs.config)?;
     for (which, digest) in &inputs.load {
         writeln!(out, "  load of {which} until {}, {digest}", tell.day(inputs.until))?;
+    }
+    for (which, signals) in &inputs.signals {
+        for signal in signals {
+            writeln!(out, "  {}", signal_line(which, signal))?;
+        }
     }
     if let Some(joint) = &explained.joint {
         writeln!(out, "\nJoint risk of {} fleets, taken as independent", explained.fleets.len())?;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use domain::plan::{Batch, Plan, Refused, SurgePurchase, TimelineEntry};
 use jiff::Timestamp;
 
+use super::brought::signal_line;
 use super::time::{Teller, length, number, percent};
 use crate::pipeline::Prepared;
 
@@ -118,6 +119,11 @@ impl Page<'_> {
         let learned: Vec<String> = learned.collect();
         if !learned.is_empty() {
             writeln!(out, "  by what was learned or pinned: {}", learned.join(", "))?;
+        }
+        for (which, signals) in &plan.inputs.signals {
+            for signal in signals {
+                writeln!(out, "  {}", signal_line(which, signal))?;
+            }
         }
         writeln!(
             out,
