@@ -24,7 +24,7 @@ use super::render::time::percent;
 use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
-use crate::apply::control::{self, ControlError, DigestStart, Judgement};
+use crate::apply::control::{self, ControlError, DigestStart, Judgement, Petition};
 use crate::apply::keyed::{self, LookError};
 use crate::apply::{chain, freezes};
 
@@ -117,11 +117,11 @@ async fn request(
     event: Event,
     ask: Request,
 ) -> Result<Code, Failed> {
-    let now = SystemClock.now();
+    let petition = Petition::here(&ask.reason, SystemClock.now());
     let (mut written, mut ended) = (0, None);
     for id in keyed::existing_all(journal, &ask.name).await? {
         let event = event.clone();
-        match control::request(journal, id.as_str(), verb, event, &ask.reason, now).await {
+        match control::request(journal, id.as_str(), verb, event, &petition).await {
             Ok(id) => {
                 written += 1;
                 eprintln!(
@@ -141,10 +141,10 @@ async fn request(
 
 /// Each fleet that can be rolled back is; the others say why not.
 async fn roll_back(journal: &dyn Journal, ask: Request) -> Result<Code, Failed> {
-    let now = SystemClock.now();
+    let petition = Petition::here(&ask.reason, SystemClock.now());
     let (mut written, mut refused) = (0, Vec::new());
     for id in keyed::existing_all(journal, &ask.name).await? {
-        match control::roll_back(journal, id, &ask.reason, now).await {
+        match control::roll_back(journal, id, &petition).await {
             Ok(id) => {
                 written += 1;
                 eprintln!(
@@ -172,11 +172,11 @@ async fn roll_back(journal: &dyn Journal, ask: Request) -> Result<Code, Failed> 
 
 /// Of several fleets each has a plan of its own: the digest says which is meant.
 async fn approve(journal: &dyn Journal, ask: Approve) -> Result<Code, Failed> {
-    let (now, start) = (SystemClock.now(), &ask.digest);
+    let (petition, start) = (Petition::here(&ask.reason, SystemClock.now()), &ask.digest);
     let judgement = if ask.reject { Judgement::Reject } else { Judgement::Approve };
     let mut refused = None;
     for id in keyed::existing_all(journal, &ask.name).await? {
-        match control::judge_plan(journal, id, start, judgement, &ask.reason, now).await {
+        match control::judge_plan(journal, id, start, judgement, &petition).await {
             Ok(id) => {
                 let what = if ask.reject { "rejected" } else { "approved" };
                 eprintln!(
