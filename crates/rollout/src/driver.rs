@@ -169,7 +169,7 @@ pub struct Driver {
 impl Driver {
     /// Drives the rollout until it has ended, until patience ends, or until it is asked to stop.
     pub async fn run(&self, id: &RolloutId) -> Result<Ended, DriveError> {
-        let mut book = Book::open(self, id).await?;
+        let Some(mut book) = Book::open(self, id).await? else { return Ok(Ended::Stopped) };
         let mut memory = Memory::default();
         loop {
             if let Some(outcome) = book.state().outcome() {

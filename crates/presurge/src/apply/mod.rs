@@ -2,6 +2,7 @@
 
 pub mod again;
 pub mod audience;
+pub mod bundle;
 pub mod chain;
 pub mod control;
 pub mod former;

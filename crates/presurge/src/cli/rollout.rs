@@ -11,6 +11,7 @@ use domain::freeze::{Freeze, Freezes};
 use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{Clock, Journal};
+use jiff::Timestamp;
 use rollout::State;
 use rollout::compared::{Compared, compared};
 use rollout::machine::FoldError;
@@ -231,7 +232,8 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
     Ok(Code::Done)
 }
 
-fn word(state: &State) -> String {
+/// Where a rollout stands, in a word.
+pub(crate) fn word(state: &State) -> String {
     match (&state.hold, state.outcome()) {
         (_, Some(Outcome::RolledBack)) => "rolled back".into(),
         (_, Some(outcome)) => format!("{outcome:?}").to_lowercase(),
@@ -265,8 +267,9 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
     };
     let mut out = std::io::stdout().lock();
     if format != Format::Table {
-        let values =
-            states.iter().map(|(_, state, n, c)| as_json(state, *n, freeze(state), c.as_ref()));
+        let values = states
+            .iter()
+            .map(|(_, state, n, c)| as_json(state, *n, freeze(state), c.as_ref(), now));
         let values: Vec<_> = values.collect();
         match values.as_slice() {
             [one] => output::value(&mut out, format, one)?,
@@ -359,11 +362,13 @@ fn terms(terms: &Terms) -> serde_json::Value {
     })
 }
 
-fn as_json(
+/// Where a rollout stands, for programs.
+pub(crate) fn as_json(
     state: &State,
     records: usize,
     freeze: Option<&Freeze>,
     compared: Option<&Compared>,
+    now: Timestamp,
 ) -> serde_json::Value {
     let servers = state.servers.values().map(|s| {
         json!({
@@ -384,7 +389,7 @@ fn as_json(
         "target": state.created.target,
         "state": word(state),
         "deadline": state.deadline(),
-        "pressure": state.pressure(SystemClock.now()).map(|pressure| json!({
+        "pressure": state.pressure(now).map(|pressure| json!({
             "needsSeconds": pressure.needs.as_secs(), "leftSeconds": pressure.left.as_secs(),
             "slackSeconds": pressure.slack().as_secs(),
         })),
