@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Three servers that carry 10 each, under a load of 12: one may go out at a time.
 fn fleet(rest: &str) -> (Lab, String) {
     let lab = Lab::new(3, 20);
-    let load = lab.write_history(12.0, 60, 2);
+    let load = lab.write_history(12.0, 10, 1);
     let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
     let text = configuration(&lab, "roll", "2", &load, rest);
     let text =
@@ -199,4 +199,44 @@ fn what_makes_no_sense_is_answered_with_a_problem() {
     assert!(typo["detail"].as_str().unwrap().contains("did you mean \"rollout\"?"), "{typo}");
     assert_eq!(daemon.ask("HEAD", "/healthz", &[], "").status, 200);
     assert_eq!(daemon.get("/v1/rollouts").json()["rollouts"], Value::Array(vec![]));
+}
+
+#[test]
+fn forecasts_are_kept_fresh_and_plans_are_made_without_doing() {
+    if !has("haproxy") {
+        return;
+    }
+    let (lab, file) = fleet("  risk: 0.01\n");
+    let daemon = daemon(&lab, &file, &[]);
+    let told =
+        || daemon.get("/v1/forecasts/web?horizon=30").json()["dimensions"]["requests"].clone();
+    until("there is a forecast", || !told().is_null());
+    let first = told();
+    let rows = first["quantiles"].as_array().unwrap();
+    assert_eq!((rows.len(), first["mean"].as_array().unwrap().len()), (30, 30));
+    for row in rows {
+        let row: Vec<f64> = row.as_array().unwrap().iter().map(|q| q.as_f64().unwrap()).collect();
+        assert!(row.is_sorted() && row[0] > 10.0 && row[4] < 14.0, "{row:?}");
+    }
+    let fitted = || {
+        let models = daemon.get("/v1/models").json();
+        models["fleets"][0]["forecasters"]["requests"].clone()
+    };
+    let before = fitted();
+    assert!(before["chosen"].is_string() && before["bands"].is_array(), "{before}");
+    // Samples come every ten seconds: they are taken in without another fit.
+    until("a sample was taken in", || told()["knownUntil"] != first["knownUntil"]);
+    assert!(told()["start"].as_str() > first["start"].as_str());
+    assert_eq!(fitted()["fittedAt"], before["fittedAt"]);
+    assert_eq!(daemon.get("/v1/forecasts/web?horizon=0").status, 400);
+    assert_eq!(daemon.get("/v1/forecasts/db").status, 404);
+    let planned = daemon.post("/v1/plans", &json!({ "rollout": "roll" }));
+    assert_eq!(planned.status, 200, "{planned:?}");
+    assert_eq!(planned.json()["plan"]["rollout"], "roll");
+    assert_eq!(daemon.get("/v1/rollouts").json()["rollouts"], json!([]), "nothing was begun");
+    let metrics = daemon.get("/metrics").text;
+    assert!(
+        metrics.contains("presurge_load_age_seconds{fleet=\"web\",dimension=\"requests\"}"),
+        "{metrics}"
+    );
 }

@@ -10,7 +10,7 @@ mod exit;
 mod explain;
 mod forecast;
 mod freeze;
-mod models;
+pub(crate) mod models;
 pub mod orphans;
 pub(crate) mod output;
 mod permit;

@@ -218,7 +218,11 @@ const COLUMNS: [&str; 8] =
     ["fleet", "quantity", "inForce", "configured", "learned", "from", "since", "pinned"];
 
 /// One row for each figure: what is in force, and where it comes from.
-fn rows(fleet: &FleetName, lessons: &Lessons, configured: Option<&Figures>) -> Vec<Value> {
+pub(crate) fn rows(
+    fleet: &FleetName,
+    lessons: &Lessons,
+    configured: Option<&Figures>,
+) -> Vec<Value> {
     let in_force = lessons.figures();
     let given = configured.into_iter().flatten().map(|(what, _)| what);
     let all = lessons.learned.keys().chain(lessons.pinned.keys()).chain(given);

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::problem::Problem;
-use super::settings::{CONNECTIONS, HEAD, READ};
+use super::settings::{CONNECTIONS, HEAD, LAST_TURNS, READ};
 use super::{Server, exchange, told};
 use crate::cli::Failed;
 
@@ -119,10 +119,13 @@ pub async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(permit) = places.clone().acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            () = told(&mut stop) => return,
-            accepted = accept(&door) => accepted,
+        let next = async {
+            let permit = places.clone().acquire_owned().await.expect("it is never closed");
+            (permit, accept(&door).await)
+        };
+        let (permit, accepted) = tokio::select! {
+            () = told(&mut stop) => break,
+            next = next => next,
         };
         let (server, tls, stop) = (server.clone(), tls.clone(), stop.clone());
         match accepted {
@@ -136,6 +139,11 @@ pub async fn serve(
                 server.pause(READ / 15).await;
             }
         }
+    }
+    drop(door);
+    let all = places.acquire_many(CONNECTIONS as u32);
+    if tokio::time::timeout(LAST_TURNS, all).await.is_err() {
+        eprintln!("warning: some requests have not ended in time");
     }
 }
 

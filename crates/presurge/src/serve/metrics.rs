@@ -104,6 +104,11 @@ impl Meters {
         self.driver_failures.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Something outside did not work.
+    pub fn trouble(&self) {
+        self.troubles.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A permit was decided on.
     pub fn permit(&self, granted: bool) {
         let answer = if granted { "granted" } else { "refused" };

@@ -12,6 +12,7 @@ mod answered;
 mod begin;
 mod events;
 mod exchange;
+mod fresh;
 mod keeper;
 pub mod listen;
 mod metrics;
@@ -37,6 +38,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::access::{Access, Caller};
 use self::answered::Answered;
+use self::fresh::Fresh;
 use self::keeper::Keeper;
 use self::listen::{Door, Place};
 use self::metrics::{Counted, Meters};
@@ -98,12 +100,15 @@ pub struct Server {
     keeper: Keeper,
     answered: Answered,
     meters: Meters,
+    fresh: Fresh,
     /// Asks drivers to stop.
     stop: Stop,
     /// How many drivers plan at once …
     turns: Arc<Semaphore>,
     /// … and how many plans and permits are computed for callers beside them.
     asked: Semaphore,
+    /// Whoever fits waits for its turn.
+    fits: Semaphore,
     /// How many streams may be open.
     streams: Arc<Semaphore>,
     told: Mutex<BTreeMap<String, u32>>,
@@ -140,6 +145,15 @@ impl Server {
 
     async fn pause(&self, length: Duration) {
         keeper::pause(self.clock.as_ref(), length).await;
+    }
+
+    /// Computes something when it is its turn, beside everything that waits.
+    async fn compute<T: Send + 'static>(
+        turns: &Semaphore,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let _turn = turns.acquire().await.map_err(|error| error.to_string())?;
+        tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
     }
 
     /// Says on standard error what does not work; the same thing only now and then.
@@ -210,9 +224,11 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
         keeper: Keeper::default(),
         answered: Answered::default(),
         meters: Meters::default(),
+        fresh: Fresh::default(),
         stop: Stop::default(),
         turns: Arc::new(Semaphore::new(cores)),
         asked: Semaphore::new(cores.div_ceil(2)),
+        fits: Semaphore::new(1),
         streams: Arc::new(Semaphore::new(settings::STREAMS)),
         told: Mutex::default(),
     });
@@ -221,6 +237,7 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     eprintln!("presurge listens on {} ({scheme}, mode {mode})", door.name());
     let listening = tokio::spawn(listen::serve(server.clone(), door, tls, told.clone()));
+    let freshening = tokio::spawn(fresh::keep(server.clone(), told.clone()));
     let keeping = match server.mode {
         Mode::Act => Some(tokio::spawn(keeper::keep(server.clone(), told))),
         Mode::Observe => None,
@@ -231,7 +248,7 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
         if let Some(keeping) = keeping {
             let _ = keeping.await;
         }
-        let _ = listening.await;
+        let _ = (listening.await, freshening.await);
     };
     tokio::select! {
         _ = terminate.recv() => {}

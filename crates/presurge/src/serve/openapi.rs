@@ -110,7 +110,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         })
     };
     let query = |query: &super::route::Query| {
-        let mut schema = json!({ "type": "integer", "minimum": 0 });
+        let mut schema = json!({ "type": "integer", "minimum": query.least });
         schema["maximum"] = json!(query.most.unwrap_or(i64::MAX as u64));
         json!({ "name": query.name, "in": "query", "description": query.about, "schema": schema })
     };

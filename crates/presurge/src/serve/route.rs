@@ -58,7 +58,7 @@ impl Call {
         let Some((_, text)) = self.query.iter().find(|(key, _)| key == name) else {
             return Ok(None);
         };
-        let number = text.parse::<u64>().ok().filter(|number| i64::try_from(*number).is_ok());
+        let number = text.parse::<u64>().ok().filter(|n| i64::try_from(*n).is_ok());
         let bad = || Problem::bad(format!("{name}: expected a whole number, found {text:?}"));
         number.map(Some).ok_or_else(bad)
     }
@@ -77,6 +77,8 @@ pub struct Query {
     pub name: &'static str,
     /// What it does.
     pub about: &'static str,
+    /// The smallest value.
+    pub least: u64,
     /// The largest value.
     pub most: Option<u64>,
 }
@@ -248,8 +250,12 @@ impl Route {
     /// Does it.
     pub async fn handle(&self, server: Arc<Server>, call: Call) -> Result<Response, Problem> {
         for (name, _) in &call.query {
-            if !self.query.iter().any(|query| query.name == name) {
+            let Some(query) = self.query.iter().find(|query| query.name == name) else {
                 return Err(Problem::bad(format!("there is no parameter {name:?}")));
+            };
+            let (least, most) = (query.least, query.most.unwrap_or(i64::MAX as u64));
+            if call.number(name)?.is_none_or(|number| number < least || number > most) {
+                return Err(Problem::bad(format!("{name}: expected {least} to {most}")));
             }
         }
         (self.handler)(server, call).await

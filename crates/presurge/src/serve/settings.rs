@@ -57,3 +57,18 @@ pub const READY: Duration = Duration::from_secs(3);
 
 /// Who is refused without a known time to ask again may do so after this.
 pub const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// From one look for new samples to the next.
+pub const FRESH: Duration = Duration::from_secs(5);
+
+/// A source that failed is asked again after this.
+pub const FRESH_REST: Duration = Duration::from_secs(60);
+
+/// So many changes of a forecaster are remembered.
+pub const FRESH_EVENTS: usize = 20;
+
+/// So many steps are forecast where nothing else is asked for …
+pub const HORIZON: usize = 60;
+
+/// … and so many at most: a day of minutes.
+pub const HORIZON_LONGEST: usize = 1440;

@@ -70,7 +70,7 @@ async fn document(server: Arc<Server>, _: Call) -> Result<Response, Problem> {
     json(StatusCode::OK, &openapi::document(&server.routes))
 }
 
-async fn metrics(server: Arc<Server>, _: Call) -> Result<Response, Problem> {
+async fn metrics(server: Arc<Server>, call: Call) -> Result<Response, Problem> {
     let (driven, others) = server.keeper.counts();
     let one = |value: usize| vec![(String::new(), value as f64)];
     let mut gauges = vec![
@@ -85,6 +85,15 @@ async fn metrics(server: Arc<Server>, _: Call) -> Result<Response, Problem> {
             values: one(others),
         },
     ];
+    let known = server.fresh.ages().into_iter().filter_map(|((fleet, dimension), until)| {
+        let age = call.now.duration_since(until?).as_secs_f64();
+        Some((format!("{{fleet=\"{fleet}\",dimension=\"{dimension}\"}}"), age))
+    });
+    gauges.push(Gauge {
+        name: "presurge_load_age_seconds",
+        help: "The age of the newest sample that a forecast stands on.",
+        values: known.collect(),
+    });
     if let Some((memory, seconds)) = process() {
         gauges.push(Gauge {
             name: "process_resident_memory_bytes",

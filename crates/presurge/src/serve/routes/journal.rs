@@ -28,8 +28,13 @@ struct Records {
 }
 
 const QUERY: &[Query] = &[
-    Query { name: "after", about: "Only records with a higher number.", most: None },
-    Query { name: "limit", about: "So many records at most.", most: Some(RECORDS as u64) },
+    Query { name: "after", about: "Only records with a higher number.", least: 0, most: None },
+    Query {
+        name: "limit",
+        about: "So many records at most.",
+        least: 1,
+        most: Some(RECORDS as u64),
+    },
 ];
 
 pub fn routes() -> Vec<Route> {
@@ -39,9 +44,6 @@ pub fn routes() -> Vec<Route> {
 async fn records(server: Arc<Server>, call: Call) -> Result<Records, Problem> {
     let rollout = one_chain(&server, &call).await?;
     let limit = call.number("limit")?.map_or(RECORDS, |limit| limit as usize);
-    if limit == 0 || limit > RECORDS {
-        return Err(Problem::bad(format!("limit: expected 1 to {RECORDS}")));
-    }
     let mut records = server.store.read(&rollout, call.number("after")?.unwrap_or(0)).await?;
     let more = records.len() > limit;
     records.truncate(limit);

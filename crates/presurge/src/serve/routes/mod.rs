@@ -1,5 +1,6 @@
 //! The routes, one file for each thing that they are about.
 
+mod forecasts;
 mod health;
 mod journal;
 mod permits;
@@ -13,6 +14,7 @@ pub fn table() -> Vec<Route> {
     let mut all = health::routes();
     all.extend(rollouts::routes());
     all.extend(plans::routes());
+    all.extend(forecasts::routes());
     all.extend(permits::routes());
     all.extend(journal::routes());
     all

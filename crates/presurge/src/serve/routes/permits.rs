@@ -295,7 +295,7 @@ async fn known(server: &Server, call: &Call) -> Result<Permit, Problem> {
 /// Leave for a canary: granted once for each revision, and the same again while that lasts.
 async fn flagger(
     server: Arc<Server>,
-    mut call: Call,
+    call: Call,
     asked: Flagger,
 ) -> Result<Reply<Granted>, Problem> {
     let said = |name: &str| asked.metadata.get(name).map(String::as_str);
@@ -325,7 +325,6 @@ async fn flagger(
         };
         return self::said(&server, &call, again);
     }
-    call.request = None;
     let wish = Wish { count, servers: Vec::new(), length, seed: 1 };
     decided(&server, &call, &prepared, &wish, &reason).await
 }

@@ -143,6 +143,7 @@ struct Refusal {
 const AFTER: &[Query] = &[Query {
     name: "after",
     about: "Only records with a higher number; the header Last-Event-ID says the same.",
+    least: 0,
     most: None,
 }];
 
