@@ -100,7 +100,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         files(folder, args.rollouts)
-        started = [subprocess.Popen(["haproxy", "-db", "-f", folder / "haproxy.cfg"])]
+        started = [subprocess.Popen(["haproxy", "-q", "-db", "-f", folder / "haproxy.cfg"],
+                                    stderr=subprocess.DEVNULL)]
         try:
             time.sleep(2)
             log = open(folder / "log", "w")

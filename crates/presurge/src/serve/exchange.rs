@@ -94,7 +94,9 @@ async fn read(route: &Route, headers: &HeaderMap, body: Incoming) -> Result<Byte
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(KEY) else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
+    let visible = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let text = value.to_str().ok().filter(visible);
+    let text = text.filter(|text| (1..=255).contains(&text.len()));
     let bad = || Problem::bad("Idempotency-Key: expected 1 to 255 visible characters");
     text.map(|text| Some(text.to_owned())).ok_or_else(bad)
 }

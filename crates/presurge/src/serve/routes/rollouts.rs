@@ -233,7 +233,7 @@ async fn show(server: Arc<Server>, call: Call) -> Result<Shown, Problem> {
         Freezes::default()
     });
     let mut fleets = Vec::new();
-    for id in keyed::existing_all(store, call.place()).await? {
+    for id in rollouts_only(keyed::existing_all(store, call.place()).await?)? {
         let Some((state, records)) = keyed::state(store, &id).await? else { continue };
         server.in_scope(&call.who, &state.created.fleet)?;
         let ended = state.outcome().is_some();
