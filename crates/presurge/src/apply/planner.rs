@@ -11,6 +11,7 @@ use domain::plan::{Batch, PerDimension, Plan};
 use domain::ports::Archive;
 use plan::{Held, Standing};
 use rollout::planner::{Planner, ReviseError, Revision, Weighed};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::causes::chain;
 use crate::pipeline::{Ask, CalendarFile, History, PlanError, Prepared, Share, digests};
@@ -23,6 +24,13 @@ pub struct LivePlanner {
     pub archive: Arc<dyn Archive>,
     /// The seed of every draw.
     pub seed: u64,
+    /// How many may plan at once, in this process.
+    pub turns: Arc<Semaphore>,
+}
+
+/// Turns for everybody: nobody waits.
+pub fn no_queue() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))
 }
 
 /// Keeps the histories, and the calendar files, that a decision was made from.
@@ -100,6 +108,11 @@ async fn compute<T: Send + 'static>(
 }
 
 impl LivePlanner {
+    /// Whoever plans waits for its turn; the driver keeps its lease meanwhile.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, ReviseError> {
+        self.turns.acquire().await.map_err(|error| ReviseError::Failed(error.to_string()))
+    }
+
     /// The rollout with the load that the plan in force was made from.
     async fn as_archived(&self, ask: &Revision) -> Result<Prepared, ReviseError> {
         let archived = self.prepared.as_archived(self.archive.as_ref(), &ask.inputs).await;
@@ -115,6 +128,7 @@ impl Planner for LivePlanner {
     }
 
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        let _turn = self.turn().await?;
         let question = question(ask, self.prepared.seed(self.seed));
         let made = match (ask.rung, self.prepared.make_plan(question.clone()).await) {
             (Rung::LastForecast, Err(error)) if is_blind(&error) => {
@@ -137,6 +151,7 @@ impl Planner for LivePlanner {
     }
 
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
+        let _turn = self.turn().await?;
         let question = question(ask, self.prepared.seed(self.seed));
         let (known, rest) = (question.clone(), schedule(rest));
         let made = match (ask.rung, self.prepared.stands(known, rest.clone()).await) {

@@ -103,7 +103,12 @@ impl Desk {
     }
 
     fn planner(&self) -> LivePlanner {
-        LivePlanner { prepared: self.prepared.clone(), archive: self.store.clone(), seed: 7 }
+        LivePlanner {
+            prepared: self.prepared.clone(),
+            archive: self.store.clone(),
+            seed: 7,
+            turns: no_queue(),
+        }
     }
 
     fn revision(&self, plan: &Plan, rung: Rung) -> Revision {

@@ -492,6 +492,20 @@ fn replaced(
     Ok(list)
 }
 
+/// The load of every fleet of some documents.
+pub fn feeds_of(
+    documents: &Documents,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<(FleetName, Feed)>, BadAdapter> {
+    let mut all = Vec::new();
+    for (name, file) in &documents.fleets {
+        let here = Here { folder: file.folder.clone(), clock: clock.clone(), state: None };
+        let feeds = feeds(file, &here, &PerDimension::new())?;
+        all.extend(feeds.into_iter().map(|feed| (name.clone(), feed)));
+    }
+    Ok(all)
+}
+
 fn feeds(
     fleet: &FleetFile,
     here: &Here,
