@@ -15,7 +15,7 @@ use rollout::state::Way;
 use sim::SimClock;
 use store::{Sqlite, Store};
 
-use super::planner::{LivePlanner, keep};
+use super::planner::{LivePlanner, keep, no_queue};
 use crate::documents;
 use crate::pipeline::{PlanError, Prepared};
 
