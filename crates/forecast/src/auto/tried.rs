@@ -61,19 +61,22 @@ impl Tried {
     ) {
         let from = self.names.len();
         self.join(Self::all(candidates, on, Must::Nothing));
+        let loss = |rows: &[Rows]| select::held_out(rows, came, &on.plan.origins);
+        let mut without = loss(&self.rows[..from]);
         for one in from..self.names.len() {
             if self.rows[one].is_none() {
                 continue;
             }
-            let loss = |rows: &[Rows]| select::held_out(rows, came, &on.plan.origins);
             // Those after it have not been judged yet.
-            let added = loss(&self.rows[..one]).zip(loss(&self.rows[..=one]));
-            self.added[one] = added.map(|(without, with)| Added { without, with });
+            let with = loss(&self.rows[..=one]);
+            self.added[one] = without.zip(with).map(|(without, with)| Added { without, with });
             let price = self.spent[one]
                 .zip(on.deadline)
                 .map_or(0.0, |(spent, deadline)| settings::CANDIDATE_PRICE * deadline.share(spent));
             let least = settings::CANDIDATE_SAVES + price;
-            if self.added[one].is_none_or(|added| added.saves() < least) {
+            if self.added[one].is_some_and(|added| added.saves() >= least) {
+                without = with;
+            } else {
                 self.rows[one] = None;
                 self.fitted[one] = None;
                 self.failures[one] = Some(Failure::NotWorth);
