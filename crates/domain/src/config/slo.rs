@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::adapter::with_adapter;
+use super::adapter::{InServiceSpec, with_adapter};
 use super::number::Capacity;
 use super::span::Span;
 use crate::name::Dimension;
@@ -37,9 +37,4 @@ with_adapter!(
         /// The series with the number of servers in service; all of the fleet unless given.
         in_service("inService"): InServiceSpec = InServiceSpec::default(),
     }
-);
-
-super::adapter::slot!(
-    /// The number of servers in service.
-    InServiceSpec for "load"
 );

@@ -418,7 +418,6 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
     );
     for (to, place) in [
         ("signals: [ { ical: x.ics } ]", "27:14: spec.signals[0]"),
-        ("slo: { p99: 1s }", "27:3: spec.slo"),
     ] {
         let from = "        max: 40\n";
         let place = place.replacen("27:", "21:", 1);
