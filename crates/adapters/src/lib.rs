@@ -10,6 +10,7 @@ pub mod load;
 pub mod notify;
 mod prometheus;
 pub mod provisioner;
+pub mod signal;
 pub mod size;
 pub mod traffic;
 pub mod updater;

@@ -18,5 +18,6 @@ pub mod permit;
 pub mod plan;
 pub mod ports;
 pub mod series;
+pub mod signal;
 pub mod size;
 pub mod spread;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::event::Event;
-use crate::journal::{Actor, Broken, Head, Record, UnknownEvent};
+use crate::journal::{Actor, Broken, Digest, Head, Record, UnknownEvent};
 use crate::name::{FleetName, Key, RolloutId, ServerName};
 
 /// The name of the chain. The name of a rollout has no `#`, and the number of an attempt is no word.
@@ -39,6 +39,8 @@ pub struct Permit {
     pub reason: String,
     /// The number of its record.
     pub seq: u64,
+    /// The requests that it was granted and renewed for, where the archive keeps them.
+    pub requests: Vec<Digest>,
 }
 
 impl Permit {
@@ -116,6 +118,7 @@ impl Permits {
                     actor: record.actor.clone(),
                     reason: record.reason.clone(),
                     seq,
+                    requests: record.inputs.iter().cloned().collect(),
                 };
                 if lease != self.next_lease() {
                     return Err(illegal());
@@ -127,6 +130,7 @@ impl Permits {
                 let permit = permit.ok_or_else(illegal)?;
                 permit.until = until;
                 permit.risks.push((at, risk));
+                permit.requests.extend(record.inputs.clone());
             }
             Event::PermitReleased { lease } => {
                 let permit = self.list.get_mut(&lease).filter(|permit| permit.released.is_none());
@@ -141,6 +145,12 @@ impl Permits {
     /// The permit of a lease.
     pub fn get(&self, lease: &Key) -> Option<&Permit> {
         self.list.get(lease)
+    }
+
+    /// The permit that was granted or renewed for a request, if there is one.
+    pub fn answering(&self, request: Option<&Digest>) -> Option<&Permit> {
+        let request = request?;
+        self.list.values().find(|permit| permit.requests.contains(request))
     }
 
     /// Every permit, the oldest first.

@@ -222,9 +222,8 @@ fn of(all: &[Observation], objective: Objective, now: Timestamp) -> Result<Learn
     let point = |o: &Observation| Point {
         x: o.load,
         y: objective.scaled(o.value).unwrap_or(f64::NAN),
-        weight: 0.5_f64.powf(
-            now.duration_since(o.at).as_secs_f64() / settings::CAPACITY_HALF_LIFE as f64,
-        ),
+        weight: 0.5_f64
+            .powf(now.duration_since(o.at).as_secs_f64() / settings::CAPACITY_HALF_LIFE as f64),
         block: o.at.as_second().div_euclid(settings::CAPACITY_BLOCK),
     };
     let points: Vec<Point> = all.iter().map(point).collect();
@@ -238,7 +237,8 @@ fn of(all: &[Observation], objective: Objective, now: Timestamp) -> Result<Learn
     let full = |(level, slope): (f64, f64)| {
         let load = (limit - level) / slope;
         // A line that does not rise meets the limit nowhere.
-        if slope > 0.0 && load.is_finite() { load.clamp(0.0, highest) } else { highest }
+        let least = settings::CAPACITY_FLOOR * carried;
+        if slope > 0.0 && load.is_finite() { load.clamp(least, highest) } else { highest }
     };
     let mut draws: Vec<f64> = blocks.drawn_again().map(full).collect();
     draws.sort_by(f64::total_cmp);

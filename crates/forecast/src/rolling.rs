@@ -47,6 +47,12 @@ impl Plan {
 }
 
 impl Plan {
+    /// The same with models that are fitted anew so often.
+    pub(crate) fn refitted(&self, times: usize) -> Self {
+        let (count, times) = (self.origins.len(), times.min(self.origins.len()));
+        Self { refits: (0..times).map(|k| k * count / times).collect(), ..self.clone() }
+    }
+
     /// Steps between two origins.
     pub(crate) fn spacing(&self) -> usize {
         self.origins.windows(2).map(|pair| pair[1] - pair[0]).next().unwrap_or(1)

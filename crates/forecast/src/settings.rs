@@ -496,6 +496,11 @@ pub const TREE_CYCLES: usize = 4;
 
 /// The least share of the held-out loss that a signal has to save.
 pub const SIGNAL_GAIN_LEAST: f64 = 0.005;
+/// A load of more steps is judged in longer ones, as many as these at most: about twelve weeks of
+/// hours. The search takes seconds then.
+pub const SIGNAL_POINTS: usize = 2_016;
+/// Models with signals are fitted anew so often at past origins: each event that is over teaches.
+pub const SIGNAL_REFITS: usize = 9;
 /// A signal has to save more than it does when it is moved to so many other times …
 pub const SIGNAL_PLACEBOS: usize = 19;
 /// … and so many times as much as the best of these, since its windows are searched more finely.
@@ -532,6 +537,8 @@ pub const CAPACITY_DRAWS: usize = 200;
 pub const CAPACITY_KEPT: f64 = 0.95;
 /// A capacity is never above so many times the highest load that was carried within the objective.
 pub const CAPACITY_BEYOND: f64 = 1.1;
+/// … nor below this share of it: it is above zero.
+pub const CAPACITY_FLOOR: f64 = 0.01;
 /// A line rises where fewer than this share of the histories that are drawn again do not.
 pub const CAPACITY_CHANCE: f64 = 0.01;
 /// Points further from a line than so many standard deviations count less: the usual constant, with

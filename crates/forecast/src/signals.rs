@@ -4,8 +4,14 @@
 //! up to three columns of zeros and ones: its own time, and windows before and after it, whose
 //! lengths are the ones with the least loss. An outside series is one column; one that is known
 //! only up to now is moved back by the horizon, so that no step of a forecast reads what is not
-//! known yet. The loss is the pinball loss over rolling origins of
-//! [`Prophet`](crate::models::prophet::Prophet) with these columns.
+//! known yet. The loss is the pinball loss over rolling origins of the model that forecasts best
+//! alone (of those that are cheap to fit), which learns from the load without the effects of these
+//! columns ([`Lifted`]). [`Prophet`](crate::models::prophet::Prophet) finds the effects: its trend and seasons
+//! are what they are told apart from. Another judge than Prophet is needed since its trend follows a
+//! new level late, so that any column that is one now and then seemed to help.
+//!
+//! Effects are added, or multiply the load: first on the scale on which the best model works,
+//! before signals are looked at; those that entered are then tried on the other.
 //!
 //! A signal enters if it lowers the loss given those that entered before it, by more than
 //! [`settings::SIGNAL_GAIN_LEAST`], and by [`settings::SIGNAL_MARGIN`] times what the same signal
@@ -16,19 +22,21 @@
 //! and added to what they expect ([`Lifted`]); these models then compete with the plain ones.
 
 use domain::calendar::Interval;
+pub use domain::signal::Reach;
 use serde::{Deserialize, Serialize};
 
 mod choose;
+mod coarse;
 mod columns;
 mod judge;
 mod lifted;
 mod parts;
 
 pub(crate) use choose::choose;
+pub(crate) use judge::Recipe;
 pub(crate) use lifted::{Effects, Lifted, restore};
 pub use parts::components;
 
-#[cfg(doc)]
 use crate::settings;
 
 /// What is known beside the series.
@@ -61,15 +69,6 @@ pub struct Outside {
     pub values: Vec<f64>,
 }
 
-/// How far a signal is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reach {
-    /// Over the horizon, as prices and timetables are.
-    KnownAhead,
-    /// Up to now, as other measurements are.
-    PastOnly,
-}
-
 impl Signals {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
@@ -89,6 +88,77 @@ impl Signals {
         rest.events.retain(|category| category.name != name);
         rest.series.retain(|outside| outside.name != name);
         rest
+    }
+}
+
+/// How signals act on the load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Acts {
+    /// They add so much, whatever the load is.
+    #[default]
+    Adds,
+    /// They add a share of what the load would be.
+    Multiplies,
+}
+
+impl std::fmt::Display for Acts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Adds => "adds",
+            Self::Multiplies => "multiplies",
+        })
+    }
+}
+
+impl Acts {
+    /// How signals are first taken to act, where that model forecasts best alone: as its scale is.
+    pub(crate) fn like(model: &str) -> Self {
+        if model.ends_with("-log") || model == "card" { Self::Multiplies } else { Self::Adds }
+    }
+
+    /// The other of the two.
+    fn other(self) -> Self {
+        match self {
+            Self::Adds => Self::Multiplies,
+            Self::Multiplies => Self::Adds,
+        }
+    }
+
+    /// A load on the scale on which effects are added: itself, or its logarithm.
+    fn scaled(self, load: f64) -> f64 {
+        match self {
+            Self::Adds => load,
+            Self::Multiplies => load.ln(),
+        }
+    }
+
+    /// A load with an effect of that scale.
+    fn with(self, load: f64, effect: f64) -> f64 {
+        match self {
+            Self::Adds => load + effect,
+            Self::Multiplies => load * effect.exp(),
+        }
+    }
+
+    /// A load without an effect of that scale.
+    fn without(self, load: f64, effect: f64) -> f64 {
+        self.with(load, -effect)
+    }
+
+    /// An effect of that scale as people are told it: in the unit of the load, or as a share of it.
+    fn told(self, effect: f64) -> f64 {
+        match self {
+            Self::Adds => effect,
+            Self::Multiplies => effect.exp_m1(),
+        }
+    }
+
+    /// Whether a load has that scale: logarithms need values that are not near zero.
+    fn suits(self, values: &[f64]) -> bool {
+        let finite = || values.iter().filter(|value| value.is_finite());
+        let mean = finite().sum::<f64>() / finite().count().max(1) as f64;
+        let least = finite().fold(f64::INFINITY, |least, value| least.min(*value));
+        self == Self::Adds || (least > 0.0 && least > settings::LOG_FLOOR * mean)
     }
 }
 
@@ -138,8 +208,9 @@ pub struct SignalReport {
     pub loss: (f64, f64),
     /// How many steps late it acts, so that what is not known yet is never read.
     pub lag: usize,
-    /// What it adds to the load: while an event lasts, or for one standard deviation of a series.
-    /// 0 where it has no weight.
+    /// What it adds to the load: while an event lasts, or for one standard deviation of a series; in
+    /// the unit of the series, or as a share of the load where signals multiply it
+    /// ([`SignalsReport::acts`]). 0 where it has no weight.
     pub effect: f64,
     /// How many steps before an event the load begins to move, and by how much.
     pub lead: (usize, f64),
@@ -155,6 +226,8 @@ pub struct SignalsReport {
     pub loss: (f64, f64),
     /// The share of the forecast that comes from models with signals, 0 to 1.
     pub weight: f64,
+    /// How those that entered act.
+    pub acts: Acts,
     /// Each signal, in the order in which they were given.
     pub each: Vec<SignalReport>,
 }

@@ -11,6 +11,7 @@ mod notify;
 mod pipeline;
 mod registry;
 mod replay;
+mod serve;
 mod yaml;
 
 use std::process::ExitCode;

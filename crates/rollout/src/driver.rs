@@ -12,7 +12,9 @@ mod size;
 mod versions;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::event::{Event, HoldReason, HookPoint, Outcome, Weighing};
@@ -22,6 +24,7 @@ use domain::plan::Plan;
 use domain::ports::{
     Clock, Hook, Journal, LoadSource, PortError, Provisioner, Size, Traffic, Updater,
 };
+use futures_util::future::{Either, select};
 use jiff::Timestamp;
 
 use crate::asked::{self, Asked};
@@ -116,6 +119,24 @@ pub enum Ended {
     Finished(Outcome),
     /// The rollout has been paused or has held for longer than the driver was told to wait.
     Waiting,
+    /// The driver was asked to stop; the rollout is open, and its lease is free.
+    Stopped,
+}
+
+/// Asks drivers to stop: each ends its turn, gives its lease back and returns.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// From now on every driver that was given this stops.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was asked for.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// Who decides: [`decide`](crate::decide()), unless a test exchanges it for a broken one.
@@ -141,17 +162,23 @@ pub struct Driver {
     pub pace: Pace,
     /// How long a pause or a hold may last before the driver returns; `None`: for ever.
     pub patience: Option<Duration>,
+    /// Who may ask it to stop.
+    pub stop: Stop,
 }
 
 impl Driver {
-    /// Drives the rollout until it has ended, or until patience ends.
+    /// Drives the rollout until it has ended, until patience ends, or until it is asked to stop.
     pub async fn run(&self, id: &RolloutId) -> Result<Ended, DriveError> {
-        let mut book = Book::open(self, id).await?;
+        let Some(mut book) = Book::open(self, id).await? else { return Ok(Ended::Stopped) };
         let mut memory = Memory::default();
         loop {
             if let Some(outcome) = book.state().outcome() {
                 book.close().await;
                 return Ok(Ended::Finished(outcome));
+            }
+            if self.stop.is_asked() {
+                book.close().await;
+                return Ok(Ended::Stopped);
             }
             let now = self.world.clock.now();
             if !self.turn(&mut book, &mut memory).await? {
@@ -233,9 +260,9 @@ impl Driver {
                         let (cause, actor) = (Some(cause), Actor::decider());
                         entries.push(Entry { at: now, actor, cause, reason, inputs, event });
                     }
-                    Decision::Weigh => self.weigh(book.state(), memory).await,
+                    Decision::Weigh => self.weigh(book, memory).await?,
                     Decision::Revise { why } => {
-                        entries.extend(self.revise(book.state(), memory, why).await);
+                        entries.extend(self.revise(book, memory, why).await?);
                     }
                 }
             }
@@ -251,40 +278,69 @@ impl Driver {
     }
 
     /// Asks what the batches that are left risk by what is known now.
-    async fn weigh(&self, state: &State, memory: &mut Memory) {
+    async fn weigh(&self, book: &mut Book<'_>, memory: &mut Memory) -> Result<(), DriveError> {
         let now = self.world.clock.now();
-        let Some(Asked { next, question }) = asked::weighing(state, now) else { return };
+        let Some(Asked { next, question }) = asked::weighing(book.state(), now) else {
+            return Ok(());
+        };
         let answer = match question {
-            Ok((rest, ask)) => self.planner.weigh(&rest, &ask).await.map_err(|error| match error {
-                ReviseError::Refused(refused) => Unweighed::Refused(refused.to_string()),
-                ReviseError::Failed(text) => Unweighed::Unknown(text),
-            }),
+            Ok((rest, ask)) => {
+                let weighed = self.meanwhile(book, self.planner.weigh(&rest, &ask)).await?;
+                weighed.map_err(|error| match error {
+                    ReviseError::Refused(refused) => Unweighed::Refused(refused.to_string()),
+                    ReviseError::Failed(text) => Unweighed::Unknown(text),
+                })
+            }
             Err(refused) => Err(Unweighed::Refused(refused.to_string())),
         };
+        let state = book.state();
         if let Err(Unweighed::Unknown(text)) = &answer {
             self.audience.troubled(&format!("the plan cannot be weighed again: {text}"));
         }
         let (plan_seq, rung, after) = (state.plan_seq, state.rung, state.head.seq);
         memory.verdict = Some(Verdict { plan_seq, batch: next, rung, at: now, after, answer });
+        Ok(())
+    }
+
+    /// Waits for a planner, which may take longer than the lease lasts, and keeps the lease meanwhile.
+    async fn meanwhile<T>(
+        &self,
+        book: &mut Book<'_>,
+        work: impl Future<Output = T>,
+    ) -> Result<T, DriveError> {
+        let (clock, mut work) = (&self.world.clock, pin!(work));
+        loop {
+            let next = clock.sleep_until(clock.now() + self.pace.lease / 3);
+            match select(work.as_mut(), next).await {
+                Either::Left((answer, _)) => return Ok(answer),
+                Either::Right(_) => book.renew().await?,
+            }
+        }
     }
 
     /// Asks for another plan; a refusal is a hold.
-    async fn revise(&self, state: &State, memory: &mut Memory, why: String) -> Option<Entry> {
+    async fn revise(
+        &self,
+        book: &mut Book<'_>,
+        memory: &mut Memory,
+        why: String,
+    ) -> Result<Option<Entry>, DriveError> {
         let now = self.world.clock.now();
-        let question = asked::revision(state, now, &why)?;
+        let Some(question) = asked::revision(book.state(), now, &why) else { return Ok(None) };
         // By this number the question can be asked again.
-        let cause = Some(state.head.seq);
+        let cause = Some(book.state().head.seq);
         let entry =
             |actor, reason, event| Entry { at: now, actor, cause, reason, inputs: None, event };
         let answer = match question {
-            Ok(ask) => self.planner.revise(&ask).await,
+            Ok(ask) => self.meanwhile(book, self.planner.revise(&ask)).await?,
             Err(refused) => Err(ReviseError::Refused(refused)),
         };
+        let state = book.state();
         let affords = |plan: Plan| match state.account.affords(&plan) {
             Ok(()) => Ok(plan),
             Err(overdrawn) => Err(ReviseError::Failed(overdrawn.to_string())),
         };
-        match answer.and_then(affords) {
+        Ok(match answer.and_then(affords) {
             Ok(plan) => {
                 memory.refused_at = None;
                 let event = Event::PlanAdopted { plan: Box::new(plan) };
@@ -306,7 +362,7 @@ impl Driver {
                 let why = format!("{why}; {}", state.terms_now(now));
                 (!holds).then(|| entry(Actor::decider(), why, event))
             }
-        }
+        })
     }
 
     fn out_of_patience(&self, state: &State, now: Timestamp) -> bool {

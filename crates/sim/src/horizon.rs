@@ -20,7 +20,7 @@ use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::{Absence, Interruption, Ledger, Presence, uniform};
 use rollout::State;
-use rollout::driver::{Audience, Driver, Ended, LoadWatch, World};
+use rollout::driver::{Audience, Driver, Ended, LoadWatch, Stop, World};
 use rollout::gates::Gate;
 use rollout::machine::fold;
 use rollout::observe::Seen;
@@ -188,6 +188,7 @@ impl Stage {
                 load_every: Duration::from_secs(60),
             },
             patience: Some(PATIENCE),
+            stop: Stop::default(),
         }
     }
 

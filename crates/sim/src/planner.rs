@@ -152,6 +152,8 @@ impl Timetable {
                 until: now,
                 calendars: Default::default(),
                 learned: Default::default(),
+                signals: Default::default(),
+                capacity: Default::default(),
             },
             basis: Vec::new(),
             fleets: Vec::new(),

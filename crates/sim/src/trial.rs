@@ -22,7 +22,7 @@ use domain::ports::{
     Clock, Health, Hook, Journal, LoadSource, Provisioner, Size, Traffic, Updater,
 };
 use jiff::Timestamp;
-use rollout::driver::{Decider, DriveError, Driver, Ended, LoadWatch, Nobody, World};
+use rollout::driver::{Decider, DriveError, Driver, Ended, LoadWatch, Nobody, Stop, World};
 use rollout::gates::Gate;
 use rollout::planner::Planner;
 use rollout::settings::Pace;
@@ -197,7 +197,7 @@ impl Trial<'_> {
                     judge::ended_well(&self.scene, outcome);
                     return Some(outcome);
                 }
-                Some(Ok(Ended::Waiting)) => {
+                Some(Ok(Ended::Waiting | Ended::Stopped)) => {
                     asked += 1;
                     self.person(asked);
                 }
@@ -332,6 +332,7 @@ impl Trial<'_> {
                 load_every: Duration::from_secs(60),
             },
             patience: Some(PATIENCE),
+            stop: Stop::default(),
         }
     }
 

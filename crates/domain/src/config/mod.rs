@@ -34,8 +34,8 @@ pub use adapter::{
 };
 pub use capacity::{CapacitiesSpec, CapacitySpec};
 pub use check::{
-    Canary, DrainPolicy, Fleet, FleetServer, FreezeFile, Gate, GivenSchedule, Hook, LoadInput, Objective,
-    Offer, Quota, Rollout, SaturationInput, Scaler, UpdateDurations, hint, nearest,
+    Canary, DrainPolicy, Fleet, FleetServer, FreezeFile, Gate, GivenSchedule, Hook, LoadInput,
+    Objective, Offer, Quota, Rollout, SaturationInput, Scaler, UpdateDurations, hint, nearest,
 };
 pub use count::{BadPercent, CountOrPercent, Percent};
 pub use document::{

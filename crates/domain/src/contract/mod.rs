@@ -11,6 +11,7 @@ pub mod journal;
 pub mod load;
 pub mod notify;
 pub mod provisioner;
+pub mod signal;
 pub mod size;
 pub mod traffic;
 pub mod updater;

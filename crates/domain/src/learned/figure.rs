@@ -41,7 +41,9 @@ pub enum BadFigure {
     #[error("this is a probability or a share, such as 0.05; a length of time is none")]
     NoProbability,
     /// An amount is wanted.
-    #[error("this is an amount of load of one server, such as 850 or 800..850 (5 % quantile and median)")]
+    #[error(
+        "this is an amount of load of one server, such as 850 or 800..850 (5 % quantile and median)"
+    )]
     NoAmount,
     /// A duration is wanted.
     #[error("this is a length of time, such as 5m or 5m..9m (median and 95 % quantile)")]

@@ -115,11 +115,9 @@ impl Quantity {
             | Self::Interruption(offer)
             | Self::Fulfilment(offer)
             | Self::BootFailure(offer) => Some(offer),
-            Self::Drain
-            | Self::Update
-            | Self::Verify
-            | Self::UpdateFailure
-            | Self::Capacity(_) => None,
+            Self::Drain | Self::Update | Self::Verify | Self::UpdateFailure | Self::Capacity(_) => {
+                None
+            }
         }
     }
 }

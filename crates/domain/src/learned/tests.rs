@@ -96,7 +96,15 @@ fn a_chain_that_was_changed_is_not_believed() {
 
 #[test]
 fn figures_and_quantities_are_read_as_they_are_written() {
-    for text in ["drain", "update", "verify", "updateFailure", "lead:a", "interruption:m6i-spot", "capacity:requests"] {
+    for text in [
+        "drain",
+        "update",
+        "verify",
+        "updateFailure",
+        "lead:a",
+        "interruption:m6i-spot",
+        "capacity:requests",
+    ] {
         assert_eq!(text.parse::<Quantity>().unwrap().to_string(), text);
     }
     assert_eq!("fulfilment:x".parse(), Ok(Quantity::Fulfilment(OfferName::new("x").unwrap())));

@@ -59,6 +59,8 @@ impl Plan {
         let mut inputs = first.inputs.clone();
         inputs.load = parts.iter().flat_map(|p| p.inputs.load.clone()).collect();
         inputs.learned = parts.iter().flat_map(|p| p.inputs.learned.clone()).collect();
+        inputs.signals = parts.iter().flat_map(|p| p.inputs.signals.clone()).collect();
+        inputs.capacity = parts.iter().flat_map(|p| p.inputs.capacity.clone()).collect();
         inputs.until = parts.iter().map(|p| p.inputs.until).min()?;
         let plan = Plan {
             seed,
@@ -103,6 +105,8 @@ impl Plan {
         let mut inputs = self.inputs.clone();
         inputs.load.retain(|which, _| own.contains(which));
         inputs.learned.retain(|which, _| which == fleet);
+        inputs.signals.retain(|which, _| own.contains(which));
+        inputs.capacity.retain(|which, _| own.contains(which));
         inputs.until = part.until;
         let mut plan = Plan {
             seed: part.seed,

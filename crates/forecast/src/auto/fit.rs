@@ -13,12 +13,13 @@ use crate::calibrate::{Calibrator, Errors, Seen};
 use crate::demand::{Demand, Watch};
 use crate::drift::Detector;
 use crate::experts::Experts;
-use crate::models::{self, Context, Model, Regressors, prophet};
+use crate::models::prophet::{self, Prophet};
+use crate::models::{self, Context, Cost, Model, Regressors};
 use crate::rolling::{self, Plan};
 use crate::season::{self, Seasons};
 use crate::select::{self, Blend, Choice};
 use crate::settings;
-use crate::signals::{self, Effects, Lifted, SignalsReport};
+use crate::signals::{self, Acts, Effects, Lifted, SignalsReport};
 
 /// Fits the models and those of the candidates that are worth it, chooses among them by rolling
 /// origins, and calibrates.
@@ -116,17 +117,33 @@ impl Tried {
         let Trials { series, context, plan, .. } = *on;
         let is_late = || on.is_late();
         let asked = options.horizon.unwrap_or(plan.horizon).max(plan.horizon);
-        let chosen = signals::choose(&options.signals, series, context, (plan, asked), &is_late);
+        let judge = self.steady(choice, options);
+        let recipe = || options.model(judge).unwrap_or_else(|| Box::new(Prophet::default()));
+        let by: (&signals::Recipe<'_>, Acts) = (&recipe, Acts::like(judge));
+        let over = (plan, asked);
+        let chosen = signals::choose(&options.signals, series, context, over, by, &is_late);
         let before = choice.loss;
         if !chosen.columns.is_empty() && !is_late() {
             let best = kept(choice, &self.names);
-            let lifted = lifted(&best, &self.names, chosen.columns, options);
-            self.join(Self::all(&lifted, on, Must::Nothing));
+            let effects = Effects::of(chosen.columns, chosen.acts);
+            let lifted = lifted(&best, &self.names, effects, options);
+            let plan = plan.refitted(settings::SIGNAL_REFITS);
+            self.join(Self::all(&lifted, &Trials { plan: &plan, ..*on }, Must::Nothing));
             if let Some(better) = select::choose(&self.rows, came) {
                 *choice = better;
             }
         }
-        SignalsReport { loss: (before, choice.loss), weight: 0.0, each: chosen.reports }
+        let (loss, acts) = ((before, choice.loss), chosen.acts);
+        SignalsReport { loss, weight: 0.0, acts, each: chosen.reports }
+    }
+
+    /// The model that forecasts best alone, of those that are cheap to fit.
+    fn steady(&self, choice: &Choice, options: &Options) -> &'static str {
+        let is_cheap = |name: &str| options.model(name).is_some_and(|m| m.cost() == Cost::Low);
+        let tried = self.names.iter().zip(&choice.losses);
+        let cheap = tried.filter_map(|(name, loss)| Some((*name, (*loss)?)));
+        let best = cheap.filter(|(name, _)| is_cheap(name)).min_by(|a, b| a.1.total_cmp(&b.1));
+        best.map_or(prophet::NAME, |(name, _)| name)
     }
 
     /// The models that live on with their best combination, their weights, and what they would
@@ -178,14 +195,14 @@ fn kept(choice: &Choice, names: &[&'static str]) -> Vec<usize> {
     kept
 }
 
-/// The best models, and Prophet, on the load without the effects of these columns.
+/// The best models, and Prophet, on the load without these effects.
 fn lifted(
     best: &[usize],
     names: &[&'static str],
-    columns: Vec<Vec<f64>>,
+    effects: Effects,
     options: &Options,
 ) -> Vec<Box<dyn Model>> {
-    let effects = Arc::new(Effects::of(columns));
+    let effects = Arc::new(effects);
     let prophet = (!best.iter().any(|m| names[*m] == prophet::NAME)).then_some(prophet::NAME);
     let wanted = best.iter().map(|m| names[*m]).chain(prophet);
     let model =

@@ -30,7 +30,11 @@ fn utilisation_says_where_a_server_is_full() {
     let used = |i, load: f64| 0.1 + 0.9 * load / 800.0 + 0.01 * noise(i);
     let learned = learn(&history(10, used), Objective::Utilisation(0.85), days(10)).unwrap();
     let truth = (0.85 - 0.1) * 800.0 / 0.9;
-    assert!((learned.quantile(0.5) / truth - 1.0).abs() < 0.03, "{} {truth}", learned.quantile(0.5));
+    assert!(
+        (learned.quantile(0.5) / truth - 1.0).abs() < 0.03,
+        "{} {truth}",
+        learned.quantile(0.5)
+    );
     assert!(learned.quantile(0.5) < truth, "with room for what scatters");
     assert!(learned.quantile(0.05) > 0.95 * truth && learned.missing.is_none());
 }

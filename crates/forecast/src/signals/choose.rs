@@ -3,9 +3,10 @@
 use domain::series::Series;
 use rayon::prelude::*;
 
+use super::coarse::Coarse;
 use super::columns::{self, Windows};
-use super::judge::{self, Columns, Judge};
-use super::{Kind, Reach, SignalReport, Signals, Unused};
+use super::judge::{self, Columns, Judge, Recipe};
+use super::{Acts, Kind, Reach, SignalReport, Signals, Unused};
 use crate::models::Context;
 use crate::rolling::Plan;
 use crate::settings;
@@ -14,6 +15,8 @@ use crate::settings;
 pub(crate) struct Chosen {
     /// Their columns, over the history and the horizon.
     pub(crate) columns: Columns,
+    /// How they act.
+    pub(crate) acts: Acts,
     /// What each signal brought, in the order in which they were given.
     pub(crate) reports: Vec<SignalReport>,
 }
@@ -27,32 +30,86 @@ struct Candidate {
     columns: Columns,
 }
 
-/// Chooses among `signals` for forecasts of `horizon` steps.
+/// Chooses among `signals` for forecasts of `horizon` steps, by the loss of the model of a recipe; they
+/// are first taken to act as is said.
 pub(crate) fn choose(
     signals: &Signals,
     series: &Series,
     context: &Context,
     (plan, horizon): (&Plan, usize),
+    (recipe, acts): (&Recipe<'_>, Acts),
     is_late: &(dyn Fn() -> bool + Sync),
 ) -> Chosen {
-    let judge = Judge::over(series, context, plan, is_late);
-    let history = series.values().len();
-    let search = Search { judge: &judge, history, count: history + horizon };
-    let lag = horizon.max(judge.horizon());
-    let mut all = search.candidates(signals, lag);
+    let coarse = Coarse::of(series, context);
+    let short = if coarse.factor == 1 {
+        plan.clone()
+    } else {
+        let season = coarse.context.seasons.shortest().unwrap_or(1);
+        Plan::over(coarse.series.values(), coarse.steps(plan.horizon), season)
+    };
+    // The scale is chosen before signals are looked at: chance has no second draw.
+    let first = if acts.suits(series.values()) { acts } else { Acts::Adds };
+    let judge =
+        |acts| Judge::over(&coarse.series, &coarse.context, &short, (recipe, acts), is_late);
+    let (judge, other) = (judge(first), judge(first.other()));
+    let ahead = coarse.steps(horizon);
+    let history = coarse.series.values().len();
+    let mut search = Search { judge: &judge, history, count: history + ahead };
+    let lag = ahead.max(judge.horizon());
+    let mut all = search.candidates(&coarse.signals(signals), lag);
     let Some(plain) = judge.loss(&Vec::new()) else {
         let why = if judge.is_late() { Unused::NoTime } else { Unused::TooShort };
         all.iter_mut().for_each(|one| one.report.unused = one.report.unused.or(Some(why)));
-        return Chosen {
-            columns: Vec::new(),
-            reports: all.into_iter().map(|c| c.report).collect(),
-        };
+        let reports = all.into_iter().map(|c| c.report).collect();
+        return Chosen { columns: Vec::new(), acts: Acts::Adds, reports };
     };
     let entered = search.enter(&mut all, plain);
+    let found = joined(&all, &entered, None);
+    let loss = |judge: &Judge<'_>| judge.loss(&found).unwrap_or(f64::MAX);
+    let other_suits = other.acts.suits(series.values());
+    if !entered.is_empty() && other_suits && loss(&other) < loss(&judge) {
+        search.judge = &other;
+    }
     search.ablate(&mut all, &entered);
-    let columns = joined(&all, &entered, None);
-    search.tell_effects(&mut all, &entered, &columns);
-    Chosen { columns, reports: all.into_iter().map(|one| one.report).collect() }
+    let acts = search.judge.acts;
+    let mut reports: Vec<SignalReport> = all.into_iter().map(|one| one.told(&coarse)).collect();
+    let count = series.values().len() + horizon;
+    let columns = columns::of_reports(&reports, signals, series, count);
+    let columns: Columns = columns.into_iter().map(|(_, column)| column).collect();
+    tell_effects(&mut reports, (series, acts), context, &columns);
+    Chosen { columns, acts, reports }
+}
+
+impl Candidate {
+    /// What is told of it, in steps of the load.
+    fn told(self, coarse: &Coarse) -> SignalReport {
+        let Self { mut report, windows, .. } = self;
+        if report.unused.is_none() {
+            report.lead.0 = windows.lead * coarse.factor;
+            report.tail.0 = windows.tail * coarse.factor;
+        }
+        report.lag *= coarse.factor;
+        report
+    }
+}
+
+/// The effects as people are told them, from a fit on the whole history.
+fn tell_effects(
+    reports: &mut [SignalReport],
+    (series, acts): (&Series, Acts),
+    context: &Context,
+    columns: &Columns,
+) {
+    let series = judge::scaled(series, acts);
+    let Ok((explained, _)) = judge::explain(&series, context, columns) else { return };
+    let effects = explained.effects(columns.len());
+    let mut effects = effects.into_iter().map(|effect| acts.told(effect));
+    for report in reports.iter_mut().filter(|report| report.unused.is_none()) {
+        report.effect = effects.next().unwrap_or(0.0);
+        for window in [&mut report.lead, &mut report.tail] {
+            window.1 = if window.0 > 0 { effects.next().unwrap_or(0.0) } else { 0.0 };
+        }
+    }
 }
 
 /// The columns of these candidates, but one.
@@ -304,24 +361,6 @@ impl Search<'_> {
                 (with_all, self.with(&all[place].columns, &others))
             };
             all[place].report.loss = (loss.0.unwrap_or(f64::NAN), loss.1.unwrap_or(f64::NAN));
-        }
-    }
-
-    /// The effects in the unit of the series, from a fit on the whole history.
-    fn tell_effects(&self, all: &mut [Candidate], entered: &[usize], columns: &Columns) {
-        let Ok((explained, _)) = judge::explain(self.judge.series, self.judge.context, columns)
-        else {
-            return;
-        };
-        let effects = explained.effects(columns.len());
-        let mut effects = effects.into_iter();
-        for place in entered {
-            let one = &mut all[*place];
-            one.report.effect = effects.next().unwrap_or(0.0);
-            let mut window =
-                |steps: usize| (steps, if steps > 0 { effects.next().unwrap_or(0.0) } else { 0.0 });
-            one.report.lead = window(one.windows.lead);
-            one.report.tail = window(one.windows.tail);
         }
     }
 }

@@ -3,8 +3,7 @@
 use domain::calendar::Interval;
 use domain::series::Series;
 
-use super::Outside;
-use super::Reach;
+use super::{Outside, Reach, SignalReport, Signals};
 
 /// How far before and after an event the load is moved, in steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,6 +62,32 @@ pub(super) fn of_events(mask: &[bool], windows: Windows, count: usize) -> Vec<Ve
         column
     };
     wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, column)| cut(column)).collect()
+}
+
+/// The columns of the signals that entered, in the order of their reports, over the first `count`
+/// steps; each with the place of its report.
+pub(super) fn of_reports(
+    reports: &[SignalReport],
+    signals: &Signals,
+    series: &Series,
+    count: usize,
+) -> Vec<(usize, Vec<f64>)> {
+    let mut all = Vec::new();
+    for (place, one) in reports.iter().enumerate().filter(|(_, one)| one.unused.is_none()) {
+        let event = signals.events.iter().find(|category| category.name == one.name);
+        let outside = signals.series.iter().find(|outside| outside.name == one.name);
+        let own = match (event, outside) {
+            (Some(category), _) => {
+                let windows = Windows { lead: one.lead.0, tail: one.tail.0 };
+                let mask = mask(&category.times, series, count + windows.lead);
+                of_events(&mask, windows, count)
+            }
+            (None, Some(outside)) => vec![of_outside(outside, one.lag, count)],
+            (None, None) => Vec::new(),
+        };
+        all.extend(own.into_iter().map(|column| (place, column)));
+    }
+    all
 }
 
 /// The column of an outside series over the first `count` steps. One that is known up to now only

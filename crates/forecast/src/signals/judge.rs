@@ -3,21 +3,27 @@
 use std::sync::Arc;
 
 use domain::series::Series;
-use serde::{Deserialize, Serialize};
 
+use super::Acts;
+use super::lifted::{Effects, Lifted};
 use crate::models::prophet::{Explained, Prophet};
-use crate::models::{Context, FitError, Fitted, Model, Observation, Prediction, Regressors};
+use crate::models::{Context, FitError, Model, Regressors};
 use crate::rolling::{self, Plan};
 use crate::select;
-use crate::state::{self, StateError};
+use crate::settings;
 
 /// Columns on the grid of a series, over its history and the horizon.
 pub(super) type Columns = Vec<Vec<f64>>;
 
-/// Rolls Prophet with columns over past origins.
+/// Makes the model whose loss decides.
+pub(crate) type Recipe<'a> = dyn Fn() -> Box<dyn Model> + Sync + 'a;
+
+/// Rolls one model, on the load without the effects of columns, over past origins.
 pub(super) struct Judge<'a> {
     pub(super) series: &'a Series,
     pub(super) context: &'a Context,
+    pub(super) acts: Acts,
+    recipe: &'a Recipe<'a>,
     plan: Plan,
     came: Vec<Vec<f64>>,
     is_late: &'a (dyn Fn() -> bool + Sync),
@@ -30,12 +36,13 @@ impl<'a> Judge<'a> {
         series: &'a Series,
         context: &'a Context,
         plan: &Plan,
+        (recipe, acts): (&'a Recipe<'a>, Acts),
         is_late: &'a (dyn Fn() -> bool + Sync),
     ) -> Self {
         let horizon = plan.horizon.max(plan.spacing());
-        let plan = Plan { horizon, ..plan.clone() };
+        let plan = Plan { horizon, ..plan.refitted(settings::SIGNAL_REFITS) };
         let came = rolling::actuals(series.values(), &plan);
-        Self { series, context, plan, came, is_late }
+        Self { series, context, acts, recipe, plan, came, is_late }
     }
 
     /// How many steps ahead are judged.
@@ -49,23 +56,23 @@ impl<'a> Judge<'a> {
 
     /// `None` if there is no fit, or no time.
     pub(super) fn loss(&self, columns: &Columns) -> Option<f64> {
-        let model = Known { columns: Arc::new(columns.clone()) };
-        let rows = rolling::run(&model, self.series, self.context, &self.plan, self.is_late);
+        let model = (self.recipe)();
+        let model = if columns.is_empty() {
+            model
+        } else {
+            let effects = Arc::new(Effects::of(columns.clone(), self.acts));
+            Box::new(Lifted::of(model, &effects)?)
+        };
+        let rows =
+            rolling::run(model.as_ref(), self.series, self.context, &self.plan, self.is_late);
         rows.ok().map(|rows| select::loss(&rows, &self.came))
     }
 }
 
-/// Prophet with columns of which it knows the future. For judging alone: it is never stored.
-struct Known {
-    columns: Arc<Columns>,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct KnownFit {
-    explained: Explained,
-    #[serde(skip)]
-    columns: Arc<Columns>,
-    next: usize,
+/// A series on the scale of effects.
+pub(super) fn scaled(series: &Series, acts: Acts) -> Series {
+    let values = series.values().iter().map(|value| acts.scaled(*value)).collect();
+    Series::new(series.start(), series.step(), values)
 }
 
 /// Prophet over `series` with these columns.
@@ -78,38 +85,4 @@ pub(super) fn explain(
     let context = Context { seasons: context.seasons.clone(), regressors };
     let explained = Prophet::default().explain(series, &context)?;
     Ok((explained, context.regressors))
-}
-
-impl Model for Known {
-    fn name(&self) -> &'static str {
-        "prophet"
-    }
-
-    fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError> {
-        let (explained, _) = explain(series, context, &self.columns)?;
-        let next = series.values().len();
-        Ok(Box::new(KnownFit { explained, columns: Arc::clone(&self.columns), next }))
-    }
-
-    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError> {
-        state::restore::<KnownFit>(bytes)
-    }
-}
-
-impl Fitted for KnownFit {
-    fn update(&mut self, observation: Observation<'_>) {
-        let of = |column: &Vec<f64>| column.get(self.next).copied().unwrap_or(f64::NAN);
-        let row: Vec<f64> = self.columns.iter().map(of).collect();
-        self.explained.update(Observation { value: observation.value, regressors: &row });
-        self.next += 1;
-    }
-
-    fn forecast(&self, horizon: usize, _: &Regressors) -> Prediction {
-        let of = |column: &Vec<f64>| {
-            let from = self.next.min(column.len());
-            column[from..(self.next + horizon).min(column.len())].to_vec()
-        };
-        let ahead = Regressors { ahead: self.columns.iter().map(of).collect(), past: Vec::new() };
-        self.explained.forecast(horizon, &ahead)
-    }
 }

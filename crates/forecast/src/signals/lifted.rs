@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use domain::series::Series;
 use serde::{Deserialize, Serialize};
 
+use super::Acts;
 use super::judge::{self, Columns};
 use crate::models::{
     self, Context, Cost, FitError, Fitted, Model, Observation, Prediction, Regressors,
@@ -45,23 +46,25 @@ const NAMES: [&str; models::NAMES.len()] = [
 /// for all models that learn from the same stretch.
 pub(crate) struct Effects {
     columns: Columns,
+    acts: Acts,
     found: Mutex<BTreeMap<usize, Arc<Vec<f64>>>>,
 }
 
 impl Effects {
-    pub(crate) fn of(columns: Columns) -> Self {
-        Self { columns, found: Mutex::new(BTreeMap::new()) }
+    pub(crate) fn of(columns: Columns, acts: Acts) -> Self {
+        Self { columns, acts, found: Mutex::new(BTreeMap::new()) }
     }
 
-    /// What the columns add to each step of the history and the horizon, judged by the values of
-    /// `series` alone.
+    /// What the columns add to each step of the history and the horizon, on the scale of effects,
+    /// judged by the values of `series` alone.
     fn on(&self, series: &Series, context: &Context) -> Result<Arc<Vec<f64>>, FitError> {
         let length = series.values().len();
         let lock = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(&length) {
             return Ok(Arc::clone(known));
         }
-        let (explained, outside) = judge::explain(series, context, &self.columns)?;
+        let (explained, outside) =
+            judge::explain(&judge::scaled(series, self.acts), context, &self.columns)?;
         let count = self.columns.iter().map(Vec::len).max().unwrap_or(0);
         let parts = explained.components(0..count, &outside);
         let mut sum = vec![0.0; count];
@@ -112,11 +115,13 @@ impl Model for Lifted {
 
     fn fit(&self, series: &Series, context: &Context) -> Result<Box<dyn Fitted>, FitError> {
         let effects = self.effects.on(series, context)?;
-        let values = series.values().iter().zip(effects.iter()).map(|(v, e)| v - e).collect();
+        let acts = self.effects.acts;
+        let values = series.values().iter().zip(effects.iter());
+        let values = values.map(|(value, effect)| acts.without(*value, *effect)).collect();
         let plain = Series::new(series.start(), series.step(), values);
         let inner = self.inner.fit(&plain, context)?;
         let ahead = effects.get(series.values().len()..).unwrap_or(&[]).to_vec();
-        Ok(Box::new(LiftedFit { model: self.inner.name().to_owned(), inner, ahead, next: 0 }))
+        Ok(Box::new(LiftedFit { model: self.inner.name().to_owned(), inner, acts, ahead, next: 0 }))
     }
 
     fn restore(&self, bytes: &[u8]) -> Result<Box<dyn Fitted>, StateError> {
@@ -129,6 +134,7 @@ impl Model for Lifted {
 struct LiftedFit {
     model: String,
     inner: Box<dyn Fitted>,
+    acts: Acts,
     /// The effects after the history that was learned from, and how many of these steps are past.
     ahead: Vec<f64>,
     next: usize,
@@ -138,13 +144,14 @@ struct LiftedFit {
 struct Saved {
     model: String,
     state: Vec<u8>,
+    acts: Acts,
     ahead: Vec<f64>,
 }
 
 impl From<LiftedFit> for Saved {
     fn from(fit: LiftedFit) -> Self {
         let ahead = fit.ahead.get(fit.next..).unwrap_or(&[]).to_vec();
-        Self { model: fit.model, state: fit.inner.save(), ahead }
+        Self { model: fit.model, state: fit.inner.save(), acts: fit.acts, ahead }
     }
 }
 
@@ -152,11 +159,11 @@ impl TryFrom<Saved> for LiftedFit {
     type Error = StateError;
 
     fn try_from(saved: Saved) -> Result<Self, StateError> {
-        let Saved { model: name, state, ahead } = saved;
+        let Saved { model: name, state, acts, ahead } = saved;
         let Some(model) = models::by_name(&name) else {
             return Err(StateError::UnknownModel { name });
         };
-        Ok(Self { inner: model.restore(&state)?, model: name, ahead, next: 0 })
+        Ok(Self { inner: model.restore(&state)?, model: name, acts, ahead, next: 0 })
     }
 }
 
@@ -169,13 +176,16 @@ impl LiftedFit {
 
 impl Fitted for LiftedFit {
     fn update(&mut self, observation: Observation<'_>) {
-        self.inner.update(Observation::of(observation.value - self.effect(0)));
+        let plain = self.acts.without(observation.value, self.effect(0));
+        self.inner.update(Observation::of(plain));
         self.next += 1;
     }
 
     fn forecast(&self, horizon: usize, _: &Regressors) -> Prediction {
         let mut said = self.inner.forecast(horizon, &Regressors::NONE);
-        said.centre.iter_mut().enumerate().for_each(|(h, centre)| *centre += self.effect(h));
+        for (h, centre) in said.centre.iter_mut().enumerate() {
+            *centre = self.acts.with(*centre, self.effect(h));
+        }
         said
     }
 }

@@ -2,8 +2,7 @@
 
 use domain::series::Series;
 
-use super::columns::{self, Windows};
-use super::{Signals, SignalsReport, judge};
+use super::{Kind, Signals, SignalsReport, columns, judge};
 use crate::models::prophet::{Components, Part};
 use crate::models::{Context, Regressors};
 use crate::season::Seasons;
@@ -18,22 +17,13 @@ pub fn components(
     horizon: usize,
 ) -> Option<Components> {
     let count = series.values().len() + horizon;
-    let (mut all, mut owners) = (Vec::new(), Vec::new());
-    for one in report.each.iter().filter(|one| one.unused.is_none()) {
-        let event = signals.events.iter().find(|category| category.name == one.name);
-        let outside = signals.series.iter().find(|outside| outside.name == one.name);
-        let own = match (event, outside) {
-            (Some(category), _) => {
-                let windows = Windows { lead: one.lead.0, tail: one.tail.0 };
-                let mask = columns::mask(&category.times, series, count + windows.lead);
-                columns::of_events(&mask, windows, count)
-            }
-            (None, Some(outside)) => vec![columns::of_outside(outside, one.lag, count)],
-            (None, None) => continue,
-        };
-        owners.extend(own.iter().map(|_| (one.name.clone(), event.is_some())));
-        all.extend(own);
-    }
+    let named = columns::of_reports(&report.each, signals, series, count);
+    let owner = |place: usize| &report.each[place];
+    let owners: Vec<(String, bool)> = named
+        .iter()
+        .map(|(place, _)| (owner(*place).name.clone(), owner(*place).kind == Kind::Event))
+        .collect();
+    let all = named.into_iter().map(|(_, column)| column).collect();
     let context = Context { seasons: seasons.clone(), regressors: Regressors::NONE };
     let (explained, outside) = judge::explain(series, &context, &all).ok()?;
     let mut parts = explained.components(0..count, &outside);

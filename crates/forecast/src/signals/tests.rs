@@ -93,6 +93,96 @@ fn lift_lead_and_tail_of_campaigns_are_found() {
     }
 }
 
+/// Load whose day, and whose campaigns, are shares of its level.
+fn multiplied(seed: u64, lead: usize, tail: usize) -> Series {
+    let noise = noise(seed, LENGTH);
+    let value = |i: usize| {
+        let day = 0.9 * (TAU * (i % 24) as f64 / 24.0).sin();
+        let campaign = lift(i, lead, tail) / 100.0;
+        100.0 * f64::exp(day + 0.04 * noise[i]) * (1.0 + campaign)
+    };
+    Series::new(at(0), Step::from_seconds(STEP).unwrap(), (0..LENGTH).map(value).collect())
+}
+
+#[test]
+fn campaigns_that_multiply_the_load_are_told_from_those_that_add() {
+    for (seed, lead, tail) in [(1, 5, 10), (2, 0, 6), (3, 12, 0)] {
+        let models = ["seasonal-naive", "rho-profile", "rho-profile-log"].map(str::to_owned);
+        let options =
+            Options { models: ModelChoice::Named(models.to_vec()), ..options(campaign_signals()) };
+        let forecaster = auto(&multiplied(seed, lead, tail), &options).unwrap();
+        let report = told(&forecaster);
+        let one = &report.each[0];
+        assert_eq!((one.unused, report.acts), (None, Acts::Multiplies), "{report:?}");
+        let near = |found: f64, wanted: f64| (found - wanted).abs() <= 0.2 * wanted;
+        assert!(near(one.effect, 0.6), "{lead} {tail}: {one:?}");
+        assert!(near(one.lead.0 as f64, lead as f64), "{lead} {tail}: {one:?}");
+        assert!(near(one.tail.0 as f64, tail as f64), "{lead} {tail}: {one:?}");
+        assert!(lead == 0 || near(one.lead.1, 0.2), "{lead} {tail}: {one:?}");
+        assert!(tail == 0 || near(one.tail.1, 0.3), "{lead} {tail}: {one:?}");
+        assert!(report.loss.1 < 0.8 * report.loss.0 && report.weight > 0.9, "{report:?}");
+        // A campaign in the valley of the day lifts the valley, not the day.
+        let forecast = forecaster.forecast(HORIZON, &[Probability::new(0.5).unwrap()]).unwrap();
+        for (h, mean) in forecast.mean.iter().enumerate() {
+            let i = LENGTH + h;
+            let day = f64::exp(0.9 * (TAU * (i % 24) as f64 / 24.0).sin());
+            let wanted = 100.0 * day * (1.0 + lift(i, lead, tail) / 100.0);
+            assert!((mean / wanted - 1.0).abs() < 0.15, "{lead} {tail} at {h}: {mean} {wanted}");
+        }
+    }
+    // The same campaigns in the unit of the load, on a load whose models work on it as it is.
+    let added = auto(&load(1, |i| lift(i, 5, 10)), &options(campaign_signals())).unwrap();
+    assert_eq!(told(&added).acts, Acts::Adds);
+}
+
+/// Campaigns of two hours, in steps of five minutes: a load that is judged in longer steps.
+#[test]
+fn a_load_of_many_steps_is_judged_in_longer_ones() {
+    let (step, length) = (300, 7_000_usize);
+    let starts: Vec<usize> =
+        (0..14).map(|k| 200 + 490 * k + (k * k * 37) % 90).chain([length + 24]).collect();
+    let noise = noise(3, length);
+    let value = |i: usize| {
+        let on = starts.iter().any(|start| (*start..start + 24).contains(&i));
+        let before = starts.iter().any(|start| (start.saturating_sub(12)..*start).contains(&i));
+        let day = 20.0 * (TAU * (i % 288) as f64 / 288.0).sin();
+        let lift = if on {
+            60.0
+        } else if before {
+            30.0
+        } else {
+            0.0
+        };
+        100.0 + day + 5.0 * noise[i] + lift
+    };
+    let start = Timestamp::from_second(1_704_067_200).unwrap();
+    let step = Step::from_seconds(step).unwrap();
+    let series = Series::new(start, step, (0..length).map(value).collect());
+    let time = |from: &usize| Interval::new(series.at(*from), series.at(from + 24)).unwrap();
+    let times = starts.iter().map(time).collect();
+    let signals =
+        Signals { events: vec![Category { name: "campaign".into(), times }], series: vec![] };
+    let seasons = crate::SeasonChoice::Given(vec![288]);
+    let options = Options { horizon: Some(72), seasons, ..options(signals) };
+    let forecaster = auto(&series, &options).unwrap();
+    let report = told(&forecaster);
+    let one = &report.each[0];
+    assert_eq!(one.unused, None, "{one:?}");
+    assert!((one.effect - 60.0).abs() < 12.0 && (one.lead.1 - 30.0).abs() < 6.0, "{one:?}");
+    assert!((9..=15).contains(&one.lead.0) && one.tail.0 == 0, "{one:?}");
+    let forecast = forecaster.forecast(72, &[Probability::new(0.5).unwrap()]).unwrap();
+    for (h, mean) in forecast.mean.iter().enumerate().filter(|(h, _)| !(9..16).contains(h)) {
+        let i = length + h;
+        let day = 20.0 * (TAU * (i % 288) as f64 / 288.0).sin();
+        let lift = match h {
+            12..24 => 30.0,
+            24..48 => 60.0,
+            _ => 0.0,
+        };
+        assert!((mean - 100.0 - day - lift).abs() < 16.0, "at {h}: {mean}");
+    }
+}
+
 /// Every kind of signal that says nothing, by seed.
 fn random(seed: u64) -> Signals {
     let mut rng = ChaCha8Rng::seed_from_u64(1_000 + seed);

@@ -112,6 +112,8 @@ pub fn request(facts: Facts, load: impl Fn(usize, usize) -> f64) -> Request {
             until: minute(0),
             calendars: Default::default(),
             learned: Default::default(),
+            signals: Default::default(),
+            capacity: Default::default(),
         },
         facts,
         schedule: Schedule::default(),

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use store::Store;
 
 use super::keyed::{self, LookError};
-use super::planner::LivePlanner;
+use super::planner::{LivePlanner, no_queue};
 use super::shares::{self, NothingLeft, Owned};
 use crate::pipeline::{NotKept, PlanError, Prepared, Together};
 
@@ -169,6 +169,8 @@ impl Past<'_> {
             until: by.at,
             calendars: BTreeMap::new(),
             learned: Default::default(),
+            signals: Default::default(),
+            capacity: Default::default(),
         };
         let planner = self.planner(&state, record.seq, &inputs, None).await?;
         let weighed = match planner.weigh(&rest, &ask).await {
@@ -237,7 +239,7 @@ impl Past<'_> {
         };
         let prepared = self.as_planned(&prepared, inputs).await?;
         let archive = Arc::new(Untouched(self.store.clone()));
-        Ok(LivePlanner { prepared: Arc::new(prepared), archive, seed })
+        Ok(LivePlanner { prepared: Arc::new(prepared), archive, seed, turns: no_queue() })
     }
 
     /// What another fleet of the rollout was when this one was planned: the rule of `apply`.
@@ -472,6 +474,7 @@ mod tests {
             prepared: Arc::new(prepared.as_recorded(store.as_ref(), load).await.unwrap()),
             archive: Arc::new(Untouched(store.clone())),
             seed: 7,
+            turns: no_queue(),
         };
         let blind = planner(&BTreeMap::new()).await;
         assert!(blind.revise(&ask(Rung::Live)).await.is_err(), "nothing is known of the load");

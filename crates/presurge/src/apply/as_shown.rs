@@ -15,7 +15,7 @@ use domain::ports::{Append, Authority, Clock, Journal};
 use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::bill;
-use rollout::driver::{Driver, Ended, Nobody, World};
+use rollout::driver::{Driver, Ended, Nobody, Stop, World};
 use rollout::gates::Gate;
 use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 use rollout::settings::Pace;
@@ -274,6 +274,7 @@ fn driver(
         build: "test".into(),
         pace: Pace { tick, call_timeout: tick, lease: tick * 6, load_every: tick * 2 },
         patience: Some(Duration::from_secs(3600)),
+        stop: Stop::default(),
     }
 }
 

@@ -5,14 +5,13 @@ use std::error::Error;
 
 use domain::event::Event;
 use domain::freeze::{BadFreezes, Freezes};
-use domain::journal::{Actor, Entry, Head, Record};
+use domain::journal::{Entry, Head, Record};
 use domain::learned::{BadLessons, Learned};
 use domain::name::RolloutId;
 use domain::permit::{BadPermits, Permits};
 use domain::ports::{Append, AppendError, Authority, Journal, PortError};
-use jiff::Timestamp;
 
-use super::control::{TRIES, login};
+use super::control::{Petition, TRIES};
 
 /// The fold of such a chain.
 pub trait Chain: Default {
@@ -76,9 +75,15 @@ pub async fn rollouts(journal: &dyn Journal) -> Result<Vec<RolloutId>, PortError
 }
 
 /// What a person asks for, as an entry of a chain.
-pub fn asked(event: Event, reason: &str, now: Timestamp) -> Entry {
-    let (actor, reason) = (Actor::operator(&login()), reason.into());
-    Entry { at: now, actor, cause: None, reason, inputs: None, event }
+pub fn asked(event: Event, petition: &Petition<'_>) -> Entry {
+    Entry {
+        at: petition.at,
+        actor: petition.by.clone(),
+        cause: None,
+        reason: petition.reason.into(),
+        inputs: petition.request.clone(),
+        event,
+    }
 }
 
 /// Why a chain could not be read or written.

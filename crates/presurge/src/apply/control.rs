@@ -3,16 +3,38 @@
 use std::str::FromStr;
 
 use domain::event::Event;
-use domain::journal::{Actor, Digest, Entry, Head, Record};
+use domain::journal::{Actor, Digest, Head, Record};
 use domain::name::RolloutId;
 use domain::ports::{Append, AppendError, Authority, Journal};
 use jiff::Timestamp;
 use rollout::State;
 
+use super::chain;
 use super::keyed::{self, LookError};
 
 /// A driver may write at the same moment; so many conflicts in a row are a defect.
 pub(super) const TRIES: usize = 20;
+
+/// What goes with a request of a person.
+#[derive(Debug, Clone)]
+pub struct Petition<'a> {
+    /// Who asks.
+    pub by: Actor,
+    /// Why, for the journal.
+    pub reason: &'a str,
+    /// When.
+    pub at: Timestamp,
+    /// The request itself, in the archive, where it may come again: one that stands in the journal
+    /// already is not written a second time.
+    pub request: Option<Digest>,
+}
+
+impl<'a> Petition<'a> {
+    /// Whoever is logged in on this machine asks.
+    pub fn here(reason: &'a str, at: Timestamp) -> Self {
+        Self { by: Actor::operator(&login()), reason, at, request: None }
+    }
+}
 
 /// Why a request was not written.
 #[derive(Debug, thiserror::Error)]
@@ -47,26 +69,24 @@ pub async fn request(
     name: &str,
     verb: &'static str,
     event: Event,
-    reason: &str,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<RolloutId, ControlError> {
     let id = keyed::existing(journal, name).await?;
-    let ask = |_: &State, _: &Actor| Ok(event.clone());
-    write(journal, id, verb, ask, reason, now).await
+    let ask = |_: &State| Ok(event.clone());
+    write(journal, id, verb, ask, petition).await
 }
 
 /// Asks for a roll-back of a rollout, where it can be rolled back.
 pub async fn roll_back(
     journal: &dyn Journal,
     id: RolloutId,
-    reason: &str,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<RolloutId, ControlError> {
-    let ask = |state: &State, _: &Actor| {
+    let ask = |state: &State| {
         state.may_roll_back()?;
         Ok(Event::RollbackRequested {})
     };
-    write(journal, id, "roll back", ask, reason, now).await
+    write(journal, id, "roll back", ask, petition).await
 }
 
 /// What a person says of a plan.
@@ -113,10 +133,9 @@ pub async fn judge_plan(
     id: RolloutId,
     start: &DigestStart,
     judgement: Judgement,
-    reason: &str,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<RolloutId, ControlError> {
-    let ask = |state: &State, actor: &Actor| {
+    let ask = |state: &State| {
         let plan = state.plan.as_ref().ok_or("there is no plan yet")?;
         let digest = plan.digest.clone();
         if !start.is_of(&digest) {
@@ -126,7 +145,7 @@ pub async fn judge_plan(
                 plan.revision, state.id
             ));
         }
-        state.may_approve(&actor.0, &digest)?;
+        state.may_approve(&petition.by.0, &digest)?;
         Ok(match judgement {
             Judgement::Approve => Event::PlanApproved { digest },
             Judgement::Reject => Event::PlanRejected { digest },
@@ -136,7 +155,7 @@ pub async fn judge_plan(
         Judgement::Approve => "approve",
         Judgement::Reject => "reject",
     };
-    write(journal, id, verb, ask, reason, now).await
+    write(journal, id, verb, ask, petition).await
 }
 
 /// Writes what `ask` makes of the state, as long as nobody else writes between.
@@ -144,28 +163,26 @@ async fn write(
     journal: &dyn Journal,
     id: RolloutId,
     verb: &'static str,
-    ask: impl Fn(&State, &Actor) -> Result<Event, String>,
-    reason: &str,
-    now: Timestamp,
+    ask: impl Fn(&State) -> Result<Event, String>,
+    petition: &Petition<'_>,
 ) -> Result<RolloutId, ControlError> {
     for tried in 0..TRIES {
         let (state, records) =
             keyed::state(journal, &id).await?.ok_or_else(|| LookError::NoSuch(id.to_string()))?;
+        let written = |record: &Record| record.inputs == petition.request;
+        if petition.request.is_some() && records.iter().any(written) {
+            return Ok(id);
+        }
         if state.outcome().is_some() {
             return Err(ControlError::Ended { id, verb });
         }
-        let actor = Actor::operator(&login());
-        let event = ask(&state, &actor);
+        let event = ask(&state);
         let event = event.map_err(|why| ControlError::Refused { id: id.clone(), why })?;
         let after = records.last().map_or_else(Head::empty, Record::head);
-        let entry = Entry {
-            at: now,
-            actor,
-            cause: None,
-            reason: if reason.is_empty() { format!("{verb} was asked for") } else { reason.into() },
-            inputs: None,
-            event,
-        };
+        let mut entry = chain::asked(event, petition);
+        if petition.reason.is_empty() {
+            entry.reason = format!("{verb} was asked for");
+        }
         let (authority, entries) = (Authority::Operator, vec![entry]);
         match journal.append(Append { rollout: &id, authority, after: &after, entries }).await {
             Ok(_) => return Ok(id),

@@ -7,6 +7,7 @@ use domain::ports::Journal;
 use jiff::Timestamp;
 
 use super::chain::{self, ChainError};
+use super::control::Petition;
 
 /// Why freezes could not be read or written.
 pub type FreezeError = ChainError<BadFreezes>;
@@ -25,10 +26,9 @@ pub async fn read(journal: &dyn Journal) -> Result<Freezes, FreezeError> {
 pub async fn write(
     journal: &dyn Journal,
     events: &[Event],
-    reason: &str,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<Freezes, FreezeError> {
-    let entry = |event: &Event| chain::asked(event.clone(), reason, now);
+    let entry = |event: &Event| chain::asked(event.clone(), petition);
     chain::write(journal, |_: &Freezes| events.iter().map(entry).collect()).await
 }
 

@@ -10,7 +10,8 @@ use rollout::lessons::{self, Observed};
 use rollout::machine::FoldError;
 
 use super::chain::{self, ChainError};
-use crate::pipeline::Prepared;
+use super::control::Petition;
+use crate::pipeline::{Prepared, Together};
 
 /// No more journals than this are opened to find those of one fleet.
 const OPENED: usize = 256;
@@ -144,9 +145,22 @@ fn words(change: &Change, evidence: &domain::learned::Evidence) -> String {
 pub async fn pin(
     journal: &dyn Journal,
     event: Event,
-    reason: &str,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<Learned, LessonError> {
-    let entries = |_: &Learned| vec![chain::asked(event.clone(), reason, now)];
+    let entries = |_: &Learned| vec![chain::asked(event.clone(), petition)];
     Ok(chain::write(journal, entries).await?)
+}
+
+/// A rollout as it would be planned now, by what a journal has learned. What keeps it from that is a warning.
+pub async fn known(journal: &dyn Journal, all: Together) -> Together {
+    match read(journal).await {
+        Ok(learned) => all.with_learned(&learned),
+        Err(error) => {
+            let text = crate::causes::chain(&error);
+            eprintln!(
+                "warning: what was learned cannot be read, plans go by the configuration: {text}"
+            );
+            all
+        }
+    }
 }

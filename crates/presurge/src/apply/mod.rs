@@ -2,6 +2,7 @@
 
 pub mod again;
 pub mod audience;
+pub mod bundle;
 pub mod chain;
 pub mod control;
 pub mod former;
@@ -17,23 +18,28 @@ pub mod world;
 
 #[cfg(test)]
 mod as_shown;
+#[cfg(test)]
+mod with_signals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::event::{Created, Event, Outcome};
-use domain::journal::{Actor, Entry, Head, Record};
+use domain::event::{Created, Event};
+use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{RolloutId, ServerName};
+use domain::plan::PerDimension;
 use domain::ports::{Append, AppendError, Archive, Authority, Journal};
-use jiff::Timestamp;
-use rollout::driver::{Audience, Driver, Ended, World};
+use rollout::driver::{Audience, Driver, Ended, Stop, World};
 use rollout::settings::Pace;
+use tokio::sync::Semaphore;
 
+use self::control::Petition;
 use self::former::Former;
+use self::keyed::Found;
 use crate::anchors::Writer;
-use crate::cli::{Code, Failed};
+use crate::cli::Failed;
 use crate::notify;
-use crate::pipeline::{Made, Prepared};
+use crate::pipeline::{History, Made, Prepared, Together};
 
 /// Orphans are looked for no longer than this before the driver begins.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(4);
@@ -59,22 +65,29 @@ pub struct Applier {
     pub seed: u64,
     /// Who signs the heads of the journal.
     pub anchors: Arc<Writer>,
+    /// Who may ask the driver to stop.
+    pub stop: Stop,
+    /// How many may plan at once.
+    pub turns: Arc<Semaphore>,
 }
 
 impl Applier {
-    /// Writes down that the rollout exists, with its plan.
+    /// Writes down that the rollout exists, with its plan. `documents` are those that it was read from,
+    /// in the archive, where others may drive it.
     pub async fn create(
         &self,
         id: &RolloutId,
         made: &Made,
         before: Former,
-        now: Timestamp,
+        petition: &Petition<'_>,
+        documents: Option<Digest>,
     ) -> Result<(), Failed> {
+        let now = petition.at;
         planner::keep(self.archive.as_ref(), &made.histories, &made.calendars).await?;
         let deadline = self.prepared.rollout.deadline.from(now);
         let created = world::created(&self.prepared, &made.histories, &made.plan, deadline);
         let created = Created { before, ..created };
-        let actor = Actor::operator(&control::login());
+        let actor = petition.by.clone();
         let entry = |cause, reason: &str, inputs, event| Entry {
             at: now,
             actor: actor.clone(),
@@ -86,7 +99,7 @@ impl Applier {
         let inputs = made.histories.values().next().map(|h| h.digest.clone());
         let plan = Event::PlanAdopted { plan: Box::new(made.plan.clone()) };
         let entries = vec![
-            entry(None, "apply was called", None, Event::RolloutCreated(Box::new(created))),
+            entry(None, petition.reason, documents, Event::RolloutCreated(Box::new(created))),
             entry(Some(1), "it was shown and agreed to", inputs, plan),
         ];
         let (authority, after) = (Authority::Operator, Head::empty());
@@ -94,12 +107,32 @@ impl Applier {
         Ok(())
     }
 
-    /// Drives the rollout to its end, or until patience ends, or until Ctrl-C.
-    pub async fn drive(&self, id: &RolloutId, world: World) -> Result<Code, Failed> {
+    /// Goes on with a rollout that is open, see [`Applier::drive`].
+    pub async fn resume(&self, id: &RolloutId) -> Result<Ended, Failed> {
+        let now = self.prepared.fleet_here.clock.now();
+        let mut histories: PerDimension<History> = PerDimension::new();
+        for feed in &self.prepared.feeds {
+            match crate::pipeline::read(feed, now).await {
+                Ok(history) => drop(histories.insert(feed.dimension.clone(), history)),
+                Err(error) => {
+                    let text = crate::causes::chain(&error);
+                    self.audience
+                        .troubled(&format!("{text}; no further server goes out without load"));
+                }
+            }
+        }
+        let state = keyed::state(self.journal.as_ref(), id).await?;
+        let buys = state.is_some_and(|(state, _)| !state.orders.is_empty());
+        self.drive(id, world::world(&self.prepared, &histories, buys)?).await
+    }
+
+    /// Drives the rollout to its end, until patience ends, or until it is asked to stop.
+    pub async fn drive(&self, id: &RolloutId, world: World) -> Result<Ended, Failed> {
         let planner = planner::LivePlanner {
             prepared: self.prepared.clone(),
             archive: self.archive.clone(),
             seed: self.seed,
+            turns: self.turns.clone(),
         };
         self.tell_orphans(id, &world).await;
         let receivers =
@@ -124,14 +157,15 @@ impl Applier {
             build: build(),
             pace: self.pace,
             patience: self.patience,
+            stop: self.stop.clone(),
         };
-        let ended = self.until_the_end(&driver, id).await;
+        let ended = driver.run(id).await;
         notifier.close().await;
         self.sign_end(id).await;
-        if matches!(ended, Ok(Code::Done | Code::Error | Code::Aborted)) {
+        if matches!(ended, Ok(Ended::Finished(_))) {
             self.learn().await;
         }
-        ended
+        Ok(ended?)
     }
 
     /// What this rollout and those before it teach of the fleet. Not being able to learn is no failure
@@ -221,31 +255,24 @@ impl Applier {
             Err(error) => self.audience.troubled(&error.chain()),
         }
     }
+}
 
-    async fn until_the_end(&self, driver: &Driver, id: &RolloutId) -> Result<Code, Failed> {
-        let name = &self.prepared.rollout.name;
-        tokio::select! {
-            ended = driver.run(id) => match ended? {
-                Ended::Finished(Outcome::Done) => Ok(Code::Done),
-                // What failed stands in the story's last line.
-                Ended::Finished(Outcome::Incomplete) => Ok(Code::Error),
-                Ended::Finished(Outcome::Aborted | Outcome::RolledBack) => Ok(Code::Aborted),
-                Ended::Waiting => {
-                    eprintln!(
-                        "\n{id} is still waiting; look at it with `presurge rollout show {name}`, \
-                         then resume, roll back or abort it and run `apply` again"
-                    );
-                    Ok(Code::Waiting)
-                }
-            },
-            signal = tokio::signal::ctrl_c() => {
-                signal?;
-                eprintln!(
-                    "\ninterrupted; {id} is still open: run the same `presurge apply` to go on, \
-                     or `presurge rollout abort {name}` first to end it"
-                );
-                Ok(Code::Interrupted)
-            }
+/// A fleet with what its plans are made with: what its rollout was begun with, where one is open, or
+/// else what is known now.
+pub async fn taught(
+    prepared: Prepared,
+    journal: &dyn Journal,
+    found: &Found,
+) -> Result<Prepared, Failed> {
+    match found {
+        Found::New(_) => {
+            let all = lessons::known(journal, Together { parts: vec![prepared] }).await;
+            Ok(all.parts.into_iter().next().expect("one part went in"))
+        }
+        Found::Open(id) | Found::OtherOpen(id) | Found::Done(id) => {
+            let state = keyed::state(journal, id).await?;
+            let learned = state.map(|(state, _)| state.created.learned.clone());
+            Ok(prepared.with_learned(&learned.unwrap_or_default()))
         }
     }
 }
@@ -262,7 +289,7 @@ pub fn host() -> String {
 }
 
 /// This process, unlike every other one.
-fn owner() -> String {
+pub fn owner() -> String {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
     format!("{}/{}/{}", host(), std::process::id(), started.unwrap_or("0"))

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::chain::{self, ChainError};
-use super::control::TRIES;
+use super::control::{Petition, TRIES};
 use super::keyed::{self, LookError};
 use crate::pipeline::{Outage, PlanError, Prepared, Share};
 
@@ -70,8 +70,6 @@ pub struct Wish {
     pub servers: Vec<ServerName>,
     /// For so long.
     pub length: Duration,
-    /// What for.
-    pub reason: String,
     /// The seed of every draw.
     pub seed: u64,
 }
@@ -96,6 +94,25 @@ pub struct Answer {
     pub reason: String,
     /// Asking again makes sense then.
     pub retry_after: Option<Timestamp>,
+}
+
+impl Answer {
+    /// What was answered to a request that has come again.
+    fn again(permit: &Permit, prepared: &Prepared, permits: &Permits, now: Timestamp) -> Self {
+        let window = prepared.rollout.deadline(now).map(|at| at.duration_since(now));
+        let since = window.map_or(now, |window| now - window);
+        let spent = permits.spent(prepared.rollout.name.as_str(), since);
+        Self {
+            granted: true,
+            count: permit.count,
+            until: Some(permit.until),
+            risk: permit.risks.last().map(|(_, risk)| *risk),
+            risk_left: (prepared.rollout.risk.get() - spent).max(0.0),
+            lease: Some(permit.lease.clone()),
+            reason: format!("it was granted at {:.0}, by this same request", permit.since),
+            retry_after: None,
+        }
+    }
 }
 
 /// Who is out, and what may still be risked, when a permit is asked for.
@@ -123,11 +140,14 @@ pub async fn ask(
     journal: &dyn Journal,
     prepared: &Prepared,
     wish: &Wish,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<Answer, PermitError> {
     for tried in 0..TRIES {
         let permits: Permits = chain::read(journal).await?;
-        let answer = decide(journal, prepared, &permits, wish, None, now).await?;
+        if let Some(permit) = permits.answering(petition.request.as_ref()) {
+            return Ok(Answer::again(permit, prepared, &permits, petition.at));
+        }
+        let answer = decide(journal, prepared, &permits, wish, None, petition.at).await?;
         let (Some(until), Some(risk)) = (answer.until, answer.risk) else { return Ok(answer) };
         let lease = permits.next_lease();
         let event = Event::PermitGranted {
@@ -139,7 +159,7 @@ pub async fn ask(
             until,
             risk,
         };
-        match write(journal, &permits, event, &wish.reason, now).await {
+        match write(journal, &permits, event, petition).await {
             Ok(()) => return Ok(Answer { lease: Some(lease), ..answer }),
             Err(AppendError::Conflict(_)) if tried + 1 < TRIES => {}
             Err(error) => return Err(error.into()),
@@ -154,23 +174,21 @@ pub async fn renew(
     prepared: &Prepared,
     lease: &Key,
     length: Duration,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<Answer, PermitError> {
+    let now = petition.at;
     for tried in 0..TRIES {
         let permits: Permits = chain::read(journal).await?;
+        if let Some(permit) = permits.answering(petition.request.as_ref()) {
+            return Ok(Answer::again(permit, prepared, &permits, now));
+        }
         let permit = permits.get(lease).filter(|permit| permit.in_force(now)).cloned();
         let permit = permit.ok_or_else(|| PermitError::NoSuch(lease.clone()))?;
-        let wish = Wish {
-            count: permit.count,
-            servers: permit.servers.clone(),
-            length,
-            reason: permit.reason.clone(),
-            seed: 1,
-        };
+        let wish = Wish { count: permit.count, servers: permit.servers.clone(), length, seed: 1 };
         let answer = decide(journal, prepared, &permits, &wish, Some(&permit), now).await?;
         let (Some(until), Some(risk)) = (answer.until, answer.risk) else { return Ok(answer) };
         let event = Event::PermitRenewed { lease: lease.clone(), until, risk };
-        match write(journal, &permits, event, &wish.reason, now).await {
+        match write(journal, &permits, event, petition).await {
             Ok(()) => return Ok(Answer { lease: Some(lease.clone()), ..answer }),
             Err(AppendError::Conflict(_)) if tried + 1 < TRIES => {}
             Err(error) => return Err(error.into()),
@@ -183,10 +201,9 @@ pub async fn renew(
 pub async fn release(
     journal: &dyn Journal,
     lease: &Key,
-    reason: &str,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<Permit, PermitError> {
-    let entry = || chain::asked(Event::PermitReleased { lease: lease.clone() }, reason, now);
+    let entry = || chain::asked(Event::PermitReleased { lease: lease.clone() }, petition);
     let mine = |permits: &Permits| {
         let open = permits.get(lease).is_some_and(|permit| permit.released.is_none());
         open.then(entry).into_iter().collect::<Vec<_>>()
@@ -199,11 +216,10 @@ async fn write(
     journal: &dyn Journal,
     permits: &Permits,
     event: Event,
-    reason: &str,
-    now: Timestamp,
+    petition: &Petition<'_>,
 ) -> Result<(), AppendError> {
     let (name, authority) = (Permits::chain(), Authority::Operator);
-    let entries = vec![chain::asked(event, reason, now)];
+    let entries = vec![chain::asked(event, petition)];
     let append = Append { rollout: &name, authority, after: permits.head(), entries };
     journal.append(append).await.map(|_| ())
 }

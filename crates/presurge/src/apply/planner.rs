@@ -11,6 +11,7 @@ use domain::plan::{Batch, PerDimension, Plan};
 use domain::ports::Archive;
 use plan::{Held, Standing};
 use rollout::planner::{Planner, ReviseError, Revision, Weighed};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::causes::chain;
 use crate::pipeline::{Ask, CalendarFile, History, PlanError, Prepared, Share, digests};
@@ -23,6 +24,13 @@ pub struct LivePlanner {
     pub archive: Arc<dyn Archive>,
     /// The seed of every draw.
     pub seed: u64,
+    /// How many may plan at once, in this process.
+    pub turns: Arc<Semaphore>,
+}
+
+/// Turns for everybody: nobody waits.
+pub fn no_queue() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))
 }
 
 /// Keeps the histories, and the calendar files, that a decision was made from.
@@ -88,8 +96,8 @@ pub fn weighed(standing: &Standing, load: BTreeMap<String, Digest>) -> Weighed {
 
 /// Whether there is no plan since the load cannot be read or forecast.
 fn is_blind(error: &PlanError) -> bool {
-    use PlanError::{Forecast, Forgotten, History, Port};
-    matches!(error, Port(_) | History { .. } | Forecast { .. } | Forgotten { .. })
+    use PlanError::{Capacity, Forecast, Forgotten, History, Port};
+    matches!(error, Port(_) | History { .. } | Forecast { .. } | Forgotten { .. } | Capacity { .. })
 }
 
 async fn compute<T: Send + 'static>(
@@ -100,6 +108,11 @@ async fn compute<T: Send + 'static>(
 }
 
 impl LivePlanner {
+    /// Whoever plans waits for its turn; the driver keeps its lease meanwhile.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, ReviseError> {
+        self.turns.acquire().await.map_err(|error| ReviseError::Failed(error.to_string()))
+    }
+
     /// The rollout with the load that the plan in force was made from.
     async fn as_archived(&self, ask: &Revision) -> Result<Prepared, ReviseError> {
         let archived = self.prepared.as_archived(self.archive.as_ref(), &ask.inputs).await;
@@ -115,13 +128,15 @@ impl Planner for LivePlanner {
     }
 
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        let _turn = self.turn().await?;
         let question = question(ask, self.prepared.seed(self.seed));
         let made = match (ask.rung, self.prepared.make_plan(question.clone()).await) {
             (Rung::LastForecast, Err(error)) if is_blind(&error) => {
                 self.as_archived(ask).await?.make_plan(question).await
             }
             (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
-                let own = self.prepared.as_ref().clone().with_calendar_files();
+                let own = self.prepared.as_ref().clone().with_capacity_of(&ask.inputs);
+                let own = own.with_calendar_files();
                 let own = own.map_err(not_revised)?;
                 let kept = keep(self.archive.as_ref(), &PerDimension::new(), &own.calendars).await;
                 kept.map_err(|error| ReviseError::Failed(error.chain()))?;
@@ -137,6 +152,7 @@ impl Planner for LivePlanner {
     }
 
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
+        let _turn = self.turn().await?;
         let question = question(ask, self.prepared.seed(self.seed));
         let (known, rest) = (question.clone(), schedule(rest));
         let made = match (ask.rung, self.prepared.stands(known, rest.clone()).await) {
@@ -144,7 +160,7 @@ impl Planner for LivePlanner {
                 self.as_archived(ask).await?.stands(question, rest).await
             }
             (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
-                let prepared = self.prepared.clone();
+                let prepared = self.prepared.as_ref().clone().with_capacity_of(&ask.inputs);
                 let standing = compute(move || prepared.weigh_blindly(question, rest)).await?;
                 return Ok(weighed(&standing, BTreeMap::new()));
             }

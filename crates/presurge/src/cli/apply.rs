@@ -10,22 +10,26 @@ use std::sync::Arc;
 use adapters::clock::SystemClock;
 use clap::{Args, ValueEnum};
 use domain::config::Span;
+use domain::event::Outcome;
 use domain::name::RolloutId;
-use domain::plan::{PerDimension, Plan, Refused};
+use domain::plan::{Plan, Refused};
 use domain::ports::{Archive, Clock, Journal};
 use jiff::Timestamp;
+use rollout::driver::{Ended, Stop};
 use rollout::settings::Pace;
 
 use super::store::StoreArgs;
 use super::{Code, Failed, render};
 use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
+use crate::apply::control::Petition;
 use crate::apply::given::{self, NotPerformed};
 use crate::apply::keyed::{self, Found};
-use crate::apply::{Applier, former, freezes, world};
+use crate::apply::planner::no_queue;
+use crate::apply::{Applier, former, freezes, taught, world};
 use crate::documents;
 use crate::notify;
-use crate::pipeline::{History, Made, PlanError, Prepared, Together};
+use crate::pipeline::{Made, PlanError, Prepared, Together};
 
 /// Performs a rollout: shows the plan, asks, does it, and goes on with one that is open.
 #[derive(Debug, Args)]
@@ -131,6 +135,8 @@ impl Apply {
             patience: Some(self.patience.duration()),
             seed: self.seed,
             anchors: anchors.clone(),
+            stop: Stop::default(),
+            turns: no_queue(),
         };
         match found {
             Found::Done(id) => {
@@ -193,23 +199,7 @@ impl Apply {
     }
 
     async fn resume(&self, applier: &Applier, id: &RolloutId) -> Result<Code, Failed> {
-        let now = applier.prepared.fleet_here.clock.now();
-        let mut histories: PerDimension<History> = PerDimension::new();
-        for feed in &applier.prepared.feeds {
-            match crate::pipeline::read(feed, now).await {
-                Ok(history) => {
-                    histories.insert(feed.dimension.clone(), history);
-                }
-                Err(error) => {
-                    let text = crate::causes::chain(&error);
-                    eprintln!("warning: {text}; no further server goes out without load");
-                }
-            }
-        }
-        let buys = keyed::state(applier.journal.as_ref(), id)
-            .await?
-            .is_some_and(|(state, _)| !state.orders.is_empty());
-        applier.drive(id, world::world(&applier.prepared, &histories, buys)?).await
+        until_the_end(applier, id, applier.resume(id)).await
     }
 
     async fn new_plan(&self, prepared: &Prepared, now: Timestamp) -> Result<Made, Failed> {
@@ -247,27 +237,40 @@ impl Apply {
             return Ok(Code::Done);
         }
         let before = former::known(prepared, world.updater.as_ref()).await?;
-        applier.create(id, &made, before, prepared.fleet_here.clock.now()).await?;
-        applier.drive(id, world).await
+        let petition = Petition::here("apply was called", prepared.fleet_here.clock.now());
+        applier.create(id, &made, before, &petition, None).await?;
+        until_the_end(applier, id, applier.drive(id, world)).await
     }
 }
 
-/// A fleet with what its plans are made with: what its rollout was begun with, where one is open, or
-/// else what is known now.
-async fn taught(
-    prepared: Prepared,
-    journal: &dyn Journal,
-    found: &Found,
-) -> Result<Prepared, Failed> {
-    match found {
-        Found::New(_) => {
-            let all = super::models::known(journal, Together { parts: vec![prepared] }).await;
-            Ok(all.parts.into_iter().next().expect("one part went in"))
-        }
-        Found::Open(id) | Found::OtherOpen(id) | Found::Done(id) => {
-            let state = keyed::state(journal, id).await?;
-            let learned = state.map(|(state, _)| state.created.learned.clone());
-            Ok(prepared.with_learned(&learned.unwrap_or_default()))
+/// Drives until the end, or until Ctrl-C, and says how it ended.
+async fn until_the_end(
+    applier: &Applier,
+    id: &RolloutId,
+    drive: impl Future<Output = Result<Ended, Failed>>,
+) -> Result<Code, Failed> {
+    let name = &applier.prepared.rollout.name;
+    tokio::select! {
+        ended = drive => match ended? {
+            Ended::Finished(Outcome::Done) => Ok(Code::Done),
+            // What failed stands in the story's last line.
+            Ended::Finished(Outcome::Incomplete) => Ok(Code::Error),
+            Ended::Finished(Outcome::Aborted | Outcome::RolledBack) => Ok(Code::Aborted),
+            Ended::Waiting | Ended::Stopped => {
+                eprintln!(
+                    "\n{id} is still waiting; look at it with `presurge rollout show {name}`, \
+                     then resume, roll back or abort it and run `apply` again"
+                );
+                Ok(Code::Waiting)
+            }
+        },
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            eprintln!(
+                "\ninterrupted; {id} is still open: run the same `presurge apply` to go on, \
+                 or `presurge rollout abort {name}` first to end it"
+            );
+            Ok(Code::Interrupted)
         }
     }
 }

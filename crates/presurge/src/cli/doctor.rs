@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use domain::config::{AdapterRef, Rollout};
 use domain::ports::{Journal, PortError, Target, Verdict};
+use domain::signal::Signal;
 use serde_json::{Value, json};
 use store::Store;
 
@@ -20,10 +21,13 @@ use crate::registry::{self, BadAdapter, Here};
 /// How far back load is asked for.
 const REACH: Duration = Duration::from_secs(86_400);
 
+/// As far back, and ahead, signals are asked for: as plans do.
+const SIGNALS: Duration = crate::pipeline::REACH;
+
 /// An answer takes at most this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks the store, and every source of load, load balancer, provisioner, updater, gate and receiver of notices of a
+/// Asks the store, and every source of load or signals, load balancer, provisioner, updater, gate and receiver of notices of a
 /// configuration whether it answers. Nothing is changed, and nobody is told anything.
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -140,6 +144,17 @@ async fn fleet(
         let what = format!("{}: {name} by {}", fleet.name, source.adapter);
         answers.push(Answer { what, result: result.await });
     }
+    for (index, entry) in fleet.signals.iter().enumerate() {
+        let result = ask(registry::signal(entry, here), async |source| {
+            let signals = source.signals(now - SIGNALS, now, now + SIGNALS).await?;
+            Ok(match signals.iter().map(signal).collect::<Vec<_>>().join("; ") {
+                nothing if nothing.is_empty() => "answers, but tells of nothing".to_owned(),
+                told => told,
+            })
+        });
+        let what = format!("{}: signal {index} by {}", fleet.name, entry.adapter);
+        answers.push(Answer { what, result: result.await });
+    }
     if let Some(entry) = &fleet.traffic {
         let result = ask(registry::traffic(entry, here), async |traffic| {
             let known = traffic.observe().await?;
@@ -183,6 +198,20 @@ async fn fleet(
         });
         let what = format!("{}: update by {}", fleet.name, entry.adapter);
         answers.push(Answer { what, result: result.await });
+    }
+}
+
+/// What a signal says of itself.
+fn signal(signal: &Signal) -> String {
+    let name = signal.name();
+    match signal {
+        Signal::Events { times, .. } => {
+            format!("{name}: {} events within six weeks of now", times.len())
+        }
+        Signal::Series { samples, .. } => match samples.last() {
+            Some(last) => format!("{name}: newest value of {}", last.at),
+            None => format!("{name}: no value within six weeks of now"),
+        },
     }
 }
 

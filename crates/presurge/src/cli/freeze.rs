@@ -16,6 +16,7 @@ use super::apply::anchoring::Anchoring;
 use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed};
+use crate::apply::control::Petition;
 use crate::apply::{chain, freezes, keyed};
 
 /// Lets no more server go out: not of these fleets, or of none at all. What is out is updated and
@@ -124,7 +125,8 @@ impl Freeze {
             .into_iter()
             .map(|fleet| Event::FreezeRequested { fleet, until })
             .collect();
-        let frozen = freezes::write(journal.as_ref(), &events, &self.reason, now).await?;
+        let frozen =
+            freezes::write(journal.as_ref(), &events, &Petition::here(&self.reason, now)).await?;
         // The switch is pulled; nothing that follows may look as if it were not.
         anchor(&self.anchoring, &frozen);
         for warning in unknown(journal.as_ref(), &self.scope.fleet).await {
@@ -158,7 +160,8 @@ impl Unfreeze {
         }
         let events: Vec<Event> =
             scopes.into_iter().map(|fleet| Event::UnfreezeRequested { fleet }).collect();
-        let left = freezes::write(journal.as_ref(), &events, &self.reason, now).await?;
+        let left =
+            freezes::write(journal.as_ref(), &events, &Petition::here(&self.reason, now)).await?;
         anchor(&self.anchoring, &left);
         for freeze in left.in_force(now) {
             eprintln!("still: {freeze}");

@@ -10,7 +10,7 @@ mod exit;
 mod explain;
 mod forecast;
 mod freeze;
-mod models;
+pub(crate) mod models;
 pub mod orphans;
 pub(crate) mod output;
 mod permit;
@@ -18,9 +18,10 @@ mod plan;
 mod progress;
 pub(crate) mod render;
 pub(crate) mod replay;
-mod rollout;
+pub(crate) mod rollout;
 mod schema;
 mod series;
+mod serve;
 mod signals;
 mod store;
 mod train;
@@ -38,6 +39,7 @@ use jiff::Timestamp;
 
 pub use exit::{Code, Failed};
 pub(crate) use progress::Progress;
+pub(crate) use store::StoreArgs;
 
 use crate::pipeline::PlanError;
 
@@ -85,6 +87,10 @@ enum Verb {
     Models(models::Models),
     /// Ask whether somebody else's updater may take servers out now
     Permit(permit::Permit),
+    /// Run the daemon: drive rollouts, and answer over HTTP
+    Serve(serve::Serve),
+    /// Make a token for the daemon
+    Token(serve::MakeToken),
     /// Show, verify and export the journal of a rollout
     Audit(audit::Audit),
     /// List surge that no open rollout answers for, and end it
@@ -123,6 +129,8 @@ impl Cli {
             Verb::Unfreeze(verb) => verb.run(),
             Verb::Models(verb) => verb.run(),
             Verb::Permit(verb) => verb.run(),
+            Verb::Serve(verb) => verb.run(),
+            Verb::Token(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),
             Verb::Orphans(verb) => verb.run(),
             Verb::Doctor(verb) => verb.run(),

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use domain::event::Event;
 use domain::learned::{Figure, Figures, Learned, Lessons, Quantity};
 use domain::name::FleetName;
-use domain::ports::{Clock, Journal};
+use domain::ports::Clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ use super::freeze::reason;
 use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed, clock, instant, runtime};
+use crate::apply::control::Petition;
 use crate::apply::lessons;
 use crate::documents;
 use crate::pipeline::Together;
@@ -128,7 +129,9 @@ impl Models {
 
     async fn write(&self, fleet: &FleetName, event: Event, reason: &str) -> Result<Code, Failed> {
         let journal = self.store.open()?;
-        let known = lessons::pin(journal.as_ref(), event, reason, SystemClock.now()).await?;
+        let known =
+            lessons::pin(journal.as_ref(), event, &Petition::here(reason, SystemClock.now()))
+                .await?;
         eprintln!("it counts for plans that are made from now on; rollouts under way keep theirs");
         self.print(&[(fleet.clone(), known.of(fleet))])
     }
@@ -202,7 +205,11 @@ const COLUMNS: [&str; 8] =
     ["fleet", "quantity", "inForce", "configured", "learned", "from", "since", "pinned"];
 
 /// One row for each figure: what is in force, and where it comes from.
-fn rows(fleet: &FleetName, lessons: &Lessons, configured: Option<&Figures>) -> Vec<Value> {
+pub(crate) fn rows(
+    fleet: &FleetName,
+    lessons: &Lessons,
+    configured: Option<&Figures>,
+) -> Vec<Value> {
     let in_force = lessons.figures();
     let given = configured.into_iter().flatten().map(|(what, _)| what);
     let all = lessons.learned.keys().chain(lessons.pinned.keys()).chain(given);
@@ -242,19 +249,5 @@ pub async fn learned(store: &StoreArgs, all: Together) -> Together {
             return all;
         }
     };
-    known(journal.as_ref(), all).await
-}
-
-/// The same from a journal.
-pub async fn known(journal: &dyn Journal, all: Together) -> Together {
-    match lessons::read(journal).await {
-        Ok(learned) => all.with_learned(&learned),
-        Err(error) => {
-            let text = crate::causes::chain(&error);
-            eprintln!(
-                "warning: what was learned cannot be read, plans go by the configuration: {text}"
-            );
-            all
-        }
-    }
+    lessons::known(journal.as_ref(), all).await
 }

@@ -18,6 +18,7 @@ use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed, runtime};
 use crate::apply::chain;
+use crate::apply::control::Petition;
 use crate::apply::permits::{self, Answer, LONGEST, PermitError, Wish};
 use crate::documents;
 use crate::pipeline::{Prepared, Together};
@@ -123,8 +124,8 @@ impl Permit {
                 self.print(&open)
             }
             Some(Act::Release(release)) => {
-                let given =
-                    permits::release(journal.as_ref(), &release.lease, &release.reason, now).await;
+                let petition = Petition::here(&release.reason, now);
+                let given = permits::release(journal.as_ref(), &release.lease, &petition).await;
                 let given = given.map_err(failed)?;
                 eprintln!("{} is given back; what it risked stays spent", given.lease);
                 self.print(&[&given])
@@ -132,8 +133,10 @@ impl Permit {
             Some(Act::Renew(renew)) => {
                 let prepared = prepared(&renew.of, &clock, journal.as_ref()).await?;
                 let length = at_most_a_day(renew.length)?;
+                let petition = Petition::here("it lasts longer", now);
+                let lease = &renew.lease;
                 let answer =
-                    permits::renew(journal.as_ref(), &prepared, &renew.lease, length, now).await;
+                    permits::renew(journal.as_ref(), &prepared, lease, length, &petition).await;
                 self.say(&answer.map_err(failed)?)
             }
             None => {
@@ -154,10 +157,11 @@ impl Permit {
                     count: ask.count,
                     servers: ask.server.clone(),
                     length: at_most_a_day(length)?,
-                    reason: reason.clone(),
                     seed: ask.seed,
                 };
-                let answer = permits::ask(journal.as_ref(), &prepared, &wish, now).await;
+                let answer =
+                    permits::ask(journal.as_ref(), &prepared, &wish, &Petition::here(reason, now))
+                        .await;
                 self.say(&answer.map_err(failed)?)
             }
         }
@@ -234,7 +238,7 @@ async fn prepared(
 ) -> Result<Prepared, Failed> {
     let documents = documents::load(&of.files, clock).map_err(Failed::data)?;
     let all = Together::new(&documents, of.rollout.as_deref(), clock, &[])?;
-    let all = super::models::known(journal, all).await;
+    let all = crate::apply::lessons::known(journal, all).await;
     let names: Vec<String> = all.parts.iter().map(|part| part.fleet.name.to_string()).collect();
     let is_meant = |part: &Prepared| match &of.fleet {
         Some(fleet) => part.fleet.name == *fleet,

@@ -11,6 +11,7 @@ use domain::freeze::{Freeze, Freezes};
 use domain::journal::Record;
 use domain::name::RolloutId;
 use domain::ports::{Clock, Journal};
+use jiff::Timestamp;
 use rollout::State;
 use rollout::compared::{Compared, compared};
 use rollout::machine::FoldError;
@@ -24,7 +25,7 @@ use super::render::time::percent;
 use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::audience::summary;
-use crate::apply::control::{self, ControlError, DigestStart, Judgement};
+use crate::apply::control::{self, ControlError, DigestStart, Judgement, Petition};
 use crate::apply::keyed::{self, LookError};
 use crate::apply::{chain, freezes};
 
@@ -117,11 +118,11 @@ async fn request(
     event: Event,
     ask: Request,
 ) -> Result<Code, Failed> {
-    let now = SystemClock.now();
+    let petition = Petition::here(&ask.reason, SystemClock.now());
     let (mut written, mut ended) = (0, None);
     for id in keyed::existing_all(journal, &ask.name).await? {
         let event = event.clone();
-        match control::request(journal, id.as_str(), verb, event, &ask.reason, now).await {
+        match control::request(journal, id.as_str(), verb, event, &petition).await {
             Ok(id) => {
                 written += 1;
                 eprintln!(
@@ -141,10 +142,10 @@ async fn request(
 
 /// Each fleet that can be rolled back is; the others say why not.
 async fn roll_back(journal: &dyn Journal, ask: Request) -> Result<Code, Failed> {
-    let now = SystemClock.now();
+    let petition = Petition::here(&ask.reason, SystemClock.now());
     let (mut written, mut refused) = (0, Vec::new());
     for id in keyed::existing_all(journal, &ask.name).await? {
-        match control::roll_back(journal, id, &ask.reason, now).await {
+        match control::roll_back(journal, id, &petition).await {
             Ok(id) => {
                 written += 1;
                 eprintln!(
@@ -172,11 +173,11 @@ async fn roll_back(journal: &dyn Journal, ask: Request) -> Result<Code, Failed> 
 
 /// Of several fleets each has a plan of its own: the digest says which is meant.
 async fn approve(journal: &dyn Journal, ask: Approve) -> Result<Code, Failed> {
-    let (now, start) = (SystemClock.now(), &ask.digest);
+    let (petition, start) = (Petition::here(&ask.reason, SystemClock.now()), &ask.digest);
     let judgement = if ask.reject { Judgement::Reject } else { Judgement::Approve };
     let mut refused = None;
     for id in keyed::existing_all(journal, &ask.name).await? {
-        match control::judge_plan(journal, id, start, judgement, &ask.reason, now).await {
+        match control::judge_plan(journal, id, start, judgement, &petition).await {
             Ok(id) => {
                 let what = if ask.reject { "rejected" } else { "approved" };
                 eprintln!(
@@ -231,7 +232,8 @@ async fn list(journal: &dyn Journal, format: Format) -> Result<Code, Failed> {
     Ok(Code::Done)
 }
 
-fn word(state: &State) -> String {
+/// Where a rollout stands, in a word.
+pub(crate) fn word(state: &State) -> String {
     match (&state.hold, state.outcome()) {
         (_, Some(Outcome::RolledBack)) => "rolled back".into(),
         (_, Some(outcome)) => format!("{outcome:?}").to_lowercase(),
@@ -265,8 +267,9 @@ async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code,
     };
     let mut out = std::io::stdout().lock();
     if format != Format::Table {
-        let values =
-            states.iter().map(|(_, state, n, c)| as_json(state, *n, freeze(state), c.as_ref()));
+        let values = states
+            .iter()
+            .map(|(_, state, n, c)| as_json(state, *n, freeze(state), c.as_ref(), now));
         let values: Vec<_> = values.collect();
         match values.as_slice() {
             [one] => output::value(&mut out, format, one)?,
@@ -359,11 +362,13 @@ fn terms(terms: &Terms) -> serde_json::Value {
     })
 }
 
-fn as_json(
+/// Where a rollout stands, for programs.
+pub(crate) fn as_json(
     state: &State,
     records: usize,
     freeze: Option<&Freeze>,
     compared: Option<&Compared>,
+    now: Timestamp,
 ) -> serde_json::Value {
     let servers = state.servers.values().map(|s| {
         json!({
@@ -384,7 +389,7 @@ fn as_json(
         "target": state.created.target,
         "state": word(state),
         "deadline": state.deadline(),
-        "pressure": state.pressure(SystemClock.now()).map(|pressure| json!({
+        "pressure": state.pressure(now).map(|pressure| json!({
             "needsSeconds": pressure.needs.as_secs(), "leftSeconds": pressure.left.as_secs(),
             "slackSeconds": pressure.slack().as_secs(),
         })),

@@ -1,13 +1,12 @@
 //! Events and outside series that `forecast` and `backtest` are given.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use adapters::calendar::holidays::{self, Country, YEARS};
-use adapters::calendar::ical::{self, Scheduled};
+use adapters::calendar::holidays::{Country, YEARS};
 use adapters::load::file::{FileError, Wide, WideRow, read_wide};
+use adapters::signal::holidays::{between, country};
+use adapters::signal::ical::Calendar;
 use clap::Args;
-use domain::calendar::Interval;
 use domain::series::Series;
 use forecast::signals::{Category, Outside, Reach, Signals};
 use jiff::tz::TimeZone;
@@ -16,13 +15,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::Failed;
 use super::series::{Named, warn};
 use crate::causes::chain;
+use crate::pipeline::categories;
 
 /// So long after the forecast, in seconds or steps, an event may still lift its end.
 const LEAD_SECONDS: i64 = 3 * 86_400;
 const LEAD_STEPS: i64 = 14;
-
-/// No more occurrences of one event are used.
-const MOST_OCCURRENCES: usize = 100_000;
 
 /// What is known beside the load.
 #[derive(Debug, Clone, Args)]
@@ -45,17 +42,10 @@ pub struct SignalArgs {
 
 /// The signals as they were read.
 pub struct Given {
-    events: Vec<(PathBuf, Vec<Scheduled>)>,
+    events: Vec<Calendar>,
     holidays: Vec<Country>,
     regressors: Option<(PathBuf, Wide)>,
     known: Vec<String>,
-}
-
-fn country(code: &str) -> Result<Country, String> {
-    holidays::country(code.trim()).ok_or_else(|| {
-        let known: Vec<&str> = holidays::countries().into_iter().map(Country::code).collect();
-        format!("the holidays of {code:?} are not known; the countries are {}", known.join(", "))
-    })
 }
 
 impl SignalArgs {
@@ -68,11 +58,11 @@ impl SignalArgs {
     pub fn read(&self) -> Result<Given, Failed> {
         let mut events = Vec::new();
         for path in &self.events {
-            let list = ical::scheduled(path).map_err(|error| Failed::data(chain(&error)))?;
-            if list.is_empty() {
+            let calendar = Calendar::read(path).map_err(|error| Failed::data(chain(&error)))?;
+            if calendar.is_empty() {
                 eprintln!("warning: {}: holds no event", path.display());
             }
-            events.push((path.clone(), list));
+            events.push(calendar);
         }
         let mut regressors = None;
         if let Some(path) = &self.regressors {
@@ -123,48 +113,31 @@ impl Given {
         let (from, end) = (series.start(), series.at(series.values().len() + horizon));
         let reach = SignedDuration::from_secs(LEAD_SECONDS.max(LEAD_STEPS * step));
         let to = end.checked_add(reach).unwrap_or(Timestamp::MAX);
-        let mut all: BTreeMap<&str, Vec<Interval>> = BTreeMap::new();
-        for (path, list) in &self.events {
-            for event in list {
-                let times = event.times.occurrences(from, to);
-                if times.len() > MOST_OCCURRENCES {
-                    return Err(Failed::data(format!(
-                        "{}: line {}: the event takes place more than {MOST_OCCURRENCES} times \
-                         between {from} and {end}; give its rule an UNTIL or a longer interval",
-                        path.display(),
-                        event.line
-                    )));
-                }
-                for category in &event.categories {
-                    all.entry(category).or_default().extend(&times);
-                }
-            }
+        let mut all = Vec::new();
+        for calendar in &self.events {
+            all.extend(calendar.between(from, to).map_err(|error| Failed::data(chain(&error)))?);
         }
-        let mut all: Vec<(String, Vec<Interval>)> =
-            all.into_iter().map(|(name, times)| (name.to_owned(), times)).collect();
         for country in &self.holidays {
-            let name = format!("holidays {}", country.code());
-            if !all.iter().any(|(known, _)| *known == name) {
-                all.push((name, country.times(from, to)));
-            }
+            all.push(between(*country, from, to));
             let year = |at: Timestamp| TimeZone::UTC.to_datetime(at).year();
             if !YEARS.contains(&year(from)) || !YEARS.contains(&year(end)) {
                 let (first, last) = (YEARS.start(), YEARS.end());
                 notes.push(format!("holidays are known from {first} to {last} only"));
             }
         }
-        let mut categories = Vec::new();
-        for (name, times) in all {
-            if times.is_empty() {
+        let mut used = Vec::new();
+        for category in categories(all) {
+            if category.times.is_empty() {
                 notes.push(format!(
-                    "no event {name:?} lies between {from} and {end}, where the load and its \
-                     forecast are; it is left out"
+                    "no event {:?} lies between {from} and {end}, where the load and its forecast \
+                     are; it is left out",
+                    category.name
                 ));
             } else {
-                categories.push(Category { name, times });
+                used.push(category);
             }
         }
-        Ok(categories)
+        Ok(used)
     }
 }
 

@@ -153,6 +153,8 @@ impl Outlook {
             until: forecaster.end(),
             calendars: Default::default(),
             learned: Default::default(),
+            signals: Default::default(),
+            capacity: Default::default(),
         };
         drop(forecaster);
         Ok(self.request(question, inputs, choosing, fresh))

@@ -16,7 +16,7 @@ use domain::ports::{
 };
 use domain::series::Sample;
 use jiff::Timestamp;
-use rollout::driver::{DriveError, Driver, Ended, LoadWatch, World};
+use rollout::driver::{self, DriveError, Driver, Ended, LoadWatch, World};
 use rollout::gates::Gate;
 use rollout::settings::Pace;
 use store::{Sqlite, StoreError};
@@ -229,7 +229,7 @@ impl Stage<'_> {
             Ended::Finished(Outcome::Incomplete | Outcome::Aborted | Outcome::RolledBack) => {
                 Ok(rolled(End::Aborted, &records))
             }
-            Ended::Waiting => Err(StageError::Stuck),
+            Ended::Waiting | Ended::Stopped => Err(StageError::Stuck),
         }
     }
 
@@ -308,6 +308,7 @@ impl Stage<'_> {
                 load_every: real(0.25),
             },
             patience: None,
+            stop: driver::Stop::default(),
         })
     }
 

@@ -44,6 +44,11 @@ pub struct RolloutFile {
 }
 
 impl FleetFile {
+    /// The document.
+    pub fn document(&self) -> Value {
+        self.origin.node.to_value()
+    }
+
     /// The digest of the document, whatever its layout and comments.
     pub fn digest(&self) -> Digest {
         digest_of(&self.origin.node.to_value())
@@ -55,6 +60,11 @@ impl RolloutFile {
     /// same for all.
     pub fn rollout(&self) -> &Rollout {
         &self.parts[0]
+    }
+
+    /// The document.
+    pub fn document(&self) -> Value {
+        self.origin.node.to_value()
     }
 
     /// The digest of the document, whatever its layout and comments.
@@ -141,13 +151,31 @@ impl Documents {
 ///
 /// Nothing outside the files is looked at; the clock is only handed to adapters.
 pub fn load(paths: &[PathBuf], clock: &Arc<dyn Clock>) -> Result<Documents, BadDocuments> {
-    let mut reading = Reading::new(Arc::clone(clock));
     let sources: Vec<_> = paths.iter().map(|path| Source::read(path)).collect::<Result<_, _>>()?;
-    for source in &sources {
+    of_sources(&sources, clock)
+}
+
+/// A document that is no file: what complaints call it, the folder that its relative paths are relative
+/// to, and the document itself.
+pub type Given = (String, PathBuf, Value);
+
+/// Checks documents that are no files.
+pub fn of_given(given: &[Given], clock: &Arc<dyn Clock>) -> Result<Documents, BadDocuments> {
+    let source = |(name, folder, document): &Given| {
+        // JSON is YAML; over several lines, so that a complaint shows its own.
+        let text = format!("{document:#}");
+        Source::given(name, folder.clone(), text)
+    };
+    of_sources(&given.iter().map(source).collect::<Vec<_>>(), clock)
+}
+
+fn of_sources(sources: &[Arc<Source>], clock: &Arc<dyn Clock>) -> Result<Documents, BadDocuments> {
+    let mut reading = Reading::new(Arc::clone(clock));
+    for source in sources {
         reading.file(source);
     }
     if reading.documents == 0 && reading.complaints.is_empty() {
-        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let names: Vec<String> = sources.iter().map(|s| s.path().display().to_string()).collect();
         return Err(BadDocuments::Empty(names.join(", ")));
     }
     Ok(reading.finish()?)

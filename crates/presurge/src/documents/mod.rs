@@ -11,7 +11,7 @@ mod source;
 mod typed;
 
 pub use explain::read_body;
-pub use load::{BadDocuments, Documents, FleetFile, RolloutFile, load};
+pub use load::{BadDocuments, Documents, FleetFile, Given, RolloutFile, load, of_given};
 pub use typed::read as read_all;
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn optional(place: Place, port: Port, slot: &AdapterSlot) -> Slot<'_> {
     Slot { place, port, slot, fields: &[], required: false }
 }
 
-/// The slots of a fleet. Signals are refused as a whole elsewhere.
+/// The slots of a fleet.
 pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
     let (spec, here) = (&document.spec, Place::spec());
     let mut slots = Vec::new();
@@ -59,6 +59,10 @@ pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
         let (slot, fields) = (&slo.adapter, SloSpec::FIELDS);
         slots.push(Slot { place, port: Port::Load, slot, fields, required: true });
         slots.push(servers);
+    }
+    for (index, signal) in spec.signals.iter().enumerate() {
+        let place = here.key("signals").index(index);
+        slots.push(Slot { required: true, ..optional(place, Port::Signal, &signal.0) });
     }
     let surge = here.key("surge").key("provisioner");
     slots.push(optional(surge, Port::Provisioner, &spec.surge.provisioner.0));

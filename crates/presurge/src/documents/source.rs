@@ -14,6 +14,7 @@ const MAX_SHOWN: usize = 120;
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
+    folder: PathBuf,
     text: String,
 }
 
@@ -51,7 +52,14 @@ impl Source {
                 .count();
             unreadable(format!("line {} is not UTF-8 text; save it as UTF-8", line + 1))
         })?;
-        Ok(Arc::new(Self { path: path.to_owned(), text }))
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
+        Ok(Arc::new(Self { path: path.to_owned(), folder, text }))
+    }
+
+    /// A text that is no file, as if it lay in a folder.
+    pub fn given(name: &str, folder: PathBuf, text: String) -> Arc<Self> {
+        Arc::new(Self { path: name.into(), folder, text })
     }
 
     /// The text.
@@ -66,8 +74,7 @@ impl Source {
 
     /// The folder that relative paths in the file are relative to.
     pub fn folder(&self) -> PathBuf {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder.map_or_else(|| PathBuf::from("."), Path::to_owned)
+        self.folder.clone()
     }
 
     /// `file:line:column`.
@@ -101,7 +108,7 @@ mod tests {
     fn a_snippet_points_at_its_place_and_survives_odd_lines() {
         let long = format!("{}x: y", " ".repeat(300));
         let text = format!("a: 1\n  prce: 0.192\n{long}\n");
-        let source = Source { path: "f.yaml".into(), text };
+        let source = Source { path: "f.yaml".into(), folder: ".".into(), text };
         let mark = Mark { line: 2, column: 3, width: 4 };
         assert_eq!(source.snippet(mark).unwrap(), "  |\n2 |   prce: 0.192\n  |   ^^^^");
         assert_eq!(source.at(mark), "f.yaml:2:3");

@@ -407,6 +407,82 @@ fn what_cannot_be_undone_is_not_to_be_rolled_back() {
 }
 
 #[test]
+fn signals_are_checked_where_they_stand() {
+    let from = "        max: 40\n";
+    for (signals, why) in [
+        (
+            "[ { icla: { path: x.ics } } ]",
+            "21:16: spec.signals[0].icla: unknown field; did you mean \"ical\"?",
+        ),
+        ("[ {} ]", "21:14: spec.signals[0]: names no signal; add one of: ical, holidays, csv"),
+        (
+            "[ { ical: { path: x.ics }, csv: { path: y.csv } } ]",
+            "names both ical and csv; keep one",
+        ),
+        ("[ { ical: { file: x.ics } } ]", "spec.signals[0].ical.file: unknown field"),
+        ("[ { csv: { path: y.csv, knwon: [price] } } ]", "did you mean \"known\"?"),
+        (
+            "[ { holidays: { countries: [DE, XX] } } ]",
+            "spec.signals[0].holidays.countries: the holidays of \"XX\" are not known; the countries are AR",
+        ),
+        (
+            "[ { holidays: { countries: [] } } ]",
+            "spec.signals[0].holidays.countries: name one at least",
+        ),
+        ("[ { holidays: { countries: [DE, de] } } ]", "\"de\" stands there twice"),
+        (
+            "[ { feed: { url: x } } ]",
+            "\"feed\" is not supported yet (there are: ical, holidays, csv)",
+        ),
+    ] {
+        let error = loaded(&with(from, &format!("{from}  signals: {signals}\n"))).map(|_| ());
+        let error = error.expect_err(signals);
+        assert!(error.contains(why), "{signals}\n{error}");
+    }
+    let good = "[ { ical: { path: x.ics } }, { csv: { path: y.csv, known: [price] } } ]";
+    let documents = loaded(&with(from, &format!("{from}  signals: {good}\n")));
+    let documents = documents.unwrap_or_else(|error| panic!("{error}"));
+    let fleet = &documents.fleets.values().next().unwrap().fleet;
+    let names: Vec<&str> = fleet.signals.iter().map(|entry| entry.adapter.as_str()).collect();
+    assert_eq!(names, ["ical", "csv"]);
+}
+
+#[test]
+fn capacity_is_learned_from_an_objective_that_is_whole() {
+    let from = "  capacity: { requests: 850 }\n  load:";
+    let learned = |slo: &str, expected: &str| {
+        says(from, &format!("  capacity: {{ requests: learn }}\n{slo}  load:"), expected);
+    };
+    learned(
+        "",
+        "f.yaml:6:25: spec.capacity.requests: is learned from an objective, and spec.slo has",
+    );
+    let csv = "csv: { path: p99.csv }";
+    for (fields, expected) in [
+        (csv.to_owned(), "f.yaml:7:20: spec.slo.requests: does not say up to what it is kept; add"),
+        (
+            format!("{csv}, most: 0"),
+            "f.yaml:7:49: spec.slo.requests.most: expected a number above 0",
+        ),
+        (format!("{csv}, most: 1, is: speed"), "f.yaml:7:56: spec.slo.requests.is: "),
+        (
+            format!("{csv}, most: 1, inService: {{ cvs: {{ path: x.csv }} }}"),
+            "f.yaml:7:70: spec.slo.requests.inService.cvs: unknown field; did you mean \"csv\"?",
+        ),
+    ] {
+        learned(&format!("  slo: {{ requests: {{ {fields} }} }}\n"), expected);
+    }
+    let to = format!(
+        "  capacity: {{ requests: 850 }}\n  slo: {{ requests: {{ {csv}, most: 1 }} }}\n  load:"
+    );
+    says(from, &to, "f.yaml:7:20: spec.slo.requests: spec.capacity.requests is not learned");
+    let good = format!("  capacity: learn\n  slo: {{ requests: {{ {csv}, most: 1 }} }}\n  load:");
+    let documents = loaded(&with(from, &good)).unwrap();
+    let fleet = &documents.fleet(documents.rollout(None).unwrap().rollout()).fleet;
+    assert_eq!((fleet.objectives.len(), fleet.load.len()), (1, 1));
+}
+
+#[test]
 fn what_is_not_built_yet_is_refused_with_its_place() {
     let fleet = |to: &str, place: &str| {
         let to = format!("  load:\n    requests:\n      csv: {{ path: load.csv }}\n{to}");
@@ -416,13 +492,6 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
         "      inService: up\n      measure: utilisation\n",
         "f.yaml:11:16: spec.load.requests.measure: load as utilisation is not supported yet",
     );
-    for (to, place) in [
-        ("signals: [ { ical: x.ics } ]", "27:14: spec.signals[0]"),
-    ] {
-        let from = "        max: 40\n";
-        let place = place.replacen("27:", "21:", 1);
-        says(from, &format!("{from}  {to}\n"), &format!("f.yaml:{place}: "));
-    }
     for (size, why) in [
         (
             "{ asg: {} }",

@@ -9,13 +9,17 @@ use domain::series::Sample;
 use jiff::Timestamp;
 
 use super::Feed;
+use super::carried::{self, Judged, Seen};
 use super::history::{Saturation, whole};
+use super::signals::{Known, Telling};
 
 /// Why archived samples cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadArchive {
     /// They are not what [`super::history`] writes.
-    #[error("line {0} of the archived samples is not `seconds,value` or `saturated,from,to`")]
+    #[error(
+        "line {0} of the archived samples is not `seconds,value`, `saturated,from,to` or a `signal,…`"
+    )]
     Line(usize),
     /// A former release kept when saturation began, not how long it lasted.
     #[error(
@@ -105,13 +109,15 @@ impl Feed {
 
     /// The same feed, which knows nothing.
     pub(super) fn unknown(&self) -> Feed {
-        Feed { source: Arc::new(Unknown), ..self.clone() }
+        let signals = Telling::Kept(Known::default());
+        Feed { source: Arc::new(Unknown), signals, ..self.clone() }
     }
 
     /// The same feed, which reads what was archived.
     pub fn archived(&self, bytes: &[u8]) -> Result<Feed, BadArchive> {
         let text = std::str::from_utf8(bytes).map_err(|_| BadArchive::Line(1))?;
-        let (mut samples, mut spans) = (Vec::new(), Vec::new());
+        let (mut samples, mut spans, mut known) = (Vec::new(), Vec::new(), Known::default());
+        let mut observations = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let bad = || BadArchive::Line(index + 1);
             let (at, value) = line.split_once(',').ok_or_else(bad)?;
@@ -121,12 +127,25 @@ impl Feed {
                 spans.push((second(from).ok_or_else(bad)?, second(to).ok_or_else(bad)?));
                 continue;
             }
+            if at == "signal" {
+                known.take_line(value).ok_or_else(bad)?;
+                continue;
+            }
+            if at == "carried" {
+                observations.push(carried::unarchived(value).ok_or_else(bad)?);
+                continue;
+            }
             let (at, value) = (second(at).ok_or_else(bad)?, value.parse().map_err(|_| bad())?);
             samples.push(Sample { at, value });
         }
         Ok(Feed {
             source: Arc::new(Archived(samples)),
             saturation: self.saturation.as_ref().map(|_| Saturation::Kept(spans)),
+            signals: Telling::Kept(known),
+            judged: self.judged.as_ref().map(|judged| Judged {
+                objective: judged.objective,
+                seen: Seen::Kept(observations),
+            }),
             ..self.clone()
         })
     }
@@ -136,8 +155,11 @@ impl Feed {
 mod tests {
     use std::time::Duration;
 
+    use domain::calendar::Interval;
     use domain::config::Measure;
     use domain::name::Dimension;
+    use domain::ports::{SignalSource, Tells};
+    use domain::signal::{Reach, Signal};
 
     use super::*;
     use crate::pipeline::read;
@@ -158,6 +180,58 @@ mod tests {
             delay: Duration::from_secs(30),
             stale_after: 3,
             saturation: Some(Saturation::Told(Arc::new(Archived(told.collect())), 0.5)),
+            signals: Telling::Sources(vec![Arc::new(Teller), Arc::new(Silent)]),
+            judged: None,
+        }
+    }
+
+    /// Events between milliseconds, a price that is known ahead, and one that is not.
+    struct Teller;
+
+    #[async_trait]
+    impl SignalSource for Teller {
+        fn tells(&self) -> Tells {
+            Tells::Events
+        }
+
+        async fn signals(
+            &self,
+            _: Timestamp,
+            now: Timestamp,
+            until: Timestamp,
+        ) -> Result<Vec<Signal>, PortError> {
+            let series = |name: &str, reach, end: Timestamp| {
+                let samples =
+                    (0..40_000).map(|k| Sample { at: at(120 * k, 5), value: k as f64 / 7.0 });
+                let samples = samples.filter(|sample| sample.at < end).collect();
+                Signal::Series { name: name.into(), reach, samples }
+            };
+            let sale = Interval::new(at(600, 437), at(4_200, 950)).unwrap();
+            Ok(vec![
+                Signal::Events { name: "a sale, \"big\"\n".into(), times: vec![sale] },
+                series("price", Reach::KnownAhead, until),
+                series("visits", Reach::PastOnly, now),
+                series("old", Reach::PastOnly, at(3_600, 0)),
+            ])
+        }
+    }
+
+    /// A file that is gone.
+    struct Silent;
+
+    #[async_trait]
+    impl SignalSource for Silent {
+        fn tells(&self) -> Tells {
+            Tells::Series
+        }
+
+        async fn signals(
+            &self,
+            _: Timestamp,
+            _: Timestamp,
+            _: Timestamp,
+        ) -> Result<Vec<Signal>, PortError> {
+            Err(PortError::new("csv", "read signals", Retry::Never, "it is gone"))
         }
     }
 
@@ -168,6 +242,14 @@ mod tests {
             let again = read(&feed().archived(&live.archived).unwrap(), now).await.unwrap();
             assert_eq!(again.series, live.series);
             assert_eq!(again.digest, live.digest);
+            assert_eq!(again.known, live.known);
+            let lost: Vec<String> = live.known.warnings().collect();
+            assert!(
+                lost[0].starts_with("without the signal old: its newest value is that of"),
+                "{lost:?}"
+            );
+            assert!(lost[1].contains("signals[1]: csv: read signals: it is gone"), "{lost:?}");
+            assert_eq!((lost.len(), live.known.archived().lines().count()), (2, 5));
             let bounds = (0..live.series.values().len()).filter(|i| live.series.is_bound(*i));
             assert!(bounds.count() > 20, "it was saturated");
         }
@@ -177,7 +259,9 @@ mod tests {
     fn what_a_former_release_kept_of_saturation_is_too_little() {
         let text = "1772330400,1.5\nsaturated,1772330400\n";
         assert_eq!(feed().archived(text.as_bytes()).err(), Some(BadArchive::Saturated));
-        for (text, line) in [("x,1\n", 1), ("1,2\n3;4\n", 2), ("saturated,1,x\n", 1)] {
+        for (text, line) in
+            [("x,1\n", 1), ("1,2\n3;4\n", 2), ("saturated,1,x\n", 1), ("signal,{}\n", 1)]
+        {
             assert_eq!(
                 feed().archived(text.as_bytes()).err(),
                 Some(BadArchive::Line(line)),

@@ -9,11 +9,15 @@ use domain::journal::Digest;
 use domain::name::Dimension;
 use domain::ports::{LoadSource, PortError};
 use domain::series::{Sample, Series, Step};
+use domain::signal::SignalBrought;
+use forecast::capacity::Learned;
 use forecast::hygiene::{Hygiene, clean};
 use forecast::{AutoForecaster, Options};
 use jiff::Timestamp;
 
 use super::PlanError;
+use super::carried::{self, Judged};
+use super::signals::{Known, Laid, Telling};
 
 /// History older than this is not asked for: six weeks show a week six times.
 pub const REACH: Duration = Duration::from_secs(42 * 86_400);
@@ -33,6 +37,10 @@ pub struct Feed {
     pub stale_after: u32,
     /// What tells of saturation.
     pub saturation: Option<Saturation>,
+    /// What tells of events and outside series.
+    pub signals: Telling,
+    /// What tells how well servers carry it, where their capacity is learned.
+    pub judged: Option<Judged>,
 }
 
 /// What tells when the load was more than was carried.
@@ -68,10 +76,15 @@ pub(super) fn whole(at: Timestamp) -> Timestamp {
 pub struct History {
     /// The series.
     pub series: Series,
-    /// The digest of the samples that it was made from.
+    /// What is known beside it.
+    pub known: Known,
+    /// What one server carries, where that is learned.
+    pub carries: Option<Learned>,
+    /// The digest of what it was made from, signals included.
     pub digest: Digest,
     /// The samples as they are archived: one `seconds,value` per line, then one `saturated,from,to` for
-    /// each time of saturation.
+    /// each time of saturation, then one `signal,…` for each signal, then
+    /// one `carried,…` for each observation that a capacity is learned from.
     pub archived: Vec<u8>,
     /// What was odd about it, in words.
     pub warnings: Vec<String>,
@@ -85,7 +98,9 @@ pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
     let options = Hygiene { step: None, measure: feed.measure, delay: feed.delay, now: Some(now) };
     let cleaned = clean(&samples, &options)
         .map_err(|source| PlanError::History { dimension: feed.dimension.clone(), source })?;
-    let warnings = cleaned.warnings.iter().map(|w| format!("{}: {w}", feed.dimension)).collect();
+    let known = feed.signals.at(now).await?;
+    let odd = cleaned.warnings.iter().map(ToString::to_string).chain(known.warnings());
+    let mut warnings: Vec<String> = odd.map(|w| format!("{}: {w}", feed.dimension)).collect();
     let series = match &feed.saturation {
         Some(saturation) => {
             let spans = saturation.until(now).await?;
@@ -94,7 +109,18 @@ pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
         }
         None => cleaned.series,
     };
-    Ok(History { series, digest: Digest::of_bytes(&archived), archived, warnings })
+    archived.extend(known.archived().into_bytes());
+    let carries = match &feed.judged {
+        Some(judged) => {
+            let observations = judged.observations(&series, now).await?;
+            archived.extend(carried::archived(&observations).into_bytes());
+            Some(carried::learned(&feed.dimension, judged, &observations, now)?)
+        }
+        None => None,
+    };
+    let told = carries.as_ref().and_then(carried::warning);
+    warnings.extend(told.map(|w| format!("{}: {w}", feed.dimension)));
+    Ok(History { series, known, carries, digest: Digest::of_bytes(&archived), archived, warnings })
 }
 
 fn archived(samples: &[Sample]) -> Vec<u8> {
@@ -108,13 +134,17 @@ fn archived(samples: &[Sample]) -> Vec<u8> {
 
 /// Each sample above the limit speaks of the time until the next, at most that between the others.
 fn spans(told: &[Sample], above: f64) -> Vec<(Timestamp, Timestamp)> {
-    let mut steps: Vec<i64> =
-        told.windows(2).map(|pair| pair[1].at.as_second() - pair[0].at.as_second()).collect();
-    steps.sort_unstable();
-    let usual = steps.get(steps.len() / 2).copied().unwrap_or(1).max(1);
-    let usual = Duration::from_secs(usual.unsigned_abs());
+    let usual = Duration::from_secs(usual_step(told).max(1).unsigned_abs());
     let saturated = told.iter().filter(|sample| sample.value > above);
     saturated.map(|sample| (whole(sample.at), whole(sample.at) + usual)).collect()
+}
+
+/// The usual seconds between two samples; 0 where nobody can tell.
+pub(super) fn usual_step(samples: &[Sample]) -> i64 {
+    let gap = |pair: &[Sample]| pair[1].at.as_second() - pair[0].at.as_second();
+    let mut gaps: Vec<i64> = samples.windows(2).map(gap).collect();
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).copied().unwrap_or(0)
 }
 
 /// The times of saturation as they are archived, after the samples of the load.
@@ -132,15 +162,21 @@ fn steps_until(series: &Series, until: Timestamp) -> usize {
     usize::try_from(seconds.div_euclid(step) + 1).unwrap_or(1).clamp(1, 200_000)
 }
 
-/// A forecaster that is calibrated as far as `until`.
+/// A forecaster that is calibrated as far as `until`, and what each signal brought to it.
 pub fn forecaster(
     dimension: &Dimension,
-    series: &Series,
+    history: &History,
     until: Timestamp,
-) -> Result<AutoForecaster, PlanError> {
-    let options = Options { horizon: Some(steps_until(series, until)), ..Options::default() };
-    forecast::auto(series, &options)
-        .map_err(|source| PlanError::Forecast { dimension: dimension.clone(), source })
+) -> Result<(AutoForecaster, Vec<SignalBrought>), PlanError> {
+    let series = &history.series;
+    let horizon = steps_until(series, until);
+    let laid = Laid::of(&history.known, series, horizon);
+    let signals = laid.signals.clone();
+    let options = Options { horizon: Some(horizon), signals, ..Options::default() };
+    let forecaster = forecast::auto(series, &options)
+        .map_err(|source| PlanError::Forecast { dimension: dimension.clone(), source })?;
+    let brought = laid.brought(series, forecaster.report().signals.as_ref());
+    Ok((forecaster, brought))
 }
 
 /// Sampled load on the grid of a plan over `[from, until)`.

@@ -3,10 +3,12 @@
 mod archived;
 mod blind;
 mod calendars;
+mod carried;
 mod history;
 mod learned;
 mod outage;
 mod request;
+mod signals;
 mod together;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
 use domain::learned::Figures;
 use domain::name::{Dimension, FleetName, ServerName};
-use domain::plan::{Inputs, PerDimension, Plan, Refused};
+use domain::plan::{Carries, Inputs, PerDimension, Plan, Refused};
 use domain::ports::{Archive, Clock, PortError};
 use jiff::Timestamp;
 
@@ -27,10 +29,12 @@ use crate::registry::{self, BadAdapter, Here};
 
 pub use self::archived::NotKept;
 pub use self::calendars::CalendarFile;
+pub use self::carried::{Judged, with_capacity};
 pub use self::history::{Feed, History, REACH, Saturation, read};
 pub use self::learned::configured;
 pub use self::outage::Outage;
 pub use self::request::{Ask, Outlook, Share, facts, request};
+pub use self::signals::{Telling, categories};
 pub use self::together::{MadeTogether, Together};
 
 /// Load is forecast this far beyond the end of the rollout, to see its next peak.
@@ -74,6 +78,14 @@ pub enum PlanError {
         #[source]
         source: forecast::hygiene::HygieneError,
     },
+    /// A signal cannot be used as it is configured.
+    #[error("the signal {name} cannot be used: {why}")]
+    Signal {
+        /// Its name, or its place in the configuration of the fleet.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// A history cannot be forecast.
     #[error("{dimension} cannot be forecast")]
     Forecast {
@@ -109,6 +121,18 @@ pub enum PlanError {
         #[source]
         source: Box<PlanError>,
     },
+    /// It cannot be told what a server carries.
+    #[error(
+        "it cannot be learned how much {dimension} a server carries; give spec.capacity as a number \
+         until it can"
+    )]
+    Capacity {
+        /// Of what.
+        dimension: Dimension,
+        /// Why not.
+        #[source]
+        source: forecast::capacity::Unknown,
+    },
     /// The plan that was computed does not keep its own rules.
     #[error("the planner has made a plan that breaks its rules, which is a defect: {0}")]
     Defect(String),
@@ -137,6 +161,8 @@ pub struct Prepared {
     pub configured: Figures,
     /// What was learned of the fleet, and stands in `fleet` and `rollout` already.
     pub learned: Figures,
+    /// What its servers were taken to carry by a plan, for who cannot see how they do now.
+    carries: BTreeMap<String, Carries>,
 }
 
 /// A plan, and what it was made from.
@@ -205,6 +231,7 @@ impl Prepared {
             calendars,
             configured,
             learned,
+            carries: BTreeMap::new(),
         })
     }
 
@@ -322,6 +349,7 @@ impl Prepared {
 
     /// Forecasts the load and plans. It waits for nothing: what it takes is time to compute.
     pub fn compute(&self, ask: Ask, histories: PerDimension<History>) -> Result<Made, PlanError> {
+        is_sound(&ask, &histories)?;
         let until = next_peak(&self.rollout, &ask);
         let view = View { until, chooses: true };
         let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), view)?;
@@ -371,6 +399,13 @@ impl Prepared {
     }
 }
 
+/// A person waits for the first plan of a rollout, and can repair what is broken. A rollout that
+/// goes on does without an outside series, and says so.
+fn is_sound(ask: &Ask, histories: &PerDimension<History>) -> Result<(), PlanError> {
+    let first = histories.values().filter(|_| ask.revision == 1);
+    first.map(|history| history.known.is_sound()).collect()
+}
+
 /// Until when a plan looks at the load: the next peak after it is there by then.
 fn next_peak(rollout: &Rollout, ask: &Ask) -> Timestamp {
     let end = ask.deadline + rollout.stabilisation;
@@ -402,9 +437,13 @@ fn outlook(
     let counts = [if chooses { count } else { 1 }, count];
     let grid = (rollout.step, ask.now, until);
     let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
-    let mut windows = u32::MAX;
+    let (mut windows, mut signals) = (u32::MAX, BTreeMap::new());
+    let mut carries = BTreeMap::new();
     for (dimension, history) in histories {
-        let forecaster = history::forecaster(dimension, &history.series, until)?;
+        let (forecaster, brought) = history::forecaster(dimension, history, until)?;
+        if !brought.is_empty() {
+            signals.insert(format!("{}/{dimension}", rollout.fleet), brought);
+        }
         let sets = [&mut choosing, &mut fresh];
         for ((salt, count), sets) in DRAWS.iter().zip(counts).zip(sets) {
             let draw = (count, ask.seed ^ salt);
@@ -412,6 +451,7 @@ fn outlook(
             sets.insert(dimension.clone(), paths);
         }
         windows = windows.min(comparable_windows(history, ask));
+        carries.extend(history.carries.clone().map(|learned| (dimension.clone(), learned)));
     }
     let load = digests(&rollout.fleet, histories);
     let ends = histories.values().map(|h| h.series.end());
@@ -421,8 +461,11 @@ fn outlook(
         until: ends.min().unwrap_or(ask.now),
         calendars: Default::default(),
         learned: Default::default(),
+        signals,
+        capacity: Default::default(),
     };
-    Ok(Outlook { choosing, fresh, comparable_windows: windows, inputs })
+    let outlook = Outlook { choosing, fresh, comparable_windows: windows, inputs };
+    Ok(outlook.carrying(&rollout.fleet, carries))
 }
 
 /// The digests of histories, per `fleet/dimension`.
@@ -470,11 +513,27 @@ fn replaced(
     Ok(list)
 }
 
+/// The load of every fleet of some documents.
+pub fn feeds_of(
+    documents: &Documents,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<(FleetName, Feed)>, BadAdapter> {
+    let mut all = Vec::new();
+    for (name, file) in &documents.fleets {
+        let here = Here { folder: file.folder.clone(), clock: clock.clone(), state: None };
+        let feeds = feeds(file, &here, &PerDimension::new())?;
+        all.extend(feeds.into_iter().map(|feed| (name.clone(), feed)));
+    }
+    Ok(all)
+}
+
 fn feeds(
     fleet: &FleetFile,
     here: &Here,
     replaced: &PerDimension<AdapterRef>,
 ) -> Result<Vec<Feed>, BadAdapter> {
+    let signals = fleet.fleet.signals.iter().map(|entry| registry::signal(entry, here));
+    let signals = Telling::Sources(signals.collect::<Result<_, _>>()?);
     let feed = |(dimension, input): (&Dimension, &domain::config::LoadInput)| {
         let source = replaced.get(dimension).unwrap_or(&input.source);
         Ok(Feed {
@@ -487,6 +546,11 @@ fn feeds(
                 Some(told) => {
                     Some(Saturation::Told(registry::load(&told.source, here)?, told.above))
                 }
+                None => None,
+            },
+            signals: signals.clone(),
+            judged: match fleet.fleet.objectives.get(dimension) {
+                Some(given) => Some(Judged::new(given, fleet.fleet.servers.len(), here)?),
                 None => None,
             },
         })

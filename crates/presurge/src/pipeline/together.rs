@@ -183,6 +183,7 @@ impl Question {
     /// Forecasts, and asks the planner's question.
     fn request(self) -> Result<(Request, PerDimension<History>, Vec<CalendarFile>), PlanError> {
         let Self { part: (fleet, rollout), config, ask, histories, calendars, learned } = self;
+        super::is_sound(&ask, &histories)?;
         let view = super::View { until: super::next_peak(&rollout, &ask), chooses: true };
         let mut outlook = super::outlook(&rollout, &ask, &histories, config, view)?;
         outlook.inputs.calendars = super::calendars::digests(&calendars);

@@ -21,12 +21,16 @@ use adapters::notify::alertmanager::{Alertmanager, AlertmanagerConfig};
 use adapters::notify::slack::{Slack, SlackConfig};
 use adapters::notify::webhook::{Webhook, WebhookConfig};
 use adapters::provisioner::process::{ProcessConfig, Processes};
+use adapters::signal::csv::{CsvSignals, CsvSignalsConfig};
+use adapters::signal::holidays::{Holidays, HolidaysConfig};
+use adapters::signal::ical::{IcalConfig, IcalSignals};
 use adapters::size::exec::{ExecSize, ExecSizeConfig};
 use adapters::traffic::haproxy::{Haproxy, HaproxyConfig};
 use adapters::updater::exec::{Exec, ExecConfig};
 use domain::config::{AdapterRef, Findings, nearest};
 use domain::ports::{
-    Clock, Health, Hook, LoadSource, Notify, PortError, Provisioner, Retry, Size, Traffic, Updater,
+    Clock, Health, Hook, LoadSource, Notify, PortError, Provisioner, Retry, SignalSource, Size,
+    Traffic, Updater,
 };
 
 pub use self::adapter::BadAdapter;
@@ -60,6 +64,14 @@ impl Here {
 const LOAD: &[Adapter<dyn LoadSource>] = &[
     adapter!("csv": LoadSource, CsvConfig, |config, here| CsvLoad::new(config, &here.folder)),
     adapter!("prometheus": LoadSource, PrometheusConfig, |config, here| PrometheusLoad::new(config, &here.folder, here.clock.clone())?),
+];
+
+/// Events and outside series, in `signals`.
+#[rustfmt::skip]
+const SIGNAL: &[Adapter<dyn SignalSource>] = &[
+    adapter!("ical": SignalSource, IcalConfig, |config, here| IcalSignals::new(config, &here.folder)),
+    adapter!("holidays": SignalSource, HolidaysConfig, |config, _| Holidays::new(&config)?),
+    adapter!("csv": SignalSource, CsvSignalsConfig, |config, here| CsvSignals::new(config, &here.folder)),
 ];
 
 /// Load balancers, under `traffic`.
@@ -163,7 +175,8 @@ impl Port {
             Self::Notify => of(NOTIFY),
             Self::Hook => of(HOOK),
             Self::Size => of(SIZE),
-            Self::Servers | Self::Signal => Vec::new(),
+            Self::Signal => of(SIGNAL),
+            Self::Servers => Vec::new(),
         }
     }
 
@@ -177,7 +190,7 @@ impl Port {
             Self::Provisioner => &["ec2", "asg", "kubernetes", "standby", "redfish"],
             Self::Health => &[],
             Self::Size => &["asg", "hpa", "keda"],
-            Self::Signal => &["ical", "feed", "http", "prometheus", "csv"],
+            Self::Signal => &["feed", "http", "prometheus"],
             Self::Notify => &["pagerduty", "email", "teams"],
             Self::Hook => &["http"],
         }
@@ -230,13 +243,19 @@ pub fn check(port: Port, entry: &AdapterRef, here: &Here) -> Result<(), Findings
         Port::Notify => adapter::check(NOTIFY, entry, here),
         Port::Hook => adapter::check(HOOK, entry, here),
         Port::Size => adapter::check(SIZE, entry, here),
-        Port::Servers | Port::Signal => Ok(()),
+        Port::Signal => adapter::check(SIGNAL, entry, here),
+        Port::Servers => Ok(()),
     }
 }
 
 /// The source of one dimension of load.
 pub fn load(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn LoadSource>, BadAdapter> {
     adapter::build(LOAD, entry, here)
+}
+
+/// A source of events or outside series.
+pub fn signal(entry: &AdapterRef, here: &Here) -> Result<Arc<dyn SignalSource>, BadAdapter> {
+    adapter::build(SIGNAL, entry, here)
 }
 
 /// The load balancer of a fleet.

@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{Adapter, HEALTH, HOOK, LOAD, NOTIFY, PROVISIONER, Port, TRAFFIC, UPDATER};
+use super::{Adapter, HEALTH, HOOK, LOAD, NOTIFY, PROVISIONER, Port, SIGNAL, TRAFFIC, UPDATER};
 
 /// The JSON Schema (draft 2020-12) of every document that is accepted.
 pub fn published() -> Value {
@@ -47,7 +47,8 @@ fn adapters(port: Port, generator: &mut SchemaGenerator) -> Map<String, Value> {
         Port::Health => of(HEALTH, generator),
         Port::Notify => of(NOTIFY, generator),
         Port::Hook => of(HOOK, generator),
-        Port::Servers | Port::Size | Port::Signal => Map::new(),
+        Port::Signal => of(SIGNAL, generator),
+        Port::Servers | Port::Size => Map::new(),
     }
 }
 

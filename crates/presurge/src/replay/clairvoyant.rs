@@ -23,6 +23,8 @@ pub fn clairvoyant(case: &Case<'_>) -> Result<Course, Broken> {
         until: case.instant,
         calendars: Default::default(),
         learned: Default::default(),
+        signals: Default::default(),
+        capacity: Default::default(),
     };
     let outlook =
         Outlook { choosing: paths.clone(), fresh: paths, comparable_windows: u32::MAX, inputs };

@@ -12,7 +12,7 @@ use domain::ports::{Append, Authority, Clock, Journal};
 use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::{Absence, Facts};
-use rollout::driver::{Driver, Ended as Stopped, Nobody, World};
+use rollout::driver::{Driver, Ended as Stopped, Nobody, Stop, World};
 use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 use rollout::settings::Pace;
 use sim::{MemoryJournal, Settings, SimClock, SimWorld, Sold, run_until_stuck};
@@ -102,6 +102,7 @@ impl Stage {
             build: env!("CARGO_PKG_VERSION").into(),
             pace: Pace { tick, call_timeout: tick, lease: tick * 6, load_every: step },
             patience: Some(PATIENCE),
+            stop: Stop::default(),
         };
         let stage = Self { world, journal, id, driver, clock: clock.clone() };
         let mut created = created(prepared, &made.histories, &made.plan, case.facts.deadline);

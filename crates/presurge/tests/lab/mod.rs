@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of the lab")]
 
 pub mod clients;
+pub mod daemon;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -28,12 +28,16 @@ pub(super) struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    /// Takes the lease, waiting for its present owner if there is one, and folds the journal. Leaves the
+    /// Takes the lease, waiting for its present owner if there is one, and folds the journal; `None` when
+    /// the driver was asked to stop meanwhile. Leaves the
     /// lease alone where this build does not read the journal: somebody else may.
-    pub(super) async fn open(driver: &'a Driver, id: &RolloutId) -> Result<Self, DriveError> {
+    pub(super) async fn open(
+        driver: &'a Driver,
+        id: &RolloutId,
+    ) -> Result<Option<Self>, DriveError> {
         let unread = |error| DriveError::Fold(id.clone(), error);
         machine::readable(&driver.journal.read(id, 0).await?).map_err(unread)?;
-        let lease = take_lease(driver, id).await?;
+        let Some(lease) = take_lease(driver, id).await? else { return Ok(None) };
         let (state, stated) = match folded(driver, id).await {
             Ok(folded) => folded,
             Err(error) => {
@@ -55,7 +59,7 @@ impl<'a> Book<'a> {
             let (at, actor) = (driver.world.clock.now(), Actor::decider());
             book.write(vec![Entry { at, actor, cause, reason, inputs: None, event }]).await?;
         }
-        Ok(book)
+        Ok(Some(book))
     }
 
     /// The state after everything that has been read and written.
@@ -186,12 +190,16 @@ async fn give_up(driver: &Driver, lease: &Lease) {
     }
 }
 
-async fn take_lease(driver: &Driver, id: &RolloutId) -> Result<Lease, DriveError> {
+async fn take_lease(driver: &Driver, id: &RolloutId) -> Result<Option<Lease>, DriveError> {
     let (clock, length) = (&driver.world.clock, driver.pace.lease);
     let mut told = false;
     loop {
+        if driver.stop.is_asked() {
+            return Ok(None);
+        }
         let now = clock.now();
-        if let Some(lease) = driver.journal.lease(id, &driver.owner, now, length).await? {
+        let lease = driver.journal.lease(id, &driver.owner, now, length).await?;
+        if lease.is_some() {
             return Ok(lease);
         }
         if !told {

@@ -131,6 +131,8 @@ impl Informed {
                 until: now,
                 calendars: BTreeMap::new(),
                 learned: Default::default(),
+                signals: Default::default(),
+                capacity: Default::default(),
             },
             schedule: Schedule::default(),
             canary: if revision == 1 { Canary::Auto } else { Canary::Passed },

@@ -174,6 +174,8 @@ impl Forecaster {
                 until: question.now,
                 calendars: Default::default(),
                 learned: Default::default(),
+                signals: Default::default(),
+                capacity: Default::default(),
             },
             schedule: Schedule::default(),
             canary: question.canary,

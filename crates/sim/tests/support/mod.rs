@@ -16,7 +16,7 @@ use domain::ports::{Append, Authority, Clock, Hook, Journal, LoadSource, PortErr
 use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
-use rollout::driver::{Audience, DriveError, Driver, Ended, LoadWatch, World};
+use rollout::driver::{Audience, DriveError, Driver, Ended, LoadWatch, Stop, World};
 use rollout::gates::Gate;
 use rollout::observe::Seen;
 use rollout::settings::Pace;
@@ -268,6 +268,7 @@ impl Stage {
                 load_every: Duration::from_secs(60),
             },
             patience: Some(Duration::from_secs(3600)),
+            stop: Stop::default(),
         };
         run_until_stuck(driver.run(&self.id))
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::objectives::{Objective, objectives};
 use super::offers::{Offer, offers, spare};
 use super::quotas::{Quota, quotas};
-use super::objectives::{Objective, objectives};
 use super::servers::{FleetServer, Units, common, servers};
 use crate::config::adapter::AdapterRef;
 use crate::config::document::FleetDocument;
@@ -36,6 +36,8 @@ pub struct Fleet {
     pub balance: f64,
     /// Where the load of each dimension is read; the same dimensions as `capacity`.
     pub load: PerDimension<LoadInput>,
+    /// Events and outside series that may explain the load.
+    pub signals: Vec<AdapterRef>,
     /// How long the parts of an update take.
     pub durations: UpdateDurations,
     /// What surge can be bought.
@@ -157,6 +159,7 @@ impl FleetDocument {
             objectives,
             balance: spec.balance.map_or(1.0, |share| share.get()),
             load,
+            signals: spec.signals.iter().filter_map(|slot| slot.0.only().cloned()).collect(),
             durations,
             offers,
             spare,
@@ -173,11 +176,7 @@ impl FleetDocument {
 
 /// Says which features of the document are part of the schema and not built yet.
 fn not_built_yet(spec: &FleetSpec, findings: &mut Findings) {
-    const OUT: &str = "leave it out";
     let here = Place::spec();
-    for index in 0..spec.signals.len() {
-        findings.unsupported(here.key("signals").index(index), "a signal", OUT);
-    }
     if spec.surge.version == SurgeVersion::New {
         let place = here.key("surge").key("version");
         findings.unsupported(place, "surge that runs the new version", "write old");

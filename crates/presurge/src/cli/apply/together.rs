@@ -9,17 +9,20 @@ use domain::plan::{Plan, joint_probability};
 use domain::ports::{Archive, Clock, Journal};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use rollout::driver::Stop;
 use rollout::state::Phase;
 use store::Store;
 
-use super::{Apply, Mode, agreed, anchoring, taught};
+use super::{Apply, Mode, agreed, anchoring};
 use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
+use crate::apply::control::Petition;
 use crate::apply::former::{self, Former};
 use crate::apply::given::still_good;
 use crate::apply::keyed::{self, Found};
+use crate::apply::planner::no_queue;
 use crate::apply::shares::{self, Owned};
-use crate::apply::{Applier, world};
+use crate::apply::{Applier, taught, world};
 use crate::cli::{Code, Failed, plan_failed, render};
 use crate::pipeline::{Made, MadeTogether, Prepared, Together};
 
@@ -185,6 +188,8 @@ impl Apply {
                 patience: Some(self.patience.duration()),
                 seed: self.seed,
                 anchors: anchors.clone(),
+                stop: Stop::default(),
+                turns: no_queue(),
             };
             // Whatever an adapter is not given is found before anything is written down.
             let mut before = Former::new();
@@ -198,7 +203,8 @@ impl Apply {
         for (applier, id, made, before) in &ready {
             if let Some(made) = made {
                 let now = applier.prepared.fleet_here.clock.now();
-                applier.create(id, made, before.clone(), now).await?;
+                let petition = Petition::here("apply was called", now);
+                applier.create(id, made, before.clone(), &petition, None).await?;
             }
         }
         let drives = ready.into_iter().map(|(applier, id, ..)| async move {

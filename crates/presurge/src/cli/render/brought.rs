@@ -1,13 +1,16 @@
 //! What each signal brought, as rows.
 
+use std::time::Duration;
+
 use domain::series::Series;
+use domain::signal::SignalBrought;
 use forecast::signals::{Kind, Reach, SignalReport, SignalsReport};
 use serde_json::{Value, json};
 
-use super::time::length;
+use super::time::{length, number, percent};
 
 /// The columns of the rows.
-pub const COLUMNS: [&str; 13] = [
+pub const COLUMNS: [&str; 14] = [
     "unique_id",
     "signal",
     "kind",
@@ -15,6 +18,7 @@ pub const COLUMNS: [&str; 13] = [
     "loss-without",
     "loss-with",
     "saves",
+    "acts",
     "effect",
     "lead",
     "lead-effect",
@@ -26,7 +30,7 @@ pub const COLUMNS: [&str; 13] = [
 /// One row for each signal of a series, then one for all of them together.
 pub fn rows(name: &str, series: &Series, report: &SignalsReport) -> Vec<Value> {
     let mut rows: Vec<Value> =
-        report.each.iter().map(|one| row(name, series, one, report.weight)).collect();
+        report.each.iter().map(|one| row(name, series, one, report)).collect();
     let (without, with) = report.loss;
     let note = if report.weight > 0.0 || report.each.iter().all(|one| one.unused.is_some()) {
         ""
@@ -36,13 +40,13 @@ pub fn rows(name: &str, series: &Series, report: &SignalsReport) -> Vec<Value> {
     rows.push(json!({
         "unique_id": name, "signal": "(all)", "kind": "choice", "weight": round(report.weight),
         "loss-without": round(without), "loss-with": round(with), "saves": saves(without, with),
-        "effect": null, "lead": null, "lead-effect": null, "tail": null, "tail-effect": null,
+        "acts": report.acts.to_string(), "effect": null, "lead": null, "lead-effect": null, "tail": null, "tail-effect": null,
         "note": note,
     }));
     rows
 }
 
-fn row(name: &str, series: &Series, one: &SignalReport, weight: f64) -> Value {
+fn row(name: &str, series: &Series, one: &SignalReport, all: &SignalsReport) -> Value {
     let kind = match one.kind {
         Kind::Event => "event",
         Kind::Series(Reach::KnownAhead) => "known-ahead",
@@ -56,13 +60,37 @@ fn row(name: &str, series: &Series, one: &SignalReport, weight: f64) -> Value {
     let ((lead, lead_effect), (tail, tail_effect)) = (window(one.lead), window(one.tail));
     json!({
         "unique_id": name, "signal": one.name, "kind": kind,
-        "weight": if one.unused.is_some() { json!(0) } else { round(weight) },
+        "weight": if one.unused.is_some() { json!(0) } else { round(all.weight) },
         "loss-without": round(one.loss.0), "loss-with": round(one.loss.1),
         "saves": saves(one.loss.0, one.loss.1),
-        "effect": round(one.effect), "lead": lead, "lead-effect": lead_effect,
+        "acts": all.acts.to_string(), "effect": round(one.effect), "lead": lead, "lead-effect": lead_effect,
         "tail": tail, "tail-effect": tail_effect,
         "note": one.unused.map_or_else(String::new, |why| why.to_string()),
     })
+}
+
+/// What a signal brought to the forecast of `fleet/dimension`, in words.
+pub fn signal_line(which: &str, one: &SignalBrought) -> String {
+    let kind = if one.kind.is_empty() { String::new() } else { format!(" ({})", one.kind) };
+    let head = format!("signal {}{kind} of {which}", one.name);
+    if let Some(why) = &one.unused {
+        return format!("{head} has no weight: {why}");
+    }
+    let seconds = |seconds| length(Duration::from_secs(seconds));
+    let windows = [(one.lead_seconds, "before"), (one.tail_seconds, "after")];
+    let windows = windows.iter().filter(|(time, _)| *time > 0);
+    let windows: String =
+        windows.map(|(time, side)| format!(", moved {} {side} it", seconds(*time))).collect();
+    let saved = match (one.loss_without, one.loss_with) {
+        (Some(without), Some(with)) if without > 0.0 => percent(1.0 - with / without),
+        _ => "nothing".to_owned(),
+    };
+    let effect = match one.acts.as_str() {
+        "multiplies" => percent(one.effect),
+        _ => number(one.effect),
+    };
+    let weight = percent(one.weight);
+    format!("{head} saves {saved} of the held-out loss, adds {effect}{windows}; weight {weight}")
 }
 
 /// Four digits that matter; nothing for what is no number.
@@ -85,8 +113,6 @@ pub fn saves(without: f64, with: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

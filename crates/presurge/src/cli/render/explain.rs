@@ -8,6 +8,8 @@ use plan::{
     RiskExplained,
 };
 
+use super::brought::signal_line;
+use super::capacity::capacity_line;
 use super::time::{Teller, number, percent};
 use crate::cli::explain::Recomputed;
 
@@ -28,6 +30,14 @@ pub fn text(
     writeln!(out, "  configuration {}", inputs.config)?;
     for (which, digest) in &inputs.load {
         writeln!(out, "  load of {which} until {}, {digest}", tell.day(inputs.until))?;
+    }
+    for (which, signals) in &inputs.signals {
+        for signal in signals {
+            writeln!(out, "  {}", signal_line(which, signal))?;
+        }
+    }
+    for (which, carries) in &inputs.capacity {
+        writeln!(out, "  {}", capacity_line(which, carries))?;
     }
     if let Some(joint) = &explained.joint {
         writeln!(out, "\nJoint risk of {} fleets, taken as independent", explained.fleets.len())?;

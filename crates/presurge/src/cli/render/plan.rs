@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use domain::plan::{Batch, Plan, Refused, SurgePurchase, TimelineEntry};
 use jiff::Timestamp;
 
+use super::brought::signal_line;
+use super::capacity::capacity_line;
 use super::time::{Teller, length, number, percent};
 use crate::pipeline::Prepared;
 
@@ -118,6 +120,14 @@ impl Page<'_> {
         let learned: Vec<String> = learned.collect();
         if !learned.is_empty() {
             writeln!(out, "  by what was learned or pinned: {}", learned.join(", "))?;
+        }
+        for (which, signals) in &plan.inputs.signals {
+            for signal in signals {
+                writeln!(out, "  {}", signal_line(which, signal))?;
+            }
+        }
+        for (which, carries) in &plan.inputs.capacity {
+            writeln!(out, "  {}", capacity_line(which, carries))?;
         }
         writeln!(
             out,

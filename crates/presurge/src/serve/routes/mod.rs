@@ -1,0 +1,21 @@
+//! The routes, one file for each thing that they are about.
+
+mod forecasts;
+mod health;
+mod journal;
+mod permits;
+mod plans;
+mod rollouts;
+
+use super::route::Route;
+
+/// Every route.
+pub fn table() -> Vec<Route> {
+    let mut all = health::routes();
+    all.extend(rollouts::routes());
+    all.extend(plans::routes());
+    all.extend(forecasts::routes());
+    all.extend(permits::routes());
+    all.extend(journal::routes());
+    all
+}

@@ -1,0 +1,431 @@
+//! Rollouts: what there is, where each stands, beginning one, and saying what shall become of it.
+
+use std::sync::Arc;
+
+use domain::event::Event;
+use domain::freeze::Freezes;
+use domain::name::{FleetName, RolloutId, Version};
+use domain::plan::Plan;
+use hyper::StatusCode;
+use hyper::header::HeaderName;
+use jiff::Timestamp;
+use rollout::machine::FoldError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::access::Right;
+use super::super::begin::{self, Begun};
+use super::super::openapi::Moment;
+use super::super::problem::Problem;
+use super::super::route::{Call, Query, Reply, Response, Route};
+use super::super::{Server, events};
+use crate::apply::control::{self, ControlError, DigestStart, Judgement};
+use crate::apply::keyed::{self, LookError};
+use crate::apply::{chain, freezes};
+use crate::cli::rollout::{as_json, word};
+use crate::documents::{Documents, of_given};
+
+/// Every rollout.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Rollouts {
+    /// One for each attempt and fleet, in the order of creation.
+    rollouts: Vec<Row>,
+}
+
+/// A rollout, in short.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    /// Its id.
+    rollout: RolloutId,
+    /// Its fleet.
+    fleet: FleetName,
+    /// What its servers shall run.
+    target: Version,
+    /// Where it stands, in a word.
+    state: String,
+    /// So many servers are updated …
+    updated: usize,
+    /// … of so many.
+    servers: usize,
+    /// When it was begun.
+    #[schemars(with = "Option<Moment>")]
+    created: Option<Timestamp>,
+    /// When its journal was written last.
+    #[schemars(with = "Option<Moment>")]
+    changed: Option<Timestamp>,
+}
+
+/// Where a rollout stands.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Shown {
+    /// Each of its fleets, as `presurge rollout show -o json` has it.
+    fleets: Vec<Value>,
+}
+
+/// What to begin: a rollout of the daemon's own files, or a document.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wish {
+    /// The name of a rollout of the daemon's files.
+    pub rollout: Option<String>,
+    /// A document of kind Rollout, over fleets of the daemon's files. It may name commands that run
+    /// where the daemon runs, so that it takes an administrator.
+    pub document: Option<Value>,
+    /// The seed of the sampled paths.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    pub seed: u64,
+    /// Why, for the journal.
+    #[serde(default)]
+    pub reason: String,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// What became of a wish.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Started {
+    /// `begun`, `open` (it was under way) or `done` (it had been done).
+    state: &'static str,
+    /// Its ids, one for each fleet.
+    rollouts: Vec<RolloutId>,
+    /// The plan, where it was begun now.
+    #[schemars(with = "Option<Value>")]
+    plan: Option<Box<Plan>>,
+}
+
+/// A request of a person.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Ask {
+    /// Why, for the journal.
+    #[serde(default)]
+    reason: String,
+}
+
+/// What a person says of a plan.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Approve {
+    /// The digest of the plan, or its first twelve digits or more.
+    digest: String,
+    /// Reject it: what is out comes back, and the rollout ends.
+    #[serde(default)]
+    reject: bool,
+    /// Why, for the journal.
+    #[serde(default)]
+    reason: String,
+}
+
+/// What was written.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Written {
+    /// Into which journals. Whoever drives the rollout sees it within a second.
+    written: Vec<RolloutId>,
+    /// Where it could not be.
+    refused: Vec<Refusal>,
+}
+
+/// Why a request was not written.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Refusal {
+    /// Of which rollout.
+    rollout: RolloutId,
+    /// Why.
+    reason: String,
+}
+
+const AFTER: &[Query] = &[Query {
+    name: "after",
+    about: "Only records with a higher number; the header Last-Event-ID says the same.",
+    least: 0,
+    most: None,
+}];
+
+pub fn routes() -> Vec<Route> {
+    let act = |path, about, verb, event: Event| {
+        let asked = (path, Right::Operate, &[202][..]);
+        Route::post(asked, about, move |server, call, ask: Ask| {
+            request(server, call, ask, verb, event.clone())
+        })
+    };
+    let mut stream = Route::other(
+        ("/v1/rollouts/{name}/events", Right::Read, events::MEDIA),
+        "The journal of a rollout as it grows, as server-sent events",
+        stream,
+    );
+    stream.statuses = &[200, 204];
+    vec![
+        Route::get("/v1/rollouts", "Every rollout", list),
+        Route::post(("/v1/rollouts", Right::Operate, &[200, 201]), "Begin a rollout", start)
+            .or_yaml()
+            .problems(&[404]),
+        Route::get("/v1/rollouts/{name}", "Where a rollout stands", show),
+        stream.query(AFTER).problems(&[409]),
+        act(
+            "/v1/rollouts/{name}/pause",
+            "Open no further batch; the one that is out comes back",
+            "pause",
+            Event::PauseRequested {},
+        ),
+        act(
+            "/v1/rollouts/{name}/resume",
+            "Go on; a failed server is tried once more",
+            "resume",
+            Event::ResumeRequested {},
+        ),
+        act(
+            "/v1/rollouts/{name}/abort",
+            "Put back what is out, give back the surge, and end",
+            "abort",
+            Event::AbortRequested {},
+        ),
+        Route::post(
+            ("/v1/rollouts/{name}/rollback", Right::Operate, &[202]),
+            "Bring every server back to the version that it ran before, and end",
+            roll_back,
+        ),
+        Route::post(
+            ("/v1/rollouts/{name}/approve", Right::Approve, &[202]),
+            "Agree to the plan that waits for it, or reject it",
+            approve,
+        ),
+    ]
+}
+
+async fn list(server: Arc<Server>, call: Call) -> Result<Rollouts, Problem> {
+    let mut rollouts = Vec::new();
+    let store = server.store.as_ref();
+    for id in chain::rollouts(store).await? {
+        let (state, records) = match keyed::state(store, &id).await {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            // Replicas of two releases share a store while they are upgraded.
+            Err(LookError::Fold(_, FoldError::Newer { .. })) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if !call.who.sees(server.labels(&state.created.fleet)) {
+            continue;
+        }
+        rollouts.push(Row {
+            updated: state.servers.values().filter(|server| server.is_updated()).count(),
+            servers: state.servers.len(),
+            state: word(&state),
+            created: records.first().map(|record| record.at),
+            changed: records.last().map(|record| record.at),
+            fleet: state.created.fleet.clone(),
+            target: state.created.target.clone(),
+            rollout: id,
+        });
+    }
+    Ok(Rollouts { rollouts })
+}
+
+async fn show(server: Arc<Server>, call: Call) -> Result<Shown, Problem> {
+    let store = server.store.as_ref();
+    let frozen = freezes::read(store).await.unwrap_or_else(|error| {
+        server.trouble("freezes cannot be read", &error);
+        Freezes::default()
+    });
+    let mut fleets = Vec::new();
+    for id in rollouts_only(keyed::existing_all(store, call.place()).await?)? {
+        let Some((state, records)) = keyed::state(store, &id).await? else { continue };
+        server.in_scope(&call.who, &state.created.fleet)?;
+        let ended = state.outcome().is_some();
+        let compared = if ended { rollout::compared::compared(&records) } else { Ok(None) };
+        let compared = compared.map_err(|error| Problem::failed(crate::causes::chain(&error)))?;
+        let freeze = frozen.on(&state.created.fleet, call.now).filter(|_| !ended);
+        fleets.push(as_json(&state, records.len(), freeze, compared.as_ref(), call.now));
+    }
+    if fleets.is_empty() {
+        return Err(Problem::missing(format!("there is no rollout {:?}", call.place())));
+    }
+    Ok(Shown { fleets })
+}
+
+/// The documents of a wish with the name of its rollout. One that is brought takes an administrator.
+pub fn wished(
+    server: &Server,
+    call: &Call,
+    wish: &Wish,
+) -> Result<(Option<Documents>, String), Problem> {
+    if wish.seed >= crate::pipeline::SEEDS {
+        return Err(Problem::wrong("seed: expected a number below 2^53"));
+    }
+    match (&wish.rollout, &wish.document) {
+        (Some(name), None) => Ok((None, name.clone())),
+        (None, Some(document)) => {
+            if !call.who.may(Right::Administer) {
+                let detail = "a document may name commands that run here, so that only an administrator \
+                              may bring one; name a rollout of the daemon's files instead";
+                return Err(Problem::forbidden(detail));
+            }
+            let documents = with_fleets(server, document)?;
+            let name = documents.rollouts[0].rollout().name.to_string();
+            Ok((Some(documents), name))
+        }
+        _ => Err(Problem::wrong("expected either `rollout` or `document`")),
+    }
+}
+
+/// A document of a rollout with those of the fleets that it names.
+fn with_fleets(server: &Server, document: &Value) -> Result<Documents, Problem> {
+    let named = document.pointer("/spec/fleets").and_then(Value::as_array);
+    let named: Vec<&str> = named.into_iter().flatten().filter_map(Value::as_str).collect();
+    let files = server.documents.fleets.values();
+    let files = files.filter(|file| named.contains(&file.fleet.name.as_str()));
+    let mut given: Vec<_> = files
+        .map(|file| (format!("fleet {}", file.fleet.name), file.folder.clone(), file.document()))
+        .collect();
+    let folder = given.first().map_or_else(|| ".".into(), |(_, folder, _)| folder.clone());
+    if document["kind"] != "Rollout" {
+        return Err(Problem::wrong("document.kind: expected a document of kind Rollout"));
+    }
+    given.push(("document".into(), folder, document.clone()));
+    let documents = of_given(&given, &server.clock);
+    documents.map_err(|error| Problem::wrong(crate::causes::chain(&error)))
+}
+
+async fn start(server: Arc<Server>, call: Call, wish: Wish) -> Result<Reply<Started>, Problem> {
+    let (own, name) = wished(&server, &call, &wish)?;
+    let documents = own.as_ref().unwrap_or(&server.documents);
+    let reason = if wish.reason.is_empty() { "it was asked for" } else { &wish.reason };
+    let begun = begin::begin(&server, &call, documents, &name, wish.seed, reason).await?;
+    let (status, state, rollouts, plan) = match begun {
+        Begun::Now(ids, plan) => (StatusCode::CREATED, "begun", ids, Some(plan)),
+        Begun::Before(ids) => (StatusCode::OK, "open", ids, None),
+        Begun::Done(ids) => (StatusCode::OK, "done", ids, None),
+    };
+    let mut reply = Reply::new(status, Started { state, rollouts, plan });
+    reply.location = Some(format!("/v1/rollouts/{}", name.replace('/', "%2F")));
+    Ok(reply)
+}
+
+/// The chains of a name, all of them of fleets that the caller has to do with.
+async fn chains(server: &Server, call: &Call) -> Result<Vec<RolloutId>, Problem> {
+    let ids = keyed::existing_all(server.store.as_ref(), call.place()).await?;
+    for id in &ids {
+        scope(server, call, id).await?;
+    }
+    Ok(ids)
+}
+
+async fn scope(server: &Server, call: &Call, id: &RolloutId) -> Result<(), Problem> {
+    if call.who.sees_all() {
+        return Ok(());
+    }
+    let state = match chain::is_rollout(id) {
+        true => keyed::state(server.store.as_ref(), id).await?,
+        false => None,
+    };
+    match state {
+        Some((state, _)) => server.in_scope(&call.who, &state.created.fleet),
+        None => Err(Problem::forbidden(format!("{} has nothing to do with {id}", call.who.name))),
+    }
+}
+
+/// The one chain of a name, of a rollout or beside them.
+pub async fn one_chain(server: &Server, call: &Call) -> Result<RolloutId, Problem> {
+    let ids = chains(server, call).await?;
+    match ids.as_slice() {
+        [id] => Ok(id.clone()),
+        several => {
+            let names: Vec<&str> = several.iter().map(RolloutId::as_str).collect();
+            let detail = format!("there are several; say which: {}", names.join(", "));
+            Err(Problem::conflict("several", "The rollout has several fleets", detail))
+        }
+    }
+}
+
+async fn stream(server: Arc<Server>, call: Call) -> Result<Response, Problem> {
+    let id = one_chain(&server, &call).await?;
+    let last = call.headers.get(HeaderName::from_static("last-event-id"));
+    let last = last.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let after = last.or(call.number("after")?).unwrap_or(0);
+    events::stream(server, &call, id, after).await
+}
+
+async fn request(
+    server: Arc<Server>,
+    call: Call,
+    ask: Ask,
+    verb: &'static str,
+    event: Event,
+) -> Result<Reply<Written>, Problem> {
+    let petition = call.petition(&ask.reason);
+    let mut written = Written { written: Vec::new(), refused: Vec::new() };
+    for id in rollouts_only(chains(&server, &call).await?)? {
+        let (journal, event) = (server.store.as_ref(), event.clone());
+        let asked = control::request(journal, id.as_str(), verb, event, &petition).await;
+        take(&mut written, id, asked)?;
+    }
+    said(&server, written)
+}
+
+async fn roll_back(server: Arc<Server>, call: Call, ask: Ask) -> Result<Reply<Written>, Problem> {
+    let petition = call.petition(&ask.reason);
+    let mut written = Written { written: Vec::new(), refused: Vec::new() };
+    for id in rollouts_only(chains(&server, &call).await?)? {
+        let asked = control::roll_back(server.store.as_ref(), id.clone(), &petition).await;
+        take(&mut written, id, asked)?;
+    }
+    said(&server, written)
+}
+
+/// Of several fleets each has a plan of its own: the digest says which is meant.
+async fn approve(server: Arc<Server>, call: Call, ask: Approve) -> Result<Reply<Written>, Problem> {
+    let start: DigestStart =
+        ask.digest.parse().map_err(|why| Problem::wrong(format!("digest: {why}")))?;
+    let judgement = if ask.reject { Judgement::Reject } else { Judgement::Approve };
+    let petition = call.petition(&ask.reason);
+    let mut written = Written { written: Vec::new(), refused: Vec::new() };
+    for id in rollouts_only(chains(&server, &call).await?)? {
+        let journal = server.store.as_ref();
+        let asked = control::judge_plan(journal, id.clone(), &start, judgement, &petition).await;
+        take(&mut written, id, asked)?;
+        if !written.written.is_empty() {
+            written.refused.clear();
+            break;
+        }
+    }
+    said(&server, written)
+}
+
+fn rollouts_only(ids: Vec<RolloutId>) -> Result<Vec<RolloutId>, Problem> {
+    match ids.iter().find(|id| !chain::is_rollout(id)) {
+        Some(id) => Err(Problem::missing(format!("{id} is no rollout"))),
+        None => Ok(ids),
+    }
+}
+
+fn take(
+    written: &mut Written,
+    rollout: RolloutId,
+    asked: Result<RolloutId, ControlError>,
+) -> Result<(), Problem> {
+    match asked {
+        Ok(id) => written.written.push(id),
+        Err(error @ (ControlError::Refused { .. } | ControlError::Ended { .. })) => {
+            let reason = crate::causes::chain(&error);
+            written.refused.push(Refusal { rollout, reason });
+        }
+        Err(ControlError::Look(error)) => return Err(error.into()),
+        Err(error @ ControlError::Append(_)) => return Err(Problem::store(&error)),
+    }
+    Ok(())
+}
+
+fn said(server: &Server, written: Written) -> Result<Reply<Written>, Problem> {
+    if written.written.is_empty() {
+        let reasons: Vec<&str> = written.refused.iter().map(|r| r.reason.as_str()).collect();
+        let title = "It cannot be done as things stand";
+        return Err(Problem::conflict("refused", title, reasons.join("; ")));
+    }
+    server.keeper.wake();
+    Ok(Reply::new(StatusCode::ACCEPTED, written))
+}
