@@ -142,8 +142,11 @@ fn what_cannot_be_learned_says_what_is_missing() {
     assert!(error.contains("does not rise with load"), "{error}");
     let carried = plan["inputs"]["capacity"]["web/requests"]["carried"].as_f64().unwrap();
     assert_eq!((carries(&plan), carried < 76.0), (carried, true));
-    let line =
-        format!("replay web.yaml --from {} --until {}", at(noon() - 2_880), at(noon() - 1_440));
+    let line = format!(
+        "replay web.yaml --from {} --to {} --every 6h",
+        at(noon() - 2_880),
+        at(noon() - 1_440)
+    );
     let (_, error) = desk.ends(65, &line);
     assert!(error.contains("give spec.capacity.requests as a number"), "{error}");
 }
