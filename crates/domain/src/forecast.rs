@@ -189,6 +189,17 @@ impl Paths {
         Some(Self { start: from, step, steps, values })
     }
 
+    /// The same paths, each times its own factor, which has to be finite.
+    #[must_use]
+    pub fn weighted(&self, factor: impl Fn(usize) -> f64) -> Self {
+        let path = |index: usize| {
+            let factor = factor(index);
+            self.path(index).iter().map(move |value| value * factor)
+        };
+        let values = (0..self.count()).flat_map(path).collect();
+        Self { values, ..*self }
+    }
+
     /// The instant after the last step.
     pub fn end(&self) -> Timestamp {
         self.start + self.step.duration() * u32::try_from(self.steps).unwrap_or(u32::MAX)

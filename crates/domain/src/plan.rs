@@ -274,6 +274,26 @@ pub struct Inputs {
     /// are configured.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub signals: BTreeMap<String, Vec<SignalBrought>>,
+    /// What one server was taken to carry, per `fleet/dimension`, where that is learned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capacity: BTreeMap<String, Carries>,
+}
+
+/// What one server was taken to carry, in the unit of the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Carries {
+    /// At least this, with a probability of 95 %.
+    pub p05: f64,
+    /// The median, which quantities are computed with.
+    pub p50: f64,
+    /// The highest load of one server at which the objective was kept.
+    pub carried: f64,
+    /// Observations that it was learned from.
+    pub observations: usize,
+    /// What would have to be seen to know more, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// Why there is no plan, and what would have to give way.

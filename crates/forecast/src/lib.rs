@@ -56,11 +56,13 @@
 //! | drift | [`Event::Drifted`] | cumulative sums, Page (1954); false alarms after Siegmund (1985) |
 //! | intervals | [`AutoForecaster::forecast`] | split conformal with local scale, Lei et al. (2018), and quantile tracking, Angelopoulos et al. (2023) |
 //! | futures | [`AutoForecaster::paths`] | Schaake shuffle, Clark et al. (2004), loosened until past maxima fit |
+//! | capacity of a server | [`capacity`] | utilisation law and M/M/1, robust lines, block bootstrap, Künsch (1989) |
 //! | scores | [`metrics`], [`backtest`] | M4 competition, Makridakis et al. (2020) |
 
 mod auto;
 pub mod backtest;
 mod calibrate;
+pub mod capacity;
 mod classical;
 mod demand;
 mod drift;

@@ -518,3 +518,31 @@ pub const SIGNAL_WINDOW_SECONDS: i64 = 3 * 86_400;
 pub const SIGNAL_WINDOW_STEPS: usize = 14;
 /// … and the history is at least so many times as long.
 pub const SIGNAL_HISTORY_PER_WINDOW: usize = 12;
+
+/// Observations from which a capacity is learned, at least: two days of hours, …
+pub const CAPACITY_LEAST: usize = 20;
+/// … over so many hours.
+pub const CAPACITY_HOURS_LEAST: i64 = 12;
+/// The highest load that was seen is at least so many times the lowest, or no line can be told.
+pub const CAPACITY_CONTRAST: f64 = 1.5;
+/// After so many seconds an observation counts half: three days.
+pub const CAPACITY_HALF_LIFE: i64 = 3 * 86_400;
+/// What is newer than this, in seconds, can lower a capacity and not raise it: a day.
+pub const CAPACITY_DELAY: i64 = 86_400;
+/// Seconds that are drawn together: six hours, over which errors may be alike.
+pub const CAPACITY_BLOCK: i64 = 6 * 3_600;
+/// Histories that are drawn again.
+pub const CAPACITY_DRAWS: usize = 200;
+/// The share of the observations that keeps the objective at the capacity.
+pub const CAPACITY_KEPT: f64 = 0.95;
+/// A capacity is never above so many times the highest load that was carried within the objective.
+pub const CAPACITY_BEYOND: f64 = 1.1;
+/// … nor below this share of it: it is above zero.
+pub const CAPACITY_FLOOR: f64 = 0.01;
+/// A line rises where fewer than this share of the histories that are drawn again do not.
+pub const CAPACITY_CHANCE: f64 = 0.01;
+/// Points further from a line than so many standard deviations count less: the usual constant, with
+/// 95 % efficiency for normal errors (Huber, *Robust Statistics*).
+pub const CAPACITY_HUBER: f64 = 1.345;
+/// Rounds of reweighting.
+pub const CAPACITY_ROUNDS: usize = 10;

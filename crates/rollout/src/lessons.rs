@@ -64,6 +64,8 @@ pub fn findings(configured: &Figures, newest_first: &[Observed]) -> BTreeMap<Qua
                     Figure::probability(share)
                 })
             }
+            // Journals do not show what a server carries.
+            Figure::Amount { .. } => None,
         };
         if let Some(figure) = figure.filter(|figure| quantity.check(*figure).is_ok()) {
             found.insert(quantity.clone(), Finding { figure, evidence });

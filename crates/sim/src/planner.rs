@@ -153,6 +153,7 @@ impl Timetable {
                 calendars: Default::default(),
                 learned: Default::default(),
                 signals: Default::default(),
+                capacity: Default::default(),
             },
             basis: Vec::new(),
             fleets: Vec::new(),

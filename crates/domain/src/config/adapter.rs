@@ -177,6 +177,10 @@ slot!(
     ProvisionerSpec for "provisioner"
 );
 slot!(
+    /// The number of servers in service.
+    InServiceSpec for "load"
+);
+slot!(
     /// Events and outside series.
     SignalSpec for "signal"
 );

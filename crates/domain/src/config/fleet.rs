@@ -6,7 +6,6 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
 
 use super::adapter::{
     AdapterSlot, PORT_MARK, ProvisionerSpec, SignalSpec, TrafficSpec, UpdateSpec,
@@ -17,6 +16,7 @@ use super::load::{LoadSpec, SaturationSpec};
 use super::number::PositiveShare;
 use super::offer::{OfferSpec, QuotaSpec};
 use super::size::SizeSpec;
+use super::slo::SlosSpec;
 use super::span::{PositiveSpan, Span};
 use crate::event::OnTimeout;
 use crate::name::{Dimension, ServerName, Zone};
@@ -32,9 +32,9 @@ pub struct FleetSpec {
     pub servers: ServersSpec,
     /// What one server carries.
     pub capacity: CapacitiesSpec,
-    /// The objective from which capacity is learned.
+    /// The objectives from which capacities are learned, one entry per dimension.
     #[serde(default)]
-    pub slo: Option<Value>,
+    pub slo: SlosSpec,
     /// Mean over peak load of the servers behind the load balancer; 1 is perfectly even.
     #[serde(default)]
     pub balance: Option<PositiveShare>,

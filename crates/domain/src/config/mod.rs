@@ -25,6 +25,7 @@ mod place;
 mod rollout;
 mod schedule;
 mod size;
+mod slo;
 mod span;
 
 pub use adapter::{
@@ -34,7 +35,7 @@ pub use adapter::{
 pub use capacity::{CapacitiesSpec, CapacitySpec};
 pub use check::{
     Canary, DrainPolicy, Fleet, FleetServer, FreezeFile, Gate, GivenSchedule, Hook, LoadInput,
-    Offer, Quota, Rollout, SaturationInput, Scaler, UpdateDurations, hint, nearest,
+    Objective, Offer, Quota, Rollout, SaturationInput, Scaler, UpdateDurations, hint, nearest,
 };
 pub use count::{BadPercent, CountOrPercent, Percent};
 pub use document::{
@@ -60,4 +61,5 @@ pub use schedule::{
     BadInstant, Day, DeadlineSpec, FreezeSpec, IcalSpec, Instant, TimeOfDay, WindowSpec,
 };
 pub use size::SizeSpec;
+pub use slo::{Is, SloSpec, SlosSpec};
 pub use span::{BadSpan, LONGEST, PositiveSpan, Span};

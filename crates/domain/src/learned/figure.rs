@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Span;
 use crate::spread::{BadSpread, Spread};
 
-/// A length of time, as two of its quantiles, or a probability.
+/// A length of time or an amount, as two of its quantiles, or a probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Figure {
@@ -25,6 +25,13 @@ pub enum Figure {
         /// The probability.
         probability: f64,
     },
+    /// An amount of load, of which less is worse.
+    Amount {
+        /// What it is at least with a probability of 95 %.
+        p05: f64,
+        /// The median.
+        p50: f64,
+    },
 }
 
 /// A value that is none of its quantity.
@@ -33,6 +40,11 @@ pub enum BadFigure {
     /// A probability is wanted.
     #[error("this is a probability or a share, such as 0.05; a length of time is none")]
     NoProbability,
+    /// An amount is wanted.
+    #[error(
+        "this is an amount of load of one server, such as 850 or 800..850 (5 % quantile and median)"
+    )]
+    NoAmount,
     /// A duration is wanted.
     #[error("this is a length of time, such as 5m or 5m..9m (median and 95 % quantile)")]
     NoDuration,
@@ -57,6 +69,13 @@ impl Figure {
     /// The figure of a probability.
     pub fn probability(probability: f64) -> Self {
         Self::Probability { probability }
+    }
+
+    /// An amount from text, `850` or `800..850`.
+    pub(super) fn amount(text: &str) -> Result<Self, BadFigure> {
+        let (p05, p50) = text.split_once("..").unwrap_or((text, text));
+        let number = |text: &str| text.trim().parse().map_err(|_| BadFigure::NoAmount);
+        Ok(Self::Amount { p05: number(p05)?, p50: number(p50)? })
     }
 
     /// The duration that it is.
@@ -86,6 +105,8 @@ impl fmt::Display for Figure {
                 if p50 == p95 { p50 } else { format!("{p50}..{p95}") }
             }
             Self::Probability { probability } => format!("{probability:.4}"),
+            Self::Amount { p05, p50 } if p05 == p50 => format!("{p50:.4}"),
+            Self::Amount { p05, p50 } => format!("{p05:.4}..{p50:.4}"),
         };
         f.pad(&text)
     }

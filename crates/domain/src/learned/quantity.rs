@@ -6,10 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::figure::{BadFigure, Figure};
-use crate::name::{BadName, OfferName};
+use crate::name::{BadName, Dimension, OfferName};
 
 /// Something that the journals of a fleet show. Written `drain`, `update`, `verify`,
-/// `updateFailure`, or with an offer behind a colon: `lead:m6i-spot`.
+/// `updateFailure`, or with an offer or a dimension behind a colon: `lead:m6i-spot`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Quantity {
@@ -29,6 +29,9 @@ pub enum Quantity {
     Fulfilment(OfferName),
     /// The probability that an instance that is delivered does not come up.
     BootFailure(OfferName),
+    /// What one server carries in a dimension of the load. It is not learned from journals, but with
+    /// each plan from the load and an objective; people can pin it.
+    Capacity(Dimension),
 }
 
 /// What kind of figure a quantity has.
@@ -38,6 +41,8 @@ pub enum Kind {
     Duration,
     /// A probability or a share.
     Probability,
+    /// An amount of load.
+    Amount,
 }
 
 /// A text that names no quantity.
@@ -46,12 +51,13 @@ pub enum BadQuantity {
     /// It is not in the list.
     #[error(
         "{0:?} is nothing that is learned: drain, update, verify, updateFailure, or lead, \
-         interruption, fulfilment, bootFailure with an offer behind a colon, such as lead:m6i-spot"
+         interruption, fulfilment, bootFailure with an offer behind a colon, such as lead:m6i-spot, or \
+         capacity with a dimension, such as capacity:requests"
     )]
     Unknown(String),
     /// What stands behind the colon is no name.
     #[error(transparent)]
-    Offer(#[from] BadName),
+    Name(#[from] BadName),
 }
 
 impl Quantity {
@@ -63,25 +69,43 @@ impl Quantity {
             | Self::Interruption(_)
             | Self::Fulfilment(_)
             | Self::BootFailure(_) => Kind::Probability,
+            Self::Capacity(_) => Kind::Amount,
         }
     }
 
     /// Whether a figure can be one of this quantity, by the rules of the configuration.
     pub fn check(&self, figure: Figure) -> Result<(), BadFigure> {
-        let Figure::Probability { probability } = figure else {
-            return match self.kind() {
-                Kind::Duration => figure.spread().map(|_| ()),
-                Kind::Probability => Err(BadFigure::NoProbability),
-            };
-        };
-        let good = match self {
-            Self::Fulfilment(_) => probability > 0.0 && probability <= 1.0,
-            Self::UpdateFailure | Self::Interruption(_) | Self::BootFailure(_) => {
-                (0.0..1.0).contains(&probability)
+        let (good, value) = match (self.kind(), figure) {
+            (Kind::Duration, Figure::Duration { .. }) => return figure.spread().map(|_| ()),
+            (Kind::Duration, _) => return Err(BadFigure::NoDuration),
+            (Kind::Amount, Figure::Amount { p05, p50 }) => {
+                (p05 > 0.0 && p05 <= p50 && p50.is_finite(), p50)
             }
-            _ => return Err(BadFigure::NoDuration),
+            (Kind::Amount, _) => return Err(BadFigure::NoAmount),
+            (Kind::Probability, Figure::Probability { probability }) => {
+                let certain = matches!(self, Self::Fulfilment(_));
+                let good = match certain {
+                    true => probability > 0.0 && probability <= 1.0,
+                    false => (0.0..1.0).contains(&probability),
+                };
+                (good, probability)
+            }
+            (Kind::Probability, _) => return Err(BadFigure::NoProbability),
         };
-        if good { Ok(()) } else { Err(BadFigure::Outside(probability)) }
+        if good { Ok(()) } else { Err(BadFigure::Outside(value)) }
+    }
+
+    /// A figure of this quantity, from text: `5m`, `5m..9m`, `0.05`, `850` or `800..850`.
+    ///
+    /// # Errors
+    /// It is none, or not one of this quantity.
+    pub fn read(&self, text: &str) -> Result<Figure, BadFigure> {
+        let figure = match self.kind() {
+            Kind::Amount => Figure::amount(text)?,
+            Kind::Duration | Kind::Probability => text.parse()?,
+        };
+        self.check(figure)?;
+        Ok(figure)
     }
 
     /// The offer that it is about.
@@ -91,7 +115,9 @@ impl Quantity {
             | Self::Interruption(offer)
             | Self::Fulfilment(offer)
             | Self::BootFailure(offer) => Some(offer),
-            Self::Drain | Self::Update | Self::Verify | Self::UpdateFailure => None,
+            Self::Drain | Self::Update | Self::Verify | Self::UpdateFailure | Self::Capacity(_) => {
+                None
+            }
         }
     }
 }
@@ -107,6 +133,7 @@ impl fmt::Display for Quantity {
             Self::Interruption(offer) => format!("interruption:{offer}"),
             Self::Fulfilment(offer) => format!("fulfilment:{offer}"),
             Self::BootFailure(offer) => format!("bootFailure:{offer}"),
+            Self::Capacity(dimension) => format!("capacity:{dimension}"),
         };
         f.pad(&text)
     }
@@ -126,6 +153,9 @@ impl FromStr for Quantity {
                 _ => Err(unknown()),
             };
         };
+        if word == "capacity" {
+            return Ok(Self::Capacity(Dimension::new(offer)?));
+        }
         let of: fn(OfferName) -> Self = match word {
             "lead" => Self::Lead,
             "interruption" => Self::Interruption,

@@ -96,7 +96,15 @@ fn a_chain_that_was_changed_is_not_believed() {
 
 #[test]
 fn figures_and_quantities_are_read_as_they_are_written() {
-    for text in ["drain", "update", "verify", "updateFailure", "lead:a", "interruption:m6i-spot"] {
+    for text in [
+        "drain",
+        "update",
+        "verify",
+        "updateFailure",
+        "lead:a",
+        "interruption:m6i-spot",
+        "capacity:requests",
+    ] {
         assert_eq!(text.parse::<Quantity>().unwrap().to_string(), text);
     }
     assert_eq!("fulfilment:x".parse(), Ok(Quantity::Fulfilment(OfferName::new("x").unwrap())));
@@ -114,4 +122,21 @@ fn figures_and_quantities_are_read_as_they_are_written() {
     let json = serde_json::to_value(figure("5m..9m")).unwrap();
     assert_eq!(json, serde_json::json!({ "p50Seconds": 300.0, "p95Seconds": 540.0 }));
     assert_eq!(serde_json::from_value::<Figure>(json).unwrap(), figure("5m..9m"));
+}
+
+#[test]
+fn a_capacity_is_an_amount_and_nothing_else_is() {
+    let (capacity, update) = ("capacity:cpu".parse::<Quantity>().unwrap(), Quantity::Update);
+    assert_eq!(capacity.read("850"), Ok(Figure::Amount { p05: 850.0, p50: 850.0 }));
+    let between = capacity.read("800..850").unwrap();
+    assert_eq!(between.to_string(), "800.0000..850.0000");
+    let json = serde_json::to_value(between).unwrap();
+    assert_eq!(json, serde_json::json!({ "p05": 800.0, "p50": 850.0 }));
+    assert_eq!(serde_json::from_value::<Figure>(json).unwrap(), between);
+    for text in ["0", "-5", "nan", "inf", "850..800", "5m", "", "..", "1..x"] {
+        assert!(capacity.read(text).is_err(), "{text}");
+    }
+    assert!(update.read("850..900").is_err());
+    assert!(update.check(between).is_err() && capacity.check(figure("5m")).is_err());
+    assert!(update.read("5m..9m").is_ok());
 }

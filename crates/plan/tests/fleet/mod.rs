@@ -113,6 +113,7 @@ pub fn request(facts: Facts, load: impl Fn(usize, usize) -> f64) -> Request {
             calendars: Default::default(),
             learned: Default::default(),
             signals: Default::default(),
+            capacity: Default::default(),
         },
         facts,
         schedule: Schedule::default(),

@@ -170,6 +170,7 @@ impl Past<'_> {
             calendars: BTreeMap::new(),
             learned: Default::default(),
             signals: Default::default(),
+            capacity: Default::default(),
         };
         let planner = self.planner(&state, record.seq, &inputs, None).await?;
         let weighed = match planner.weigh(&rest, &ask).await {

@@ -4,7 +4,9 @@ use domain::plan::{PerDimension, Plan, TimelineEntry};
 use jiff::Timestamp;
 
 use super::world::BAND_BREACHES;
-use crate::pipeline::{Ask, CalendarFile, History, Made, PlanError, Prepared, facts};
+use crate::pipeline::{
+    Ask, CalendarFile, History, Made, PlanError, Prepared, facts, with_capacity,
+};
 
 const AGAIN: &str = "make a new one with `presurge plan`";
 
@@ -64,7 +66,8 @@ fn keeps_its_bounds(plan: &Plan, prepared: &Prepared) -> Result<Vec<CalendarFile
     let made = plan.created_at;
     let deadline = prepared.rollout.deadline(made).map_err(PlanError::Deadline)?;
     let ask = Ask::first(made, deadline, plan.seed);
-    let findings = plan::check(plan, &facts(&prepared.fleet, &prepared.rollout, &ask));
+    let fleet = with_capacity(&prepared.fleet, &plan.inputs);
+    let findings = plan::check(plan, &facts(&fleet, &prepared.rollout, &ask));
     match findings.first() {
         None => Ok(prepared.calendars),
         Some(finding) => {

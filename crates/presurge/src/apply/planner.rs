@@ -96,8 +96,8 @@ pub fn weighed(standing: &Standing, load: BTreeMap<String, Digest>) -> Weighed {
 
 /// Whether there is no plan since the load cannot be read or forecast.
 fn is_blind(error: &PlanError) -> bool {
-    use PlanError::{Forecast, Forgotten, History, Port};
-    matches!(error, Port(_) | History { .. } | Forecast { .. } | Forgotten { .. })
+    use PlanError::{Capacity, Forecast, Forgotten, History, Port};
+    matches!(error, Port(_) | History { .. } | Forecast { .. } | Forgotten { .. } | Capacity { .. })
 }
 
 async fn compute<T: Send + 'static>(
@@ -135,7 +135,8 @@ impl Planner for LivePlanner {
                 self.as_archived(ask).await?.make_plan(question).await
             }
             (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
-                let own = self.prepared.as_ref().clone().with_calendar_files();
+                let own = self.prepared.as_ref().clone().with_capacity_of(&ask.inputs);
+                let own = own.with_calendar_files();
                 let own = own.map_err(not_revised)?;
                 let kept = keep(self.archive.as_ref(), &PerDimension::new(), &own.calendars).await;
                 kept.map_err(|error| ReviseError::Failed(error.chain()))?;
@@ -159,7 +160,7 @@ impl Planner for LivePlanner {
                 self.as_archived(ask).await?.stands(question, rest).await
             }
             (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
-                let prepared = self.prepared.clone();
+                let prepared = self.prepared.as_ref().clone().with_capacity_of(&ask.inputs);
                 let standing = compute(move || prepared.weigh_blindly(question, rest)).await?;
                 return Ok(weighed(&standing, BTreeMap::new()));
             }

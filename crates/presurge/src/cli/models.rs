@@ -63,13 +63,14 @@ struct Pin {
     #[arg(value_name = "FLEET")]
     fleet: FleetName,
     /// Of what: drain, update, verify, updateFailure, lead:OFFER, interruption:OFFER,
-    /// fulfilment:OFFER or bootFailure:OFFER
+    /// fulfilment:OFFER, bootFailure:OFFER or capacity:DIMENSION
     #[arg(value_name = "QUANTITY")]
     quantity: Quantity,
-    /// A length of time such as 5m or 5m..9m (median and 95 % quantile), or a probability such as
-    /// 0.05; or `configured`: the figure of the configuration
-    #[arg(value_name = "VALUE", value_parser = value)]
-    value: Fixed,
+    /// A length of time such as 5m or 5m..9m (median and 95 % quantile), a probability such as 0.05,
+    /// or an amount such as 850 or 800..850 (5 % quantile and median); or `configured`: the figure of
+    /// the configuration
+    #[arg(value_name = "VALUE")]
+    value: String,
     /// Why, for the journal
     #[arg(long, value_parser = reason)]
     reason: String,
@@ -88,21 +89,8 @@ struct Unpin {
     reason: String,
 }
 
-/// What a figure is fixed to.
-#[derive(Debug, Clone, Copy)]
-enum Fixed {
-    Configured,
-    Figure(Figure),
-}
-
-fn value(text: &str) -> Result<Fixed, String> {
-    match text {
-        "configured" => Ok(Fixed::Configured),
-        text => {
-            text.parse().map(Fixed::Figure).map_err(|e: domain::learned::BadFigure| e.to_string())
-        }
-    }
-}
+/// The value of a pin that stands for the figure of the configuration.
+const CONFIGURED: &str = "configured";
 
 impl Models {
     pub fn run(self) -> Result<Code, Failed> {
@@ -113,15 +101,14 @@ impl Models {
         match &self.act {
             None => self.show().await,
             Some(Act::Pin(pin)) => {
-                let figure = match pin.value {
-                    Fixed::Configured => None,
-                    Fixed::Figure(figure) => Some(figure),
+                let read = |text: &str| {
+                    let cannot = |bad| format!("{} cannot be {text}: {bad}", pin.quantity);
+                    pin.quantity.read(text).map_err(|bad| Failed::usage(cannot(bad)))
                 };
-                if let Some(figure) = figure {
-                    pin.quantity.check(figure).map_err(|bad| {
-                        Failed::usage(format!("{} cannot be {figure}: {bad}", pin.quantity))
-                    })?;
-                }
+                let figure = match pin.value.as_str() {
+                    CONFIGURED => None,
+                    text => Some(read(text)?),
+                };
                 let (fleet, quantity) = (pin.fleet.clone(), pin.quantity.clone());
                 let event = Event::PinRequested { fleet, quantity, figure };
                 self.write(&pin.fleet, event, &pin.reason).await

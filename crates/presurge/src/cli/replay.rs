@@ -87,6 +87,13 @@ impl Replay {
         let prepared = Prepared::new(&documents, self.rollout.as_deref(), &clock, &self.load)?
             .with_calendar_files()
             .map_err(plan_failed)?;
+        if let Some(dimension) = prepared.fleet.objectives.keys().next() {
+            let text = format!(
+                "replay needs to know what a server carries: give spec.capacity.{dimension} as a \
+                 number; `presurge plan` says what is learned"
+            );
+            return Err(Failed::data(text));
+        }
         let deadline = deadline(&prepared)?;
         let runtime = runtime()?;
         let (first, last) = (instants[0], instants[instants.len() - 1]);

@@ -154,6 +154,7 @@ impl Outlook {
             calendars: Default::default(),
             learned: Default::default(),
             signals: Default::default(),
+            capacity: Default::default(),
         };
         drop(forecaster);
         Ok(self.request(question, inputs, choosing, fresh))

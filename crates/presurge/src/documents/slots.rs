@@ -2,7 +2,7 @@
 
 use domain::config::{
     AdapterSlot, FleetDocument, GateSpec, HookSpec, LoadSpec, Place, RolloutDocument,
-    SaturationSpec, ServersSpec, SizeSpec,
+    SaturationSpec, ServersSpec, SizeSpec, SloSpec,
 };
 
 use crate::registry::Port;
@@ -52,6 +52,13 @@ pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
             fields: SaturationSpec::FIELDS,
             required: true,
         });
+    }
+    for (dimension, slo) in &spec.slo {
+        let place = here.key("slo").key(dimension);
+        let servers = optional(place.key("inService"), Port::Load, &slo.in_service.0);
+        let (slot, fields) = (&slo.adapter, SloSpec::FIELDS);
+        slots.push(Slot { place, port: Port::Load, slot, fields, required: true });
+        slots.push(servers);
     }
     for (index, signal) in spec.signals.iter().enumerate() {
         let place = here.key("signals").index(index);

@@ -448,6 +448,41 @@ fn signals_are_checked_where_they_stand() {
 }
 
 #[test]
+fn capacity_is_learned_from_an_objective_that_is_whole() {
+    let from = "  capacity: { requests: 850 }\n  load:";
+    let learned = |slo: &str, expected: &str| {
+        says(from, &format!("  capacity: {{ requests: learn }}\n{slo}  load:"), expected);
+    };
+    learned(
+        "",
+        "f.yaml:6:25: spec.capacity.requests: is learned from an objective, and spec.slo has",
+    );
+    let csv = "csv: { path: p99.csv }";
+    for (fields, expected) in [
+        (csv.to_owned(), "f.yaml:7:20: spec.slo.requests: does not say up to what it is kept; add"),
+        (
+            format!("{csv}, most: 0"),
+            "f.yaml:7:49: spec.slo.requests.most: expected a number above 0",
+        ),
+        (format!("{csv}, most: 1, is: speed"), "f.yaml:7:56: spec.slo.requests.is: "),
+        (
+            format!("{csv}, most: 1, inService: {{ cvs: {{ path: x.csv }} }}"),
+            "f.yaml:7:70: spec.slo.requests.inService.cvs: unknown field; did you mean \"csv\"?",
+        ),
+    ] {
+        learned(&format!("  slo: {{ requests: {{ {fields} }} }}\n"), expected);
+    }
+    let to = format!(
+        "  capacity: {{ requests: 850 }}\n  slo: {{ requests: {{ {csv}, most: 1 }} }}\n  load:"
+    );
+    says(from, &to, "f.yaml:7:20: spec.slo.requests: spec.capacity.requests is not learned");
+    let good = format!("  capacity: learn\n  slo: {{ requests: {{ {csv}, most: 1 }} }}\n  load:");
+    let documents = loaded(&with(from, &good)).unwrap();
+    let fleet = &documents.fleet(documents.rollout(None).unwrap().rollout()).fleet;
+    assert_eq!((fleet.objectives.len(), fleet.load.len()), (1, 1));
+}
+
+#[test]
 fn what_is_not_built_yet_is_refused_with_its_place() {
     let fleet = |to: &str, place: &str| {
         let to = format!("  load:\n    requests:\n      csv: {{ path: load.csv }}\n{to}");
@@ -457,8 +492,6 @@ fn what_is_not_built_yet_is_refused_with_its_place() {
         "      inService: up\n      measure: utilisation\n",
         "f.yaml:11:16: spec.load.requests.measure: load as utilisation is not supported yet",
     );
-    let from = "        max: 40\n";
-    says(from, &format!("{from}  slo: {{ p99: 1s }}\n"), "f.yaml:21:3: spec.slo: ");
     for (size, why) in [
         (
             "{ asg: {} }",

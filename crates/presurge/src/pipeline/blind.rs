@@ -1,6 +1,7 @@
 //! The outlook of who cannot see: load that takes all of the fleet, at every moment.
 
 use domain::forecast::Paths;
+use domain::name::Dimension;
 use domain::plan::{Inputs, PerDimension};
 use jiff::Timestamp;
 
@@ -18,6 +19,10 @@ pub(super) fn outlook(
     let nothing = || PlanError::Nothing { from, until };
     let steps = (until.as_second() - from.as_second()).div_euclid(step.seconds());
     let steps = usize::try_from(steps).ok().filter(|steps| *steps > 0).ok_or_else(nothing)?;
+    let unknown = |d: &&Dimension| !prepared.carries.contains_key(&format!("{}/{d}", fleet.name));
+    if let Some(dimension) = fleet.objectives.keys().find(unknown) {
+        return Err(PlanError::Forgotten { dimension: dimension.clone() });
+    }
     let count = ask.share.paths(rollout.risk);
     let mut choosing = PerDimension::new();
     for feed in &prepared.feeds {
@@ -33,6 +38,7 @@ pub(super) fn outlook(
         calendars: Default::default(),
         learned: Default::default(),
         signals: Default::default(),
+        capacity: prepared.carries.clone(),
     };
     Ok(Outlook { fresh: choosing.clone(), choosing, comparable_windows: u32::MAX, inputs })
 }

@@ -10,11 +10,13 @@ use domain::name::Dimension;
 use domain::ports::{LoadSource, PortError};
 use domain::series::{Sample, Series, Step};
 use domain::signal::SignalBrought;
+use forecast::capacity::Learned;
 use forecast::hygiene::{Hygiene, clean};
 use forecast::{AutoForecaster, Options};
 use jiff::Timestamp;
 
 use super::PlanError;
+use super::carried::{self, Judged};
 use super::signals::{Known, Laid, Telling};
 
 /// History older than this is not asked for: six weeks show a week six times.
@@ -37,6 +39,8 @@ pub struct Feed {
     pub saturation: Option<Saturation>,
     /// What tells of events and outside series.
     pub signals: Telling,
+    /// What tells how well servers carry it, where their capacity is learned.
+    pub judged: Option<Judged>,
 }
 
 /// What tells when the load was more than was carried.
@@ -74,10 +78,13 @@ pub struct History {
     pub series: Series,
     /// What is known beside it.
     pub known: Known,
+    /// What one server carries, where that is learned.
+    pub carries: Option<Learned>,
     /// The digest of what it was made from, signals included.
     pub digest: Digest,
     /// The samples as they are archived: one `seconds,value` per line, then one `saturated,from,to` for
-    /// each time of saturation, then one `signal,…` for each signal.
+    /// each time of saturation, then one `signal,…` for each signal, then
+    /// one `carried,…` for each observation that a capacity is learned from.
     pub archived: Vec<u8>,
     /// What was odd about it, in words.
     pub warnings: Vec<String>,
@@ -93,7 +100,7 @@ pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
         .map_err(|source| PlanError::History { dimension: feed.dimension.clone(), source })?;
     let known = feed.signals.at(now).await?;
     let odd = cleaned.warnings.iter().map(ToString::to_string).chain(known.warnings());
-    let warnings = odd.map(|w| format!("{}: {w}", feed.dimension)).collect();
+    let mut warnings: Vec<String> = odd.map(|w| format!("{}: {w}", feed.dimension)).collect();
     let series = match &feed.saturation {
         Some(saturation) => {
             let spans = saturation.until(now).await?;
@@ -103,7 +110,17 @@ pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
         None => cleaned.series,
     };
     archived.extend(known.archived().into_bytes());
-    Ok(History { series, known, digest: Digest::of_bytes(&archived), archived, warnings })
+    let carries = match &feed.judged {
+        Some(judged) => {
+            let observations = judged.observations(&series, now).await?;
+            archived.extend(carried::archived(&observations).into_bytes());
+            Some(carried::learned(&feed.dimension, judged, &observations, now)?)
+        }
+        None => None,
+    };
+    let told = carries.as_ref().and_then(carried::warning);
+    warnings.extend(told.map(|w| format!("{}: {w}", feed.dimension)));
+    Ok(History { series, known, carries, digest: Digest::of_bytes(&archived), archived, warnings })
 }
 
 fn archived(samples: &[Sample]) -> Vec<u8> {

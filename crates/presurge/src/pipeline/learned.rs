@@ -20,6 +20,11 @@ pub fn configured(fleet: &Fleet, rollout: &Rollout) -> Figures {
         (Quantity::Verify, Figure::duration(Spread::exactly(proof(rollout)))),
         (Quantity::UpdateFailure, Figure::probability(rollout.update_failure)),
     ]);
+    let given = fleet.capacity.iter().filter(|(d, _)| !fleet.objectives.contains_key(*d));
+    let given = given.map(|(d, amount)| {
+        (Quantity::Capacity(d.clone()), Figure::Amount { p05: *amount, p50: *amount })
+    });
+    figures.extend(given);
     for offer in &fleet.offers {
         let name = || offer.name.clone();
         let interruption = Figure::probability(offer.interruption.per_hour);
@@ -44,14 +49,15 @@ impl Prepared {
     #[must_use]
     pub fn with_learned_of(self, inputs: &Inputs) -> Self {
         let learned = inputs.learned.get(&self.fleet.name).cloned().unwrap_or_default();
-        self.with_learned(&learned)
+        self.with_learned(&learned).with_capacity_of(inputs)
     }
 
     /// The same with figures that were learned. Those of offers that are no more are left out.
     #[must_use]
     pub fn with_learned(mut self, figures: &Figures) -> Self {
         for (quantity, figure) in figures {
-            let good = self.configured.contains_key(quantity) && quantity.check(*figure).is_ok();
+            let known = self.configured.contains_key(quantity) || self.learns(quantity);
+            let good = known && quantity.check(*figure).is_ok();
             if good && self.takes(quantity, *figure) {
                 self.learned.insert(quantity.clone(), *figure);
             }
@@ -59,8 +65,17 @@ impl Prepared {
         self
     }
 
+    /// Whether it is a capacity that plans learn.
+    fn learns(&self, quantity: &Quantity) -> bool {
+        matches!(quantity, Quantity::Capacity(d) if self.fleet.objectives.contains_key(d))
+    }
+
     /// Puts one figure into its place.
     fn takes(&mut self, quantity: &Quantity, figure: Figure) -> bool {
+        if let (Quantity::Capacity(dimension), Figure::Amount { p50, .. }) = (quantity, figure) {
+            self.fix_capacity(dimension, p50);
+            return true;
+        }
         let offer = quantity.offer();
         let offer = self.fleet.offers.iter_mut().find(|o| Some(&o.name) == offer);
         let durations = &mut self.fleet.durations;

@@ -3,6 +3,7 @@
 mod archived;
 mod blind;
 mod calendars;
+mod carried;
 mod history;
 mod learned;
 mod outage;
@@ -19,7 +20,7 @@ use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
 use domain::learned::Figures;
 use domain::name::{Dimension, FleetName, ServerName};
-use domain::plan::{Inputs, PerDimension, Plan, Refused};
+use domain::plan::{Carries, Inputs, PerDimension, Plan, Refused};
 use domain::ports::{Archive, Clock, PortError};
 use jiff::Timestamp;
 
@@ -28,6 +29,7 @@ use crate::registry::{self, BadAdapter, Here};
 
 pub use self::archived::NotKept;
 pub use self::calendars::CalendarFile;
+pub use self::carried::{Judged, with_capacity};
 pub use self::history::{Feed, History, REACH, Saturation, read};
 pub use self::learned::configured;
 pub use self::outage::Outage;
@@ -119,6 +121,18 @@ pub enum PlanError {
         #[source]
         source: Box<PlanError>,
     },
+    /// It cannot be told what a server carries.
+    #[error(
+        "it cannot be learned how much {dimension} a server carries; give spec.capacity as a number \
+         until it can"
+    )]
+    Capacity {
+        /// Of what.
+        dimension: Dimension,
+        /// Why not.
+        #[source]
+        source: forecast::capacity::Unknown,
+    },
     /// The plan that was computed does not keep its own rules.
     #[error("the planner has made a plan that breaks its rules, which is a defect: {0}")]
     Defect(String),
@@ -147,6 +161,8 @@ pub struct Prepared {
     pub configured: Figures,
     /// What was learned of the fleet, and stands in `fleet` and `rollout` already.
     pub learned: Figures,
+    /// What its servers were taken to carry by a plan, for who cannot see how they do now.
+    carries: BTreeMap<String, Carries>,
 }
 
 /// A plan, and what it was made from.
@@ -215,6 +231,7 @@ impl Prepared {
             calendars,
             configured,
             learned,
+            carries: BTreeMap::new(),
         })
     }
 
@@ -421,6 +438,7 @@ fn outlook(
     let grid = (rollout.step, ask.now, until);
     let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
     let (mut windows, mut signals) = (u32::MAX, BTreeMap::new());
+    let mut carries = BTreeMap::new();
     for (dimension, history) in histories {
         let (forecaster, brought) = history::forecaster(dimension, history, until)?;
         if !brought.is_empty() {
@@ -433,6 +451,7 @@ fn outlook(
             sets.insert(dimension.clone(), paths);
         }
         windows = windows.min(comparable_windows(history, ask));
+        carries.extend(history.carries.clone().map(|learned| (dimension.clone(), learned)));
     }
     let load = digests(&rollout.fleet, histories);
     let ends = histories.values().map(|h| h.series.end());
@@ -443,8 +462,10 @@ fn outlook(
         calendars: Default::default(),
         learned: Default::default(),
         signals,
+        capacity: Default::default(),
     };
-    Ok(Outlook { choosing, fresh, comparable_windows: windows, inputs })
+    let outlook = Outlook { choosing, fresh, comparable_windows: windows, inputs };
+    Ok(outlook.carrying(&rollout.fleet, carries))
 }
 
 /// The digests of histories, per `fleet/dimension`.
@@ -528,6 +549,10 @@ fn feeds(
                 None => None,
             },
             signals: signals.clone(),
+            judged: match fleet.fleet.objectives.get(dimension) {
+                Some(given) => Some(Judged::new(given, fleet.fleet.servers.len(), here)?),
+                None => None,
+            },
         })
     };
     fleet.fleet.load.iter().map(feed).collect()

@@ -14,6 +14,8 @@ use plan::{
 };
 use rollout::state::Way;
 
+use super::carried::with_capacity;
+
 /// Windows are looked at this far beyond the deadline, to say what would fit.
 const BEYOND_DEADLINE: Duration = Duration::from_secs(36 * 3600);
 
@@ -131,6 +133,7 @@ pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> 
         Extra::Percent(percent) => Margin::Ratio(percent.ratio()),
         Extra::Absolute(amount) => Margin::Absolute(amount.get()),
     };
+    let facts = facts(&with_capacity(fleet, &outlook.inputs), rollout, &ask);
     Request {
         rollout: rollout.name.to_string(),
         revision: ask.revision,
@@ -150,7 +153,7 @@ pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> 
         fresh: outlook.fresh,
         band: None,
         comparable_windows: outlook.comparable_windows,
-        facts: facts(fleet, rollout, &ask),
+        facts,
     }
 }
 

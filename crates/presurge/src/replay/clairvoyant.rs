@@ -24,6 +24,7 @@ pub fn clairvoyant(case: &Case<'_>) -> Result<Course, Broken> {
         calendars: Default::default(),
         learned: Default::default(),
         signals: Default::default(),
+        capacity: Default::default(),
     };
     let outlook =
         Outlook { choosing: paths.clone(), fresh: paths, comparable_windows: u32::MAX, inputs };

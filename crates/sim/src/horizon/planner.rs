@@ -132,6 +132,7 @@ impl Informed {
                 calendars: BTreeMap::new(),
                 learned: Default::default(),
                 signals: Default::default(),
+                capacity: Default::default(),
             },
             schedule: Schedule::default(),
             canary: if revision == 1 { Canary::Auto } else { Canary::Passed },

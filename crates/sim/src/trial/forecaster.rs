@@ -175,6 +175,7 @@ impl Forecaster {
                 calendars: Default::default(),
                 learned: Default::default(),
                 signals: Default::default(),
+                capacity: Default::default(),
             },
             schedule: Schedule::default(),
             canary: question.canary,

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::objectives::{Objective, objectives};
 use super::offers::{Offer, offers, spare};
 use super::quotas::{Quota, quotas};
-use super::servers::{FleetServer, Units, capacities, servers};
+use super::servers::{FleetServer, Units, common, servers};
 use crate::config::adapter::AdapterRef;
 use crate::config::document::FleetDocument;
 use crate::config::fleet::{FleetSpec, SurgeVersion};
@@ -28,6 +29,9 @@ pub struct Fleet {
     pub servers: Vec<FleetServer>,
     /// What one server carries unless it says otherwise, in the unit of each dimension.
     pub capacity: PerDimension<f64>,
+    /// Where that is learned from, for each dimension whose capacity is; in `capacity`, and in that of
+    /// each server, stands 1 for these until then.
+    pub objectives: PerDimension<Objective>,
     /// Mean over peak load of the servers behind the load balancer, in (0, 1].
     pub balance: f64,
     /// Where the load of each dimension is read; the same dimensions as `capacity`.
@@ -129,10 +133,11 @@ impl FleetDocument {
         let units: Units<'_> =
             spec.load.iter().map(|(dimension, load)| (dimension, load.unit.as_deref())).collect();
         let place = Place::spec().key("capacity");
-        let capacity = capacities(&spec.capacity, &place, &units, &mut findings);
+        let capacity = common(&spec.capacity, &place, &units, &mut findings);
         let mut servers = servers(&spec.servers, &capacity, &units, &mut findings);
         super::own::mark(&spec.own, &mut servers, &mut findings);
-        let load = load(spec, &mut findings);
+        let objectives = objectives(spec, &mut findings);
+        let load = load(spec, &capacity, &mut findings);
         let durations = durations(spec, &mut findings);
         let offers = offers(&spec.surge.offers, &capacity, &units, &mut findings);
         let spare = spare(&spec.surge.spare, &capacity, &units, &mut findings);
@@ -151,6 +156,7 @@ impl FleetDocument {
             labels: self.metadata.labels.clone(),
             servers,
             capacity,
+            objectives,
             balance: spec.balance.map_or(1.0, |share| share.get()),
             load,
             signals: spec.signals.iter().filter_map(|slot| slot.0.only().cloned()).collect(),
@@ -171,9 +177,6 @@ impl FleetDocument {
 /// Says which features of the document are part of the schema and not built yet.
 fn not_built_yet(spec: &FleetSpec, findings: &mut Findings) {
     let here = Place::spec();
-    if spec.slo.is_some() {
-        findings.unsupported(here.key("slo"), "learning capacity", "give capacity as a number");
-    }
     if spec.surge.version == SurgeVersion::New {
         let place = here.key("surge").key("version");
         findings.unsupported(place, "surge that runs the new version", "write old");
@@ -203,11 +206,12 @@ fn size(spec: Option<&SizeSpec>, findings: &mut Findings) -> Option<Scaler> {
     Some(Scaler { adapter: spec.adapter.only()?.clone(), suspend })
 }
 
-fn load(spec: &FleetSpec, findings: &mut Findings) -> PerDimension<LoadInput> {
+fn load(
+    spec: &FleetSpec,
+    capacity: &PerDimension<f64>,
+    findings: &mut Findings,
+) -> PerDimension<LoadInput> {
     let place = Place::spec().key("load");
-    let crate::config::capacity::CapacitiesSpec::Given(capacity) = &spec.capacity else {
-        return PerDimension::new();
-    };
     if capacity.is_empty() {
         let form = "requests: 850";
         findings.add(Place::spec().key("capacity"), format!("is empty; write for instance {form}"));

@@ -31,8 +31,28 @@ const UNKNOWN: f64 = 1.0;
 /// The units that the load of each dimension is given in.
 pub(super) type Units<'a> = BTreeMap<&'a Dimension, Option<&'a str>>;
 
-/// Checks capacities and turns them into numbers.
-pub(super) fn capacities(
+/// Checks what one server carries unless it says otherwise. What is learned gets a stand-in; whether
+/// it can be is checked with the objectives.
+pub(super) fn common(
+    spec: &CapacitiesSpec,
+    place: &Place,
+    units: &Units<'_>,
+    findings: &mut Findings,
+) -> PerDimension<f64> {
+    let stand_in = |dimension: &Dimension| (dimension.clone(), UNKNOWN);
+    let CapacitiesSpec::Given(given) = spec else {
+        return units.keys().map(|dimension| stand_in(dimension)).collect();
+    };
+    let is_learned = |of: &(&Dimension, &CapacitySpec)| of.1.value.is_none();
+    let (learned, numbers): (Vec<_>, Vec<_>) = given.iter().partition(is_learned);
+    let numbers = numbers.into_iter().map(|(d, spec)| (d.clone(), spec.clone())).collect();
+    let mut capacities = one_by_one(&numbers, place, units, findings);
+    capacities.extend(learned.into_iter().map(|(dimension, _)| stand_in(dimension)));
+    capacities
+}
+
+/// Checks capacities of one server of its own.
+fn own(
     spec: &CapacitiesSpec,
     place: &Place,
     units: &Units<'_>,
@@ -41,8 +61,9 @@ pub(super) fn capacities(
     match spec {
         CapacitiesSpec::Given(given) => one_by_one(given, place, units, findings),
         CapacitiesSpec::Learn => {
-            findings.unsupported(place.clone(), "learning capacity", "give it as a number");
-            units.keys().map(|dimension| ((*dimension).clone(), UNKNOWN)).collect()
+            let message = "one server by itself is not learned; leave it out";
+            findings.add(place.clone(), message);
+            PerDimension::new()
         }
     }
 }
@@ -58,7 +79,7 @@ pub(super) fn one_by_one(
     for (dimension, spec) in given {
         let here = place.key(dimension);
         let Some(value) = spec.value else {
-            findings.unsupported(here, "learning capacity", "give it as a number");
+            findings.add(here, "is learned for the servers of a fleet only; give it as a number");
             capacities.insert(dimension.clone(), UNKNOWN);
             continue;
         };
@@ -171,9 +192,9 @@ fn by_name(
             findings.add(here.key("address"), message);
         }
         let mut capacity = common.clone();
-        if let Some(own) = &spec.capacity {
+        if let Some(spec) = &spec.capacity {
             let here = here.key("capacity");
-            for (dimension, value) in capacities(own, &here, units, findings) {
+            for (dimension, value) in own(spec, &here, units, findings) {
                 if !common.contains_key(&dimension) {
                     let message =
                         format!("spec.capacity has no dimension {dimension}; add it there");

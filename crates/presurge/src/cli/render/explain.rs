@@ -9,6 +9,7 @@ use plan::{
 };
 
 use super::brought::signal_line;
+use super::capacity::capacity_line;
 use super::time::{Teller, number, percent};
 use crate::cli::explain::Recomputed;
 
@@ -34,6 +35,9 @@ pub fn text(
         for signal in signals {
             writeln!(out, "  {}", signal_line(which, signal))?;
         }
+    }
+    for (which, carries) in &inputs.capacity {
+        writeln!(out, "  {}", capacity_line(which, carries))?;
     }
     if let Some(joint) = &explained.joint {
         writeln!(out, "\nJoint risk of {} fleets, taken as independent", explained.fleets.len())?;

@@ -2,6 +2,7 @@
 
 pub mod added;
 pub mod brought;
+pub mod capacity;
 pub mod chart;
 pub mod explain;
 pub mod plan;

@@ -6,6 +6,7 @@ use domain::plan::{Batch, Plan, Refused, SurgePurchase, TimelineEntry};
 use jiff::Timestamp;
 
 use super::brought::signal_line;
+use super::capacity::capacity_line;
 use super::time::{Teller, length, number, percent};
 use crate::pipeline::Prepared;
 
@@ -124,6 +125,9 @@ impl Page<'_> {
             for signal in signals {
                 writeln!(out, "  {}", signal_line(which, signal))?;
             }
+        }
+        for (which, carries) in &plan.inputs.capacity {
+            writeln!(out, "  {}", capacity_line(which, carries))?;
         }
         writeln!(
             out,

@@ -1,0 +1,143 @@
+use super::*;
+
+const HOUR: i64 = 3_600;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_772_323_200 + seconds).unwrap()
+}
+
+/// Values that look random and are always the same, around 0.
+fn noise(i: i64) -> f64 {
+    ((i * i % 9_973) as f64 * 0.618).sin()
+}
+
+/// Every ten minutes of some days, a load between 300 and 700 of one server, served by `value`.
+fn history(days: i64, value: impl Fn(i64, f64) -> f64) -> Vec<Observation> {
+    let load = |i: i64| {
+        500.0 + 180.0 * (std::f64::consts::TAU * i as f64 / 144.0).sin() + 20.0 * noise(7 * i)
+    };
+    let one = |i: i64| Observation { at: at(600 * i), load: load(i), value: value(i, load(i)) };
+    (0..days * 144).map(one).collect()
+}
+
+fn days(count: i64) -> Timestamp {
+    at(count * 24 * HOUR)
+}
+
+#[test]
+fn utilisation_says_where_a_server_is_full() {
+    // A tenth is used by itself; 800 would use all of it.
+    let used = |i, load: f64| 0.1 + 0.9 * load / 800.0 + 0.01 * noise(i);
+    let learned = learn(&history(10, used), Objective::Utilisation(0.85), days(10)).unwrap();
+    let truth = (0.85 - 0.1) * 800.0 / 0.9;
+    assert!(
+        (learned.quantile(0.5) / truth - 1.0).abs() < 0.03,
+        "{} {truth}",
+        learned.quantile(0.5)
+    );
+    assert!(learned.quantile(0.5) < truth, "with room for what scatters");
+    assert!(learned.quantile(0.05) > 0.95 * truth && learned.missing.is_none());
+}
+
+#[test]
+fn latency_says_where_a_server_is_full() {
+    // An M/M/1 queue that serves 900 a second, and its 99 % quantile.
+    let quantile = |load: f64| 100.0_f64.ln() / (900.0 - load);
+    let slow = |i, load: f64| quantile(load) * (1.0 + 0.05 * noise(i));
+    let most = quantile(720.0);
+    let learned = learn(&history(10, slow), Objective::Latency(most), days(10)).unwrap();
+    let middle = learned.quantile(0.5);
+    assert!((690.0..=720.0).contains(&middle), "{middle}");
+}
+
+#[test]
+fn nothing_is_believed_far_beyond_what_was_carried() {
+    let used = |_, load: f64| load / 2_000.0;
+    let all = history(10, used);
+    let learned = learn(&all, Objective::Utilisation(0.9), days(10)).unwrap();
+    let most = all.iter().map(|o| o.load).fold(0.0, f64::max);
+    assert!(learned.quantile(0.95) <= 1.1 * most && learned.quantile(0.5) > most);
+    // What was carried badly does not count as carried.
+    let learned = learn(&all, Objective::Utilisation(0.3), days(10)).unwrap();
+    assert!(learned.carried <= 600.0 && learned.quantile(0.95) <= 660.0);
+}
+
+/// Eight days of one speed, and then of another.
+fn turned(now: f64, before: f64, since: i64) -> Vec<Observation> {
+    let used = move |i: i64, load: f64| {
+        let speed = if 600 * i >= since { now } else { before };
+        load / speed + 0.005 * noise(i)
+    };
+    history(10, used)
+}
+
+#[test]
+fn a_decrease_acts_at_once_and_an_increase_after_a_day() {
+    let limit = Objective::Utilisation(0.7);
+    let learned = |now: f64, before: f64, hours: i64| {
+        let moment = at(8 * 24 * HOUR + hours * HOUR);
+        learn(&turned(now, before, 8 * 24 * HOUR), limit, moment).unwrap().quantile(0.5)
+    };
+    let before = learned(800.0, 1_000.0, 0);
+    // A fifth slower for a day: known at its end.
+    let after = learned(800.0, 1_000.0, 24);
+    assert!((after / before / 0.8 - 1.0).abs() < 0.03, "{after} {before}");
+    // As much faster: nothing on the first day, and not all of it on the second.
+    let slow = learned(1_000.0, 800.0, 0);
+    assert!((learned(1_000.0, 800.0, 23) / slow - 1.0).abs() < 0.01);
+    let second = learned(1_000.0, 800.0, 47);
+    assert!(second < 1.24 * slow, "{second} {slow}");
+}
+
+#[test]
+fn wrong_values_move_little() {
+    let used = |i: i64, load: f64| if i % 50 == 7 { 3.0 } else { load / 1_000.0 + 0.01 * noise(i) };
+    let learned = learn(&history(10, used), Objective::Utilisation(0.7), days(10)).unwrap();
+    assert!((learned.quantile(0.5) / 700.0 - 1.0).abs() < 0.05, "{}", learned.quantile(0.5));
+}
+
+#[test]
+fn what_cannot_be_known_says_what_is_missing() {
+    let flat = |i, _| 0.02 + 0.001 * noise(i);
+    let all = history(10, flat);
+    let learned = learn(&all, Objective::Latency(0.2), days(10)).unwrap();
+    assert!(matches!(learned.missing, Some(Missing::Response { .. })), "{learned:?}");
+    // What was carried on the newest day raises nothing.
+    let known = all.iter().filter(|o| o.at < days(9));
+    let most = known.map(|o| o.load).fold(0.0, f64::max);
+    assert_eq!((learned.quantile(0.05), learned.draw(17)), (most, most));
+    assert!(learned.missing.unwrap().to_string().contains("nearer to the limit"));
+
+    let same: Vec<Observation> =
+        all.iter().map(|o| Observation { load: 500.0 + 0.1 * (o.load - 500.0), ..*o }).collect();
+    let learned = learn(&same, Objective::Latency(0.2), days(10)).unwrap();
+    assert!(matches!(learned.missing, Some(Missing::Contrast { .. })), "{learned:?}");
+
+    let few = learn(&all[..15], Objective::Latency(0.2), days(10)).unwrap_err();
+    assert!(few.to_string().contains("seen together at 15 times over 2 hours"), "{few}");
+    let never = learn(&all, Objective::Latency(0.001), days(10)).unwrap_err();
+    assert!(matches!(never, Unknown::NeverKept { .. }), "{never}");
+}
+
+#[test]
+fn broken_values_and_the_future_are_left_out() {
+    let used = |_, load: f64| load / 1_000.0;
+    let mut all = history(10, used);
+    let clean = learn(&all, Objective::Utilisation(0.6), days(10)).unwrap();
+    for (k, bad) in [f64::NAN, f64::INFINITY, -1.0].into_iter().enumerate() {
+        all.push(Observation { value: bad, ..all[10 * k] });
+        all.push(Observation { load: bad, ..all[10 * k] });
+    }
+    all.push(Observation { at: days(10), load: 1e9, value: 0.1 });
+    all.reverse();
+    assert_eq!(learn(&all, Objective::Utilisation(0.6), days(10)).unwrap(), clean);
+}
+
+#[test]
+fn draws_come_equally_often() {
+    let draws = (0..50).map(f64::from).collect();
+    let learned = Learned { draws, carried: 1.0, observations: 1, missing: None };
+    let mut counts = [0; 50];
+    (0..5_000).for_each(|future| counts[learned.draw(future) as usize] += 1);
+    assert!(counts.iter().all(|count| (90..=110).contains(count)), "{counts:?}");
+}
