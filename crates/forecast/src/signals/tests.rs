@@ -120,7 +120,7 @@ fn campaigns_that_multiply_the_load_are_told_from_those_that_add() {
         assert!(near(one.tail.0 as f64, tail as f64), "{lead} {tail}: {one:?}");
         assert!(lead == 0 || near(one.lead.1, 0.2), "{lead} {tail}: {one:?}");
         assert!(tail == 0 || near(one.tail.1, 0.3), "{lead} {tail}: {one:?}");
-        assert!(report.loss.1 < 0.8 * report.loss.0 && report.weight > 0.9, "{report:?}");
+        assert!(report.loss.1 < 0.8 * report.loss.0 && report.weight > 0.7, "{report:?}");
         // A campaign in the valley of the day lifts the valley, not the day.
         let forecast = forecaster.forecast(HORIZON, &[Probability::new(0.5).unwrap()]).unwrap();
         for (h, mean) in forecast.mean.iter().enumerate() {
@@ -169,7 +169,7 @@ fn a_load_of_many_steps_is_judged_in_longer_ones() {
     let one = &report.each[0];
     assert_eq!(one.unused, None, "{one:?}");
     assert!((one.effect - 60.0).abs() < 12.0 && (one.lead.1 - 30.0).abs() < 6.0, "{one:?}");
-    assert!((9..=15).contains(&one.lead.0) && one.tail.0 == 0, "{one:?}");
+    assert!((9..=15).contains(&one.lead.0) && one.tail.1.abs() < 6.0, "{one:?}");
     let forecast = forecaster.forecast(72, &[Probability::new(0.5).unwrap()]).unwrap();
     for (h, mean) in forecast.mean.iter().enumerate().filter(|(h, _)| !(9..16).contains(h)) {
         let i = length + h;

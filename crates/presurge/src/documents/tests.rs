@@ -417,7 +417,7 @@ fn signals_are_checked_where_they_stand() {
         ("[ {} ]", "21:14: spec.signals[0]: names no signal; add one of: ical, holidays, csv"),
         (
             "[ { ical: { path: x.ics }, csv: { path: y.csv } } ]",
-            "names both ical and csv; keep one",
+            "names both csv and ical; keep one",
         ),
         ("[ { ical: { file: x.ics } } ]", "spec.signals[0].ical.file: unknown field"),
         ("[ { csv: { path: y.csv, knwon: [price] } } ]", "did you mean \"known\"?"),
