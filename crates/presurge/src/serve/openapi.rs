@@ -1,31 +1,11 @@
 //! The OpenAPI document, made from the table of routes and the types that they take and answer.
 
-use std::borrow::Cow;
-
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::access::Right;
 use super::problem::{self, Problem};
 use super::route::Route;
-
-/// How a moment is written: for fields whose type has no schema of its own.
-pub struct Moment;
-
-impl JsonSchema for Moment {
-    fn schema_name() -> Cow<'static, str> {
-        "Moment".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date-time" })
-    }
-}
 
 /// Statuses of problems that any route may answer with.
 const ALWAYS: [u16; 3] = [400, 500, 503];
