@@ -108,7 +108,7 @@ mod tests {
     fn a_snippet_points_at_its_place_and_survives_odd_lines() {
         let long = format!("{}x: y", " ".repeat(300));
         let text = format!("a: 1\n  prce: 0.192\n{long}\n");
-        let source = Source { path: "f.yaml".into(), text };
+        let source = Source { path: "f.yaml".into(), folder: ".".into(), text };
         let mark = Mark { line: 2, column: 3, width: 4 };
         assert_eq!(source.snippet(mark).unwrap(), "  |\n2 |   prce: 0.192\n  |   ^^^^");
         assert_eq!(source.at(mark), "f.yaml:2:3");

@@ -134,3 +134,45 @@ fn responses(route: &Route, answers: Option<Value>, problem: &Value) -> Value {
     }
     Value::Object(responses)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                fields.values().for_each(|field| references(field, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
+        let routes = super::super::routes::table();
+        let document = document(&routes);
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(found.contains("#/components/schemas/Plan"), "{found:?}");
+        for reference in &found {
+            let place = reference.strip_prefix('#').expect("it stays in the document");
+            assert!(document.pointer(place).is_some(), "{reference}");
+        }
+        let ids: BTreeSet<String> = routes.iter().map(id).collect();
+        assert_eq!(ids.len(), routes.len(), "{ids:?}");
+        assert!(ids.contains("postRolloutsNamePause"), "{ids:?}");
+    }
+
+    #[test]
+    fn whatever_writes_needs_more_than_to_read() {
+        for route in super::super::routes::table() {
+            let only_reads = matches!(route.right, Right::Nobody | Right::Read);
+            assert_eq!(route.writes(), !only_reads, "{} {}", route.method, route.path);
+        }
+    }
+}
