@@ -11,14 +11,18 @@ use sha2::{Digest as _, Sha256};
 
 use crate::event::Event;
 use crate::name::RolloutId;
+use crate::schema::Moment;
 
 pub use anchor::{Anchor, BadSignature, KnownHead, Signature, Statement, prove};
 pub use cloudevent::{CloudEvent, NoEvent, source_of};
 pub use line::{BadLine, read_line, verify_lines};
 
 /// A SHA-256 digest, written `sha256:` and 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Digest(String);
 
 /// A text that is no digest.
@@ -74,7 +78,7 @@ pub fn digest_of(value: &impl Serialize) -> Digest {
 }
 
 /// Who caused an event: `presurge`, `operator:NAME`, `planner`, …
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Actor(pub String);
 
 impl Actor {
@@ -112,12 +116,13 @@ pub struct Entry {
 }
 
 /// One line of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Record {
     /// Counts up from 1 without gaps.
     pub seq: u64,
     /// RFC 3339 in UTC.
+    #[schemars(with = "Moment")]
     pub at: Timestamp,
     /// Who.
     pub actor: Actor,

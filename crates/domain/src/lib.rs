@@ -17,6 +17,7 @@ pub mod notice;
 pub mod permit;
 pub mod plan;
 pub mod ports;
+pub mod schema;
 pub mod series;
 pub mod signal;
 pub mod size;

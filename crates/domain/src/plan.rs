@@ -9,6 +9,8 @@ mod tail;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+
+use crate::schema::Moment;
 use serde::{Deserialize, Serialize};
 
 pub use basis::{
@@ -27,7 +29,7 @@ use crate::signal::SignalBrought;
 pub type PerDimension<T> = BTreeMap<Dimension, T>;
 
 /// A plan revision. Immutable: another number is another revision with a parent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Plan {
     /// Always [`API_VERSION`].
@@ -43,16 +45,22 @@ pub struct Plan {
     /// The seed of the sampled paths.
     pub seed: u64,
     /// When the plan was made.
+    #[schemars(with = "Moment")]
     pub created_at: Timestamp,
     /// After this the plan must be made again.
+    #[schemars(with = "Moment")]
     pub valid_until: Timestamp,
     /// The first order or removal.
+    #[schemars(with = "Moment")]
     pub start_at: Timestamp,
     /// The last `backAt`.
+    #[schemars(with = "Moment")]
     pub finish_at: Timestamp,
     /// When the watch after the last batch ends.
+    #[schemars(with = "Moment")]
     pub stabilised_at: Timestamp,
     /// When the last surge is gone.
+    #[schemars(with = "Moment")]
     pub done_at: Timestamp,
     /// How sure the plan is.
     pub risk: Risk,
@@ -108,7 +116,7 @@ impl Plan {
 }
 
 /// Probability of attributable overload, from the first order or removal to the end.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Risk {
     /// The risk that the operator allows.
@@ -133,7 +141,7 @@ pub struct Risk {
 }
 
 /// Money beyond the running cost of the fleet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cost {
     /// ISO 4217 code, or whatever unit the prices are in.
@@ -145,7 +153,7 @@ pub struct Cost {
 }
 
 /// Servers that are out together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Batch {
     /// 1 for the first.
@@ -155,8 +163,10 @@ pub struct Batch {
     /// Who goes out.
     pub servers: Vec<ServerName>,
     /// Not before this instant the batch starts to drain.
+    #[schemars(with = "Moment")]
     pub out_at: Timestamp,
     /// When it is expected to carry full load again.
+    #[schemars(with = "Moment")]
     pub back_at: Timestamp,
     /// What opening it spends of the rollout's risk; the batches of a plan spend at most its
     /// target together. Plans of former releases do not say it.
@@ -165,7 +175,7 @@ pub struct Batch {
 }
 
 /// Surge of one offer, bought and given back together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SurgePurchase {
     /// The fleet that it supports.
@@ -175,12 +185,16 @@ pub struct SurgePurchase {
     /// How many instances.
     pub count: u32,
     /// When it is ordered.
+    #[schemars(with = "Moment")]
     pub order_at: Timestamp,
     /// When it is expected to carry load.
+    #[schemars(with = "Moment")]
     pub ready_at: Timestamp,
     /// When it starts to drain.
+    #[schemars(with = "Moment")]
     pub release_at: Timestamp,
     /// When it stops costing.
+    #[schemars(with = "Moment")]
     pub end_at: Timestamp,
     /// Price of one instance per hour.
     pub price_per_hour: f64,
@@ -191,7 +205,7 @@ pub struct SurgePurchase {
 }
 
 /// The answer to the loss of a surge instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Replacement {
     /// The offer that it is bought from.
@@ -201,14 +215,16 @@ pub struct Replacement {
 }
 
 /// One interval of the timeline of one fleet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimelineEntry {
     /// The fleet.
     pub fleet: FleetName,
     /// Start of the interval.
+    #[schemars(with = "Moment")]
     pub from: Timestamp,
     /// End of the interval, exclusive.
+    #[schemars(with = "Moment")]
     pub to: Timestamp,
     /// Servers of the fleet in service.
     pub in_service: u32,
@@ -223,7 +239,7 @@ pub struct TimelineEntry {
 }
 
 /// Load as it is forecast for one interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadBand {
     /// The mean over the paths, at its highest step.
@@ -233,20 +249,22 @@ pub struct LoadBand {
 }
 
 /// What the new version has to prove at the next peak.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exposure {
     /// When the next forecast peak after the end comes.
+    #[schemars(with = "Moment")]
     pub next_peak_at: Timestamp,
     /// Capacity minus the upper load at that peak.
     pub headroom: PerDimension<f64>,
 }
 
 /// A choice that was not taken.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rejected {
     /// The start that was looked at.
+    #[schemars(with = "Moment")]
     pub start_at: Timestamp,
     /// The batch size that was looked at.
     pub batch: u32,
@@ -255,7 +273,7 @@ pub struct Rejected {
 }
 
 /// What a plan was made from; a plan whose inputs have moved is not performed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Inputs {
     /// Digest of the configuration: fleets, rollout, membership, offers.
@@ -263,12 +281,14 @@ pub struct Inputs {
     /// Digest of the load history per `fleet/dimension`.
     pub load: BTreeMap<String, Digest>,
     /// The end of the newest sample that was used.
+    #[schemars(with = "Moment")]
     pub until: Timestamp,
     /// Digest of each calendar file, by its path as it is configured; none in plans of former releases.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calendars: BTreeMap<String, Digest>,
     /// What was learned of each fleet and takes the place of what the configuration says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<FleetName, BTreeMap<String, serde_json::Value>>")]
     pub learned: BTreeMap<FleetName, Figures>,
     /// What events and outside series brought to each forecast, per `fleet/dimension`; none where none
     /// are configured.
@@ -297,7 +317,9 @@ pub struct Carries {
 }
 
 /// Why there is no plan, and what would have to give way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, thiserror::Error,
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[error("no plan fits: {binding}: {detail}")]
 pub struct Refused {
@@ -310,12 +332,13 @@ pub struct Refused {
 }
 
 /// A plan that would fit if one constraint gave way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WouldFit {
     /// The change: for instance `deadline: 3h20m`.
     pub change: String,
     /// When that plan would finish.
+    #[schemars(with = "Moment")]
     pub finish_at: Timestamp,
     /// What its surge would cost.
     pub cost: f64,

@@ -98,8 +98,10 @@ fn replicas_that_are_killed_frozen_or_cut_off_are_taken_over_and_do_no_harm() {
         let begun = replica.post("/v1/rollouts", &json!({ "rollout": format!("roll-{index}") }));
         assert_eq!(begun.status, 201, "{begun:?}");
     }
+    let mut blows = Vec::new();
     for blow in 0..BLOWS {
         std::thread::sleep(CALM);
+        blows.push(lab::now());
         let nth = (blow + blow / 3) % 3;
         eprintln!("blow {blow}: {} of replica {nth}", ["SIGKILL", "SIGSTOP", "the cut"][blow % 3]);
         match blow % 3 {
@@ -133,6 +135,11 @@ fn replicas_that_are_killed_frozen_or_cut_off_are_taken_over_and_do_no_harm() {
             started.map(|record| record.payload["epoch"].as_u64().unwrap()).collect();
         assert!(epochs.is_sorted_by(|a, b| a < b), "{name}: {epochs:?}");
         takeovers += epochs.len() - 1;
+        let started = records.iter().filter(|record| record.kind == "DriverStarted");
+        for taken in started.skip(1).map(|record| record.at.as_second().unsigned_abs()) {
+            let hit = blows.iter().rev().find(|blow| **blow <= taken);
+            eprintln!("{name}: taken over {:?} s after a blow", hit.map(|blow| taken - blow));
+        }
         let updates = lab.updates("2");
         assert!(updates.iter().all(|(_, count)| *count == 1), "{name}: {updates:?}");
         for backend in &lab.backends {

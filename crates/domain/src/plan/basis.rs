@@ -1,6 +1,8 @@
 //! What the figures of a plan are made of, so that each can be computed again from the plan alone.
 
 use jiff::Timestamp;
+
+use crate::schema::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::PerDimension;
@@ -8,7 +10,7 @@ use crate::name::{Dimension, FleetName, OfferName, Zone};
 
 /// What the figures of one fleet are made of. Capacities are in the unit of the load and after
 /// `balance`; lists follow the order of the plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Basis {
     /// The fleet.
@@ -50,7 +52,7 @@ pub struct Basis {
 
 /// What is reckoned with as failed updates: such a server stays out until the end of the watch,
 /// and no further batch opens.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateFailures {
     /// The probability that the update of one server fails.
@@ -62,7 +64,7 @@ pub struct UpdateFailures {
 }
 
 /// See [`Basis::chosen`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChosenOn {
     /// How many paths.
@@ -74,7 +76,7 @@ pub struct ChosenOn {
 }
 
 /// See [`Basis::counted`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CountedOn {
     /// How many paths.
@@ -88,7 +90,7 @@ pub struct CountedOn {
 }
 
 /// A batch in the ledger.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutageLine {
     /// The index of the batch.
@@ -98,15 +100,18 @@ pub struct OutageLine {
     /// What they carry together.
     pub capacity: PerDimension<f64>,
     /// They carry nothing from here on.
+    #[schemars(with = "Moment")]
     pub out_at: Timestamp,
     /// Their warm-up starts.
+    #[schemars(with = "Moment")]
     pub warm_at: Timestamp,
     /// They carry everything again.
+    #[schemars(with = "Moment")]
     pub back_at: Timestamp,
 }
 
 /// Surge in the ledger.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SupplyLine {
     /// From which offer.
@@ -116,13 +121,15 @@ pub struct SupplyLine {
     /// What they carry together.
     pub capacity: PerDimension<f64>,
     /// They carry load from here on.
+    #[schemars(with = "Moment")]
     pub ready_at: Timestamp,
     /// Until here.
+    #[schemars(with = "Moment")]
     pub release_at: Timestamp,
 }
 
 /// A loss that is survived.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LossLine {
     /// In which dimension.
@@ -136,7 +143,7 @@ pub struct LossLine {
 }
 
 /// An offer with all that its cost follows from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OfferLine {
     /// Which.
@@ -188,7 +195,7 @@ fn is_zero(value: &f64) -> bool {
 }
 
 /// A purchase of one offer only.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Alone {
     /// How many instances.
@@ -198,7 +205,7 @@ pub struct Alone {
 }
 
 /// Surge that runs already.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeptLine {
     /// From which offer.
@@ -215,10 +222,11 @@ pub struct KeptLine {
 
 /// The moment that decides: of the paths that must be covered, the worst, at the step and in the
 /// dimension in which it lacks most without any purchase.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Binding {
     /// The step begins then.
+    #[schemars(with = "Moment")]
     pub at: Timestamp,
     /// Its length.
     pub step_seconds: i64,

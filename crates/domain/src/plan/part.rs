@@ -1,6 +1,8 @@
 //! A plan over several fleets, and the part of it that one fleet performs.
 
 use jiff::Timestamp;
+
+use crate::schema::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::{Cost, Exposure, Plan, Rejected, Risk};
@@ -9,7 +11,7 @@ use crate::name::FleetName;
 
 /// The figures of one fleet in a plan over several. With the batches, the surge, the timeline and
 /// the basis of the fleet they make the plan that this fleet performs, see [`Plan::part`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FleetPart {
     /// The fleet.
@@ -17,14 +19,19 @@ pub struct FleetPart {
     /// The seed of its paths.
     pub seed: u64,
     /// After this its part must be made again.
+    #[schemars(with = "Moment")]
     pub valid_until: Timestamp,
     /// Its first order or removal.
+    #[schemars(with = "Moment")]
     pub start_at: Timestamp,
     /// Its last `backAt`.
+    #[schemars(with = "Moment")]
     pub finish_at: Timestamp,
     /// When the watch after its last batch ends.
+    #[schemars(with = "Moment")]
     pub stabilised_at: Timestamp,
     /// When its last surge is gone.
+    #[schemars(with = "Moment")]
     pub done_at: Timestamp,
     /// How sure its part is; `target` is its share of the joint risk.
     pub risk: Risk,
@@ -35,6 +42,7 @@ pub struct FleetPart {
     /// What was looked at for it and not taken.
     pub rejected: Vec<Rejected>,
     /// The end of its newest sample.
+    #[schemars(with = "Moment")]
     pub until: Timestamp,
     /// The digest of its part as a plan of its own.
     pub digest: Digest,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A model of the upper tail of what the paths lack at most: the largest deficit of each path in
 /// shares of the fleet's capacity, below zero where there is room left.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tail {
     /// The distribution of what lies above the threshold.
@@ -24,7 +24,7 @@ pub struct Tail {
 }
 
 /// Which distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum TailModel {
     /// P(X > t) = (1 + ξt/σ)^(−1/ξ) above the threshold (Pickands 1975).
     #[serde(rename = "generalised Pareto")]
@@ -32,7 +32,7 @@ pub enum TailModel {
 }
 
 /// Why a plan states no tail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum NoTail {
     /// No path can lack anything, however high its load: what is out is covered.

@@ -195,6 +195,15 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// A thousand rollouts and as many connections are more files than a process may open at first.
+fn open_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it may not, the daemon does with what it has.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 /// Runs the daemon until it is asked to end.
 pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
     let public = wanted.listen.is_public();
@@ -207,6 +216,7 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
         Some((cert, key)) => Some(tls::acceptor(cert, key).map_err(Failed::data)?),
         None => None,
     };
+    open_many_files();
     let store = wanted.store.open()?;
     let door = Door::open(&wanted.listen).await?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

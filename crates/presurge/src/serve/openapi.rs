@@ -1,31 +1,11 @@
 //! The OpenAPI document, made from the table of routes and the types that they take and answer.
 
-use std::borrow::Cow;
-
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::access::Right;
 use super::problem::{self, Problem};
 use super::route::Route;
-
-/// How a moment is written: for fields whose type has no schema of its own.
-pub struct Moment;
-
-impl JsonSchema for Moment {
-    fn schema_name() -> Cow<'static, str> {
-        "Moment".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date-time" })
-    }
-}
 
 /// Statuses of problems that any route may answer with.
 const ALWAYS: [u16; 3] = [400, 500, 503];
@@ -153,4 +133,46 @@ fn responses(route: &Route, answers: Option<Value>, problem: &Value) -> Value {
         responses.entry(status.to_string()).or_insert(response);
     }
     Value::Object(responses)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                fields.values().for_each(|field| references(field, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
+        let routes = super::super::routes::table();
+        let document = document(&routes);
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(found.contains("#/components/schemas/Plan"), "{found:?}");
+        for reference in &found {
+            let place = reference.strip_prefix('#').expect("it stays in the document");
+            assert!(document.pointer(place).is_some(), "{reference}");
+        }
+        let ids: BTreeSet<String> = routes.iter().map(id).collect();
+        assert_eq!(ids.len(), routes.len(), "{ids:?}");
+        assert!(ids.contains("postRolloutsNamePause"), "{ids:?}");
+    }
+
+    #[test]
+    fn whatever_writes_needs_more_than_to_read() {
+        for route in super::super::routes::table() {
+            let only_reads = matches!(route.right, Right::Nobody | Right::Read);
+            assert_eq!(route.writes(), !only_reads, "{} {}", route.method, route.path);
+        }
+    }
 }

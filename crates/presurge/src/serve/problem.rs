@@ -19,7 +19,7 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub kind: String,
     /// The same for people.
-    pub title: String,
+    pub title: &'static str,
     /// The status of the response.
     pub status: u16,
     /// What happened this time, and what to do.
@@ -32,15 +32,20 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// A header that belongs to the status.
     #[serde(skip)]
-    pub header: Option<(HeaderName, HeaderValue)>,
+    pub header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
     /// A problem of a kind.
-    pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        kind: &str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self {
             kind: format!("urn:presurge:problem:{kind}"),
-            title: title.into(),
+            title,
             status: status.as_u16(),
             detail: detail.into(),
             more: Map::new(),
@@ -66,7 +71,7 @@ impl Problem {
     }
 
     /// It cannot be done as things stand.
-    pub fn conflict(kind: &str, title: &str, detail: impl Into<String>) -> Self {
+    pub fn conflict(kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, kind, title, detail)
     }
 
@@ -114,7 +119,7 @@ impl Problem {
     /// The same with a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
-        self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
+        self.header = HeaderValue::from_str(value).ok().map(|value| Box::new((name, value)));
         self
     }
 
@@ -129,8 +134,8 @@ impl Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some((name, value)) = self.header {
-            headers.insert(name, value);
+        if let Some(header) = self.header {
+            headers.insert(header.0, header.1);
         }
         response
     }

@@ -141,36 +141,41 @@ pub fn converse(
     // A body that is refused is not read to its end.
     let _ = stream.write_all(body.as_bytes());
     let mut reader = BufReader::new(stream);
-    let mut line = || {
+    let mut line = || -> std::io::Result<String> {
         let mut line = String::new();
-        reader.read_line(&mut line).map(|_| line.trim_end().to_owned()).map_err(Into::into)
+        reader.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
     };
-    let first: std::io::Result<String> = line();
-    let status = first?.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let status = line()?.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let mut headers = Vec::new();
-    loop {
-        let line: std::io::Result<String> = line();
-        let line = line?;
-        let Some((name, value)) = line.split_once(':') else { break };
+    while let Some((name, value)) = line()?.split_once(':') {
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let chunked = headers
         .iter()
         .any(|(name, value)| name == "transfer-encoding" && value.eq_ignore_ascii_case("chunked"));
+    let bytes = if chunked { dechunked(&mut reader)? } else { all(&mut reader) };
+    Ok(Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() })
+}
+
+fn all(reader: &mut impl BufRead) -> Vec<u8> {
     let mut bytes = Vec::new();
-    if !chunked {
-        let _ = reader.read_to_end(&mut bytes);
-    }
-    while chunked {
+    let _ = reader.read_to_end(&mut bytes);
+    bytes
+}
+
+/// A body that comes in pieces, to its end.
+fn dechunked(reader: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        let Ok(length) = usize::from_str_radix(line.trim(), 16) else { break };
+        let Ok(length) = usize::from_str_radix(line.trim(), 16) else { return Ok(bytes) };
         let mut chunk = vec![0; length + 2];
         reader.read_exact(&mut chunk)?;
         if length == 0 {
-            break;
+            return Ok(bytes);
         }
         bytes.extend(&chunk[..length]);
     }
-    Ok(Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::forecast::Probability;
 use domain::name::{Dimension, FleetName};
+use domain::schema::Moment;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,7 +13,6 @@ use serde_json::Value;
 
 use super::super::Server;
 use super::super::fresh::Kept;
-use super::super::openapi::Moment;
 use super::super::problem::Problem;
 use super::super::route::{Call, Query, Route};
 use super::super::settings::{HORIZON, HORIZON_LONGEST};

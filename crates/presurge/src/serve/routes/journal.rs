@@ -6,7 +6,6 @@ use domain::journal::Record;
 use domain::name::RolloutId;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::Server;
 use super::super::problem::Problem;
@@ -21,7 +20,6 @@ struct Records {
     /// The chain: of a rollout, or one beside them.
     rollout: RolloutId,
     /// The records, as `presurge audit export` writes them.
-    #[schemars(with = "Vec<Value>")]
     records: Vec<Record>,
     /// Ask again with `after` of this for the rest; none when that was all.
     next: Option<u64>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::config::PositiveSpan;
 use domain::name::{FleetName, Key, ServerName};
 use domain::permit::{Permit, Permits};
+use domain::schema::Moment;
 use hyper::StatusCode;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -13,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::Right;
 use super::super::begin::not_planned;
-use super::super::openapi::Moment;
 use super::super::problem::Problem;
 use super::super::route::{Call, Reply, Route};
 use super::super::{Server, settings};

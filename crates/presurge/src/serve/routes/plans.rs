@@ -6,7 +6,6 @@ use domain::plan::Plan;
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::access::Right;
 use super::super::problem::Problem;
@@ -20,7 +19,6 @@ use crate::pipeline::Together;
 #[derive(Debug, Serialize, JsonSchema)]
 struct Planned {
     /// The plan.
-    #[schemars(with = "Value")]
     plan: Plan,
     /// What was odd about its inputs.
     warnings: Vec<String>,

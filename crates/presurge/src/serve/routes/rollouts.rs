@@ -6,6 +6,7 @@ use domain::event::Event;
 use domain::freeze::Freezes;
 use domain::name::{FleetName, RolloutId, Version};
 use domain::plan::Plan;
+use domain::schema::Moment;
 use hyper::StatusCode;
 use hyper::header::HeaderName;
 use jiff::Timestamp;
@@ -16,7 +17,6 @@ use serde_json::Value;
 
 use super::super::access::Right;
 use super::super::begin::{self, Begun};
-use super::super::openapi::Moment;
 use super::super::problem::Problem;
 use super::super::route::{Call, Query, Reply, Response, Route};
 use super::super::{Server, events};
@@ -95,7 +95,6 @@ struct Started {
     /// Its ids, one for each fleet.
     rollouts: Vec<RolloutId>,
     /// The plan, where it was begun now.
-    #[schemars(with = "Option<Value>")]
     plan: Option<Box<Plan>>,
 }
 
