@@ -300,7 +300,7 @@ pub struct Inputs {
 }
 
 /// What one server was taken to carry, in the unit of the load.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Carries {
     /// At least this, with a probability of 95 %.

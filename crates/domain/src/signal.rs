@@ -1,12 +1,13 @@
 //! Signals: what is known beside the load and may explain it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Interval;
 use crate::series::Sample;
 
 /// How far a series is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Reach {
     /// Over the time that is forecast, as prices and timetables are.
     KnownAhead,
@@ -45,7 +46,7 @@ impl Signal {
 }
 
 /// What one signal brought to the forecast that a plan was made from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignalBrought {
     /// What people call it.

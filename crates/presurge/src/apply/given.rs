@@ -121,8 +121,14 @@ mod tests {
         let step = Step::from_seconds(60).unwrap();
         let series = Series::new(Timestamp::UNIX_EPOCH, step, values.to_vec());
         let (digest, archived) = (Digest::zero(), Vec::new());
-        let history =
-            History { series, digest, archived, known: Default::default(), warnings: Vec::new() };
+        let history = History {
+            series,
+            digest,
+            archived,
+            known: Default::default(),
+            carries: None,
+            warnings: Vec::new(),
+        };
         PerDimension::from([(Dimension::new("requests").unwrap(), history)])
     }
 
