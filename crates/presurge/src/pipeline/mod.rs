@@ -402,8 +402,8 @@ impl Prepared {
 /// A person waits for the first plan of a rollout, and can repair what is broken. A rollout that
 /// goes on does without an outside series, and says so.
 fn is_sound(ask: &Ask, histories: &PerDimension<History>) -> Result<(), PlanError> {
-    let first = histories.values().filter(|_| ask.revision == 1);
-    first.map(|history| history.known.is_sound()).collect()
+    let mut first = histories.values().filter(|_| ask.revision == 1);
+    first.try_for_each(|history| history.known.is_sound())
 }
 
 /// Until when a plan looks at the load: the next peak after it is there by then.
