@@ -48,7 +48,7 @@ spec:
 
 def files(folder: pathlib.Path, rollouts: int) -> None:
     """The load, the configuration of all fleets, and that of HAProxy."""
-    step, now = 300, int(time.time())
+    step, now = 900, int(time.time())
     with open(folder / "load.csv", "w") as out:
         out.write("unique_id,ds,y\n")
         for at in range(now // step * step - 2 * 86400, now, step):
