@@ -4,8 +4,8 @@
     bench/serve_scale.py --rollouts 1000 --minutes 3
 
 One HAProxy has a backend of four servers for each rollout (nothing answers behind them; their states are
-what is drained and admitted), updates are a command that takes no time, and every rollout watches for an hour
-after its last batch, so that all are open at once. Prints one JSON object. Needs haproxy on the PATH and a
+what is drained and admitted), and an update is a command that takes five minutes, so that all are under way
+at once and each opens a batch every five minutes or so. Prints one JSON object. Needs haproxy on the PATH and a
 build of the program (--presurge).
 """
 
@@ -15,7 +15,9 @@ import json
 import math
 import pathlib
 import re
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -27,9 +29,9 @@ spec:
   servers: {{ static: {{ prefix: web-{n}-s, count: 4 }} }}
   capacity: {{ requests: 10 }}
   load: {{ requests: {{ csv: {{ path: load.csv, series: web }} }} }}
-  durations: {{ drain: 1s, update: 2s, warmup: 0s }}
+  durations: {{ drain: 1s, update: 5m, warmup: 0s }}
   traffic: {{ haproxy: {{ socket: admin.sock, backend: web-{n} }} }}
-  update: {{ exec: {{ command: ["true"], idempotent: true }} }}
+  update: {{ exec: {{ command: [sleep, "300"], idempotent: true }} }}
 ---
 apiVersion: presurge/v1
 kind: Rollout
@@ -38,14 +40,15 @@ spec:
   fleets: [web-{n}]
   target: {{ version: "2" }}
   risk: 0.05
-  deadline: 1h
-  stabilisation: 1h
+  step: 5m
+  batch: {{ maxUnavailable: 1 }}
+  deadline: 4h
 """
 
 
 def files(folder: pathlib.Path, rollouts: int) -> None:
     """The load, the configuration of all fleets, and that of HAProxy."""
-    step, now = 300, int(time.time())
+    step, now = 900, int(time.time())
     with open(folder / "load.csv", "w") as out:
         out.write("unique_id,ds,y\n")
         for at in range(now // step * step - 2 * 86400, now, step):
@@ -97,6 +100,8 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=3)
     args = parser.parse_args()
+    # What was started is stopped, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         files(folder, args.rollouts)

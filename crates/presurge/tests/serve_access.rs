@@ -257,6 +257,10 @@ fn permits_are_granted_or_refused_with_a_reason_and_a_time_to_ask_again() {
     assert_eq!(daemon.get("/v1/permits").json()["permits"], json!([]));
     assert_eq!(daemon.post(&format!("{path}/renew"), &json!({ "for": "20m" })).status, 409);
     assert_eq!(daemon.post("/v1/permits/permit%2F99/release", &json!({})).status, 404);
+    // Its number names it as well.
+    let number = lease.split('/').nth(1).unwrap();
+    let again = daemon.post(&format!("/v1/permits/{number}/release"), &json!({}));
+    assert_eq!(again.json()["lease"], lease.as_str(), "{again:?}");
     for (body, status) in [
         (json!({ "fleet": "db", "for": "10m", "reason": "x" }), 404),
         (json!({ "fleet": "web", "for": "2d", "reason": "x" }), 422),

@@ -15,6 +15,9 @@ use rollout::state::{Phase, Stage, State};
 /// The same trouble is told again after so many other lines.
 const TROUBLE_AGAIN: u32 = 50;
 
+/// So many troubles are told apart.
+const TROUBLES: usize = 1000;
+
 /// Tells the story on standard error; on a terminal with a status line that stays at the bottom.
 pub struct Storyteller {
     zone: TimeZone,
@@ -87,6 +90,9 @@ impl Audience for Storyteller {
 
     fn troubled(&self, text: &str) {
         let mut told = self.told.lock().expect("no panic under the lock");
+        if told.troubles.len() >= TROUBLES {
+            told.troubles.clear();
+        }
         let count = told.troubles.entry(text.to_owned()).or_default();
         *count += 1;
         let tell = *count % TROUBLE_AGAIN == 1;

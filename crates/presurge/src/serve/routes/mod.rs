@@ -5,6 +5,7 @@ mod health;
 mod journal;
 mod permits;
 mod plans;
+mod requests;
 mod rollouts;
 
 use super::route::Route;
@@ -13,6 +14,7 @@ use super::route::Route;
 pub fn table() -> Vec<Route> {
     let mut all = health::routes();
     all.extend(rollouts::routes());
+    all.extend(requests::routes());
     all.extend(plans::routes());
     all.extend(forecasts::routes());
     all.extend(permits::routes());

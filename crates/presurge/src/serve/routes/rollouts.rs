@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use domain::event::Event;
 use domain::freeze::Freezes;
 use domain::name::{FleetName, RolloutId, Version};
 use domain::plan::Plan;
@@ -20,7 +19,6 @@ use super::super::begin::{self, Begun};
 use super::super::problem::Problem;
 use super::super::route::{Call, Query, Reply, Response, Route};
 use super::super::{Server, events};
-use crate::apply::control::{self, ControlError, DigestStart, Judgement};
 use crate::apply::keyed::{self, LookError};
 use crate::apply::{chain, freezes};
 use crate::cli::rollout::{as_json, word};
@@ -98,47 +96,6 @@ struct Started {
     plan: Option<Box<Plan>>,
 }
 
-/// A request of a person.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Ask {
-    /// Why, for the journal.
-    #[serde(default)]
-    reason: String,
-}
-
-/// What a person says of a plan.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Approve {
-    /// The digest of the plan, or its first twelve digits or more.
-    digest: String,
-    /// Reject it: what is out comes back, and the rollout ends.
-    #[serde(default)]
-    reject: bool,
-    /// Why, for the journal.
-    #[serde(default)]
-    reason: String,
-}
-
-/// What was written.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Written {
-    /// Into which journals. Whoever drives the rollout sees it within a second.
-    written: Vec<RolloutId>,
-    /// Where it could not be.
-    refused: Vec<Refusal>,
-}
-
-/// Why a request was not written.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Refusal {
-    /// Of which rollout.
-    rollout: RolloutId,
-    /// Why.
-    reason: String,
-}
-
 const AFTER: &[Query] = &[Query {
     name: "after",
     about: "Only records with a higher number; the header Last-Event-ID says the same.",
@@ -147,12 +104,6 @@ const AFTER: &[Query] = &[Query {
 }];
 
 pub fn routes() -> Vec<Route> {
-    let act = |path, about, verb, event: Event| {
-        let asked = (path, Right::Operate, &[202][..]);
-        Route::post(asked, about, move |server, call, ask: Ask| {
-            request(server, call, ask, verb, event.clone())
-        })
-    };
     let mut stream = Route::other(
         ("/v1/rollouts/{name}/events", Right::Read, events::MEDIA),
         "The journal of a rollout as it grows, as server-sent events",
@@ -166,34 +117,6 @@ pub fn routes() -> Vec<Route> {
             .problems(&[404]),
         Route::get("/v1/rollouts/{name}", "Where a rollout stands", show),
         stream.query(AFTER).problems(&[409]),
-        act(
-            "/v1/rollouts/{name}/pause",
-            "Open no further batch; the one that is out comes back",
-            "pause",
-            Event::PauseRequested {},
-        ),
-        act(
-            "/v1/rollouts/{name}/resume",
-            "Go on; a failed server is tried once more",
-            "resume",
-            Event::ResumeRequested {},
-        ),
-        act(
-            "/v1/rollouts/{name}/abort",
-            "Put back what is out, give back the surge, and end",
-            "abort",
-            Event::AbortRequested {},
-        ),
-        Route::post(
-            ("/v1/rollouts/{name}/rollback", Right::Operate, &[202]),
-            "Bring every server back to the version that it ran before, and end",
-            roll_back,
-        ),
-        Route::post(
-            ("/v1/rollouts/{name}/approve", Right::Approve, &[202]),
-            "Agree to the plan that waits for it, or reject it",
-            approve,
-        ),
     ]
 }
 
@@ -306,7 +229,7 @@ async fn start(server: Arc<Server>, call: Call, wish: Wish) -> Result<Reply<Star
 }
 
 /// The chains of a name, all of them of fleets that the caller has to do with.
-async fn chains(server: &Server, call: &Call) -> Result<Vec<RolloutId>, Problem> {
+pub async fn chains(server: &Server, call: &Call) -> Result<Vec<RolloutId>, Problem> {
     let ids = keyed::existing_all(server.store.as_ref(), call.place()).await?;
     for id in &ids {
         scope(server, call, id).await?;
@@ -349,82 +272,10 @@ async fn stream(server: Arc<Server>, call: Call) -> Result<Response, Problem> {
     events::stream(server, &call, id, after).await
 }
 
-async fn request(
-    server: Arc<Server>,
-    call: Call,
-    ask: Ask,
-    verb: &'static str,
-    event: Event,
-) -> Result<Reply<Written>, Problem> {
-    let petition = call.petition(&ask.reason);
-    let mut written = Written { written: Vec::new(), refused: Vec::new() };
-    for id in rollouts_only(chains(&server, &call).await?)? {
-        let (journal, event) = (server.store.as_ref(), event.clone());
-        let asked = control::request(journal, id.as_str(), verb, event, &petition).await;
-        take(&mut written, id, asked)?;
-    }
-    said(&server, written)
-}
-
-async fn roll_back(server: Arc<Server>, call: Call, ask: Ask) -> Result<Reply<Written>, Problem> {
-    let petition = call.petition(&ask.reason);
-    let mut written = Written { written: Vec::new(), refused: Vec::new() };
-    for id in rollouts_only(chains(&server, &call).await?)? {
-        let asked = control::roll_back(server.store.as_ref(), id.clone(), &petition).await;
-        take(&mut written, id, asked)?;
-    }
-    said(&server, written)
-}
-
-/// Of several fleets each has a plan of its own: the digest says which is meant.
-async fn approve(server: Arc<Server>, call: Call, ask: Approve) -> Result<Reply<Written>, Problem> {
-    let start: DigestStart =
-        ask.digest.parse().map_err(|why| Problem::wrong(format!("digest: {why}")))?;
-    let judgement = if ask.reject { Judgement::Reject } else { Judgement::Approve };
-    let petition = call.petition(&ask.reason);
-    let mut written = Written { written: Vec::new(), refused: Vec::new() };
-    for id in rollouts_only(chains(&server, &call).await?)? {
-        let journal = server.store.as_ref();
-        let asked = control::judge_plan(journal, id.clone(), &start, judgement, &petition).await;
-        take(&mut written, id, asked)?;
-        if !written.written.is_empty() {
-            written.refused.clear();
-            break;
-        }
-    }
-    said(&server, written)
-}
-
-fn rollouts_only(ids: Vec<RolloutId>) -> Result<Vec<RolloutId>, Problem> {
+/// Those that are of rollouts: all of them, or there is no such rollout.
+pub fn rollouts_only(ids: Vec<RolloutId>) -> Result<Vec<RolloutId>, Problem> {
     match ids.iter().find(|id| !chain::is_rollout(id)) {
         Some(id) => Err(Problem::missing(format!("{id} is no rollout"))),
         None => Ok(ids),
     }
-}
-
-fn take(
-    written: &mut Written,
-    rollout: RolloutId,
-    asked: Result<RolloutId, ControlError>,
-) -> Result<(), Problem> {
-    match asked {
-        Ok(id) => written.written.push(id),
-        Err(error @ (ControlError::Refused { .. } | ControlError::Ended { .. })) => {
-            let reason = crate::causes::chain(&error);
-            written.refused.push(Refusal { rollout, reason });
-        }
-        Err(ControlError::Look(error)) => return Err(error.into()),
-        Err(error @ ControlError::Append(_)) => return Err(Problem::store(&error)),
-    }
-    Ok(())
-}
-
-fn said(server: &Server, written: Written) -> Result<Reply<Written>, Problem> {
-    if written.written.is_empty() {
-        let reasons: Vec<&str> = written.refused.iter().map(|r| r.reason.as_str()).collect();
-        let title = "It cannot be done as things stand";
-        return Err(Problem::conflict("refused", title, reasons.join("; ")));
-    }
-    server.keeper.wake();
-    Ok(Reply::new(StatusCode::ACCEPTED, written))
 }
