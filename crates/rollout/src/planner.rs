@@ -86,6 +86,12 @@ pub trait Planner: Send + Sync {
         None
     }
 
+    /// Whether an answer may take longer than a lease lasts, by the clock of the world: then the driver
+    /// renews its lease meanwhile. In simulated time every answer comes at once.
+    fn takes_long(&self) -> bool {
+        false
+    }
+
     /// A plan for what is left to do.
     async fn revise(&self, revision: &Revision) -> Result<Plan, ReviseError>;
 

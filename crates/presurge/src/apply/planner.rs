@@ -127,6 +127,10 @@ impl Planner for LivePlanner {
         Some(Planning { seed: self.seed, risk: rollout.risk.get(), budget: rollout.budget })
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
     async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
         let _turn = self.turn().await?;
         let question = question(ask, self.prepared.seed(self.seed));

@@ -459,15 +459,15 @@ fn capacity_is_learned_from_an_objective_that_is_whole() {
     );
     let csv = "csv: { path: p99.csv }";
     for (fields, expected) in [
-        (csv.to_owned(), "f.yaml:7:20: spec.slo.requests: does not say up to what it is kept; add"),
+        (csv.to_owned(), "f.yaml:7:10: spec.slo.requests: does not say up to what it is kept; add"),
         (
             format!("{csv}, most: 0"),
-            "f.yaml:7:49: spec.slo.requests.most: expected a number above 0",
+            "f.yaml:7:52: spec.slo.requests.most: expected a number above 0",
         ),
-        (format!("{csv}, most: 1, is: speed"), "f.yaml:7:56: spec.slo.requests.is: "),
+        (format!("{csv}, most: 1, is: speed"), "f.yaml:7:59: spec.slo.requests.is: "),
         (
             format!("{csv}, most: 1, inService: {{ cvs: {{ path: x.csv }} }}"),
-            "f.yaml:7:70: spec.slo.requests.inService.cvs: unknown field; did you mean \"csv\"?",
+            "f.yaml:7:68: spec.slo.requests.inService.cvs: unknown field; did you mean \"csv\"?",
         ),
     ] {
         learned(&format!("  slo: {{ requests: {{ {fields} }} }}\n"), expected);
@@ -475,7 +475,7 @@ fn capacity_is_learned_from_an_objective_that_is_whole() {
     let to = format!(
         "  capacity: {{ requests: 850 }}\n  slo: {{ requests: {{ {csv}, most: 1 }} }}\n  load:"
     );
-    says(from, &to, "f.yaml:7:20: spec.slo.requests: spec.capacity.requests is not learned");
+    says(from, &to, "f.yaml:7:10: spec.slo.requests: spec.capacity.requests is not learned");
     let good = format!("  capacity: learn\n  slo: {{ requests: {{ {csv}, most: 1 }} }}\n  load:");
     let documents = loaded(&with(from, &good)).unwrap();
     let fleet = &documents.fleet(documents.rollout(None).unwrap().rollout()).fleet;

@@ -98,7 +98,7 @@ impl Place {
             Err(never) => match never {},
         };
         let passing = head.status.is_server_error() || head.headers.contains_key("retry-after");
-        if let (false, Some(key)) = (passing, self.key.take()) {
+        if !passing && let Some(key) = self.key.take() {
             let mut all = self.all.0.lock().expect("nobody panics with it");
             if let Some(entry) = all.get_mut(&key) {
                 entry.answer = Some((head.status, head.headers.clone(), body.clone()));
