@@ -31,6 +31,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 
 import serve_scale
 
@@ -211,9 +212,24 @@ class World:
     def records(self, name: str):
         return [json.loads(line) for line in self.presurge("audit", "export", name).stdout.splitlines()]
 
+    def begin(self, n: int):
+        """Begins a rollout, as a client does: where too much is under way, it asks again."""
+        while True:
+            try:
+                return serve_scale.ask(self.ports[n % REPLICAS], "/v1/rollouts", {"rollout": f"roll-{n}"})
+            except urllib.error.HTTPError as problem:
+                said = problem.read().decode()
+                if problem.code != 503:
+                    raise SystemExit(f"roll-{n}: {said}") from problem
+                print(said, file=sys.stderr)
+                time.sleep(5)
+
     def open(self) -> int:
-        """How many rollouts have not ended."""
-        text = serve_scale.ask(self.ports[0], "/v1/rollouts")[1]
+        """How many rollouts have not ended; all, where the store does not answer the daemon yet."""
+        try:
+            text = serve_scale.ask(self.ports[0], "/v1/rollouts")[1]
+        except OSError:
+            return self.args.rollouts
         return sum(rollout.get("outcome") is None for rollout in json.loads(text)["rollouts"])
 
     def stop(self):
@@ -329,7 +345,7 @@ def main() -> int:
                 world.start(nth)
             begun = time.time()
             for n in range(args.rollouts):
-                serve_scale.ask(world.ports[n % REPLICAS], "/v1/rollouts", {"rollout": f"roll-{n}"})
+                world.begin(n)
             to_begin = time.time() - begun
             until, blows = time.time() + args.seconds, []
             two, hitters = threading.Semaphore(REPLICAS - 1), []
