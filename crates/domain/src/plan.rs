@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use basis::{
     Alone, Basis, Binding, ChosenOn, CountedOn, KeptLine, LossLine, OfferLine, OutageLine,
-    SupplyLine, UpdateFailures,
+    ShareOfBefore, SupplyLine, UpdateFailures, UpdatedLine,
 };
 pub use part::{FleetPart, joint_probability};
 pub use tail::{NoTail, Tail, TailModel, survival};

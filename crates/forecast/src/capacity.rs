@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::settings;
 
 mod line;
+pub mod version;
 
 use line::{Blocks, Point, fit};
 
@@ -85,14 +86,19 @@ impl Learned {
 
     /// The value for one of many futures: over many of them each value comes equally often.
     pub fn draw(&self, future: usize) -> f64 {
-        // The golden ratio spreads the indices evenly, whatever their number.
-        let share = (future as f64 * 0.618_033_988_749_895).fract();
-        self.draws[((share * self.draws.len() as f64) as usize).min(self.draws.len() - 1)]
+        self.draws[nth(future, self.draws.len())]
     }
 
     fn middle(&self) -> f64 {
         self.quantile(0.5)
     }
+}
+
+/// Which of `count` draws one of many futures takes: the golden ratio spreads them evenly, whatever their
+/// number.
+fn nth(future: usize, count: usize) -> usize {
+    let share = (future as f64 * 0.618_033_988_749_895).fract();
+    ((share * count as f64) as usize).min(count - 1)
 }
 
 /// Which observations are missing.
@@ -168,11 +174,7 @@ pub fn learn(
     now: Timestamp,
 ) -> Result<Learned, Unknown> {
     let day = SignedDuration::from_secs(settings::CAPACITY_DELAY);
-    let good = |o: &&Observation| {
-        o.at < now && o.load.is_finite() && o.load > 0.0 && objective.scaled(o.value).is_some()
-    };
-    let mut all: Vec<Observation> = observations.iter().filter(good).copied().collect();
-    all.sort_by_key(|o| o.at);
+    let all = usable(observations, objective, now);
     let split = all.partition_point(|o| o.at < now - day);
     let (before, newest) = all.split_at(split);
     let whole = of(before, objective, now).or_else(|why| match why {
@@ -187,20 +189,48 @@ pub fn learn(
     }
 }
 
-/// What observations in the order of their times show.
-fn of(all: &[Observation], objective: Objective, now: Timestamp) -> Result<Learned, Unknown> {
+/// The observations that something can be learned from, in the order of their times.
+fn usable(observations: &[Observation], objective: Objective, now: Timestamp) -> Vec<Observation> {
+    let good = |o: &&Observation| {
+        o.at < now && o.load.is_finite() && o.load > 0.0 && objective.scaled(o.value).is_some()
+    };
+    let mut all: Vec<Observation> = observations.iter().filter(good).copied().collect();
+    all.sort_by_key(|o| o.at);
+    all
+}
+
+/// Whether observations in the order of their times are enough to learn from.
+fn enough(all: &[Observation]) -> Result<(), Unknown> {
     let hours = match (all.first(), all.last()) {
         (Some(first), Some(last)) => last.at.duration_since(first.at).as_hours(),
         _ => 0,
     };
-    if all.len() < settings::CAPACITY_LEAST || hours < settings::CAPACITY_HOURS_LEAST {
-        return Err(Unknown::TooLittle {
-            found: all.len(),
-            hours,
-            needed: settings::CAPACITY_LEAST,
-            needed_hours: settings::CAPACITY_HOURS_LEAST,
-        });
+    if all.len() >= settings::CAPACITY_LEAST && hours >= settings::CAPACITY_HOURS_LEAST {
+        return Ok(());
     }
+    Err(Unknown::TooLittle {
+        found: all.len(),
+        hours,
+        needed: settings::CAPACITY_LEAST,
+        needed_hours: settings::CAPACITY_HOURS_LEAST,
+    })
+}
+
+/// The observations as points of a line; the newer, the more they count.
+fn points(all: &[Observation], objective: Objective, now: Timestamp) -> Vec<Point> {
+    let point = |o: &Observation| Point {
+        x: o.load,
+        y: objective.scaled(o.value).unwrap_or(f64::NAN),
+        weight: 0.5_f64
+            .powf(now.duration_since(o.at).as_secs_f64() / settings::CAPACITY_HALF_LIFE as f64),
+        block: o.at.as_second().div_euclid(settings::CAPACITY_BLOCK),
+    };
+    all.iter().map(point).collect()
+}
+
+/// What observations in the order of their times show.
+fn of(all: &[Observation], objective: Objective, now: Timestamp) -> Result<Learned, Unknown> {
+    enough(all)?;
     let kept = all.iter().filter(|o| objective.is_kept(o.value)).map(|o| o.load);
     let Some(carried) = kept.max_by(f64::total_cmp) else {
         let least = all.iter().map(|o| o.value).fold(f64::INFINITY, f64::min);
@@ -219,14 +249,7 @@ fn of(all: &[Observation], objective: Objective, now: Timestamp) -> Result<Learn
     if most < settings::CAPACITY_CONTRAST * least {
         return Ok(known(Missing::Contrast { least, most }));
     }
-    let point = |o: &Observation| Point {
-        x: o.load,
-        y: objective.scaled(o.value).unwrap_or(f64::NAN),
-        weight: 0.5_f64
-            .powf(now.duration_since(o.at).as_secs_f64() / settings::CAPACITY_HALF_LIFE as f64),
-        block: o.at.as_second().div_euclid(settings::CAPACITY_BLOCK),
-    };
-    let points: Vec<Point> = all.iter().map(point).collect();
+    let points = points(all, objective, now);
     let line = fit(&points);
     let blocks = Blocks::of(&points, &line);
     if !line.rises(&blocks) {

@@ -546,3 +546,7 @@ pub const CAPACITY_CHANCE: f64 = 0.01;
 pub const CAPACITY_HUBER: f64 = 1.345;
 /// Rounds of reweighting.
 pub const CAPACITY_ROUNDS: usize = 10;
+/// Samples of updated servers that something is said from, at least.
+pub const CAPACITY_UPDATED_LEAST: usize = 5;
+/// A version is slower where it is no slower in fewer than this share of the draws.
+pub const CAPACITY_SLOWER_CHANCE: f64 = 0.05;

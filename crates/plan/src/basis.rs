@@ -2,7 +2,7 @@
 
 use domain::plan::{
     Alone, Basis, ChosenOn, CountedOn, KeptLine, LossLine, OfferLine, OutageLine, PerDimension,
-    Plan, SupplyLine, UpdateFailures,
+    Plan, ShareOfBefore, SupplyLine, UpdateFailures, UpdatedLine,
 };
 
 use crate::assess::Assessment;
@@ -34,6 +34,7 @@ pub(crate) fn basis(
         out_at: o.out_at,
         warm_at: o.warm_at,
         back_at: o.back_at,
+        then: per(&o.then),
     };
     let supply = |s: &Supply| SupplyLine {
         offer: s.offer.clone(),
@@ -71,7 +72,20 @@ pub(crate) fn basis(
         kept: kept(problem, plan),
         binding: shortage(problem, layout, choice.start, hits).map(|short| short.binding),
         update_failures: update_failures(fleet, layout, assessed),
+        updated: updated(fleet, ledger),
     }
+}
+
+/// What is reckoned with of a new version that carries less.
+fn updated(fleet: &Fleet<'_>, ledger: &Ledger) -> Option<UpdatedLine> {
+    let facts = fleet.facts;
+    let share = |seen: &crate::request::Updated| ShareOfBefore { p05: seen.p05, p50: seen.p50 };
+    (!facts.updated.is_empty()).then(|| UpdatedLine {
+        servers: u32::try_from(facts.servers.iter().filter(|s| s.updated).count())
+            .unwrap_or(u32::MAX),
+        slower: named(ledger, &ledger.slower),
+        share: facts.updated.iter().map(|(d, seen)| (d.clone(), share(seen))).collect(),
+    })
 }
 
 fn update_failures(

@@ -187,6 +187,13 @@ impl Facts {
             format!("{} is not above 0 and at most 1", self.balance)
         })?;
         amounts("spare", &self.spare)?;
+        for (dimension, updated) in &self.updated {
+            let mut all = updated.draws.iter().chain([&updated.p05, &updated.p50]);
+            let shares = all.all(|share| *share > 0.0 && *share <= 1.0);
+            ensure(shares && !updated.draws.is_empty(), &format!("capacity.{dimension}"), || {
+                "what an updated server carries is no share of what it carried".into()
+            })?;
+        }
         let from = self.durations.warmup_from;
         ensure((0.0..=1.0).contains(&from), "durations.warmupFrom", || {
             format!("{from} is no share between 0 and 1")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::forecast::Probability;
 use domain::journal::Digest;
-use domain::plan::{API_VERSION, Batch, Cost, PerDimension, Plan, Risk, SurgePurchase};
+use domain::plan::{API_VERSION, Batch, Cost, Plan, Risk, SurgePurchase};
 use jiff::Timestamp;
 
 use crate::assess::{Assessment, Chosen, assess};
@@ -56,7 +56,7 @@ pub(crate) fn compose(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Plan
     for (batch, spent) in plan.batches.iter_mut().zip(assessed.spent(request.risk.get())) {
         batch.risk = Some(spent);
     }
-    let full: PerDimension<f64> = dimensions.into_iter().zip(fleet.full.clone()).collect();
+    let full = dimensions.into_iter().zip(fleet.afterwards()).collect();
     plan.exposure = exposure(&request.choosing, &full, plan.done_at, level);
     plan.rejected = rejected(problem, choice, hits);
     plan.basis = vec![basis(problem, choice, hits, &plan, &ledger, &assessed)];

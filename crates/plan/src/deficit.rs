@@ -7,7 +7,6 @@ use crate::layout::{Layout, Phase, Slot};
 use crate::ledger::share_out;
 use crate::peaks::Highest;
 use crate::problem::{Fleet, Row};
-use crate::settings::FOLLOWED_LATE_SECONDS;
 
 /// The largest deficit of each path, per row. Negative where there is headroom.
 #[derive(Debug, Clone)]
@@ -245,7 +244,8 @@ impl Drawn {
 }
 
 /// Runs a layout once per path with durations drawn for that path, and shows each row of
-/// deficits of each step in which a batch is out: `visit(step, row, deficits)`.
+/// deficits of each step in which a batch is out, or in which servers lack what their new version does not
+/// carry: `visit(step, row, deficits)`.
 ///
 /// A batch goes out at its planned time or when the one before is back, whichever is later (the
 /// second after the canary's watch). All servers of a batch take as long as its slowest one.
@@ -266,15 +266,21 @@ pub(crate) fn sampled(
     let mut drawn = vec![Drawn::NOTHING; paths];
     let (mut shares, mut deficits) = (vec![0.0; paths], vec![0.0; paths]);
     let watch = layout.watch as f64;
+    let lesser: Vec<Vec<f64>> =
+        fleet.rows.iter().map(|row| fleet.lacks_on_paths(row, paths)).collect();
     for (index, slot) in layout.slots.iter().enumerate() {
         let pause = if index == 1 { watch } else { 0.0 };
         draw(fleet, slot, index, seed, step, pause, &mut drawn);
         let (first, last) = steps_of(&drawn, step);
-        for offset in first..last {
+        for offset in first..last.max(slot.newer.as_ref().map_or(0, |newer| newer.until)) {
+            let from = (offset as i64 * step) as f64;
             for (share, d) in shares.iter_mut().zip(&drawn) {
                 *share = d.share(offset, step, fleet.facts.durations.warmup_from);
+                if slot.newer.is_some() && from >= d.back {
+                    *share = 0.0;
+                }
             }
-            let at = followed(start + offset, start, layout, step);
+            let at = followed(fleet, start + offset, start, layout);
             for (index, row) in fleet.rows.iter().enumerate() {
                 let demand = &demand[row.dimension];
                 let full = fleet.full_of(index);
@@ -285,6 +291,14 @@ pub(crate) fn sampled(
                     let load = if *load > full { full } else { *load };
                     let lacks = load - left + loss * share;
                     *deficit = if *share < 0.0 { f64::NEG_INFINITY } else { lacks };
+                }
+                if let Some(newer) = &slot.newer {
+                    let (others, own) = (newer.others[index], newer.becomes[index]);
+                    for ((deficit, share), lesser) in
+                        deficits.iter_mut().zip(&shares).zip(&lesser[index])
+                    {
+                        *deficit += (others + own * (1.0 - share)) * fleet.facts.balance * lesser;
+                    }
                 }
                 visit(start + offset, index, &deficits);
             }
@@ -309,7 +323,7 @@ pub(crate) fn lacking(
             visit(step, row, path, lacks);
         }
     });
-    if !fleet.facts.durations.are_certain() {
+    if !fleet.facts.have_one_course() {
         return sampled(fleet, demand, layout, start, besides, seed, |step, row, deficits| {
             let rounding = fleet.rounding(row);
             let lacking = deficits.iter().enumerate().filter(|(_, lacks)| **lacks > rounding);
@@ -367,8 +381,9 @@ fn left_in_service(
 }
 
 /// A late run is judged by the load of the last moment that is followed.
-pub(crate) fn followed(at: usize, start: usize, layout: &Layout, step: i64) -> usize {
-    let last = start + usize::try_from((layout.finish + FOLLOWED_LATE_SECONDS) / step).unwrap_or(0);
+pub(crate) fn followed(fleet: &Fleet<'_>, at: usize, start: usize, layout: &Layout) -> usize {
+    let seconds = layout.finish + fleet.facts.followed_seconds();
+    let last = start + usize::try_from(seconds / fleet.facts.step.seconds()).unwrap_or(0);
     at.clamp(0, last)
 }
 

@@ -11,6 +11,7 @@ use crate::draw::Chances;
 use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::stabilisation_seconds;
+use crate::updated::updated;
 
 /// Failures are drawn apart from the durations of the same path.
 const FAILURE_SEED: u64 = 0x7570_6461_7465_5f66;
@@ -65,6 +66,8 @@ pub(crate) fn failing(
         let drawn = course(fleet, layout, path, seed, failed.batch);
         let members: Vec<usize> = failed.places.iter().map(|place| layout.order[*place]).collect();
         let gone = fleet.row_loss(&members);
+        let newer = layout.slots[failed.batch].newer.as_ref();
+        let gone_back = newer.map(|_| fleet.row_loss(&updated(facts, &members)));
         let until = if drawn.back > watched { drawn.back } else { watched };
         let offsets =
             (drawn.out / step as f64).floor() as usize..(until / step as f64).ceil() as usize;
@@ -74,12 +77,18 @@ pub(crate) fn failing(
             let full = fleet.full_of(index);
             let left = full + besides[index] - gone[index] * facts.balance;
             let rest = (slot.loss[index] - gone[index]) * facts.balance;
+            let lesser =
+                fleet.seen(row.dimension).map_or(0.0, |seen| seen.lacks_on(path)) * facts.balance;
             for offset in offsets.clone() {
                 let load = demand.load(path, (start + offset).clamp(0, demand.steps() - 1));
                 let load = if load > full { full } else { load };
                 let share = drawn.share(offset, step, facts.durations.warmup_from);
                 let out = if share > 0.0 { rest * share } else { 0.0 };
-                visit(start + offset, index, path, load - left + out);
+                let newer = newer.zip(gone_back.as_ref()).map_or(0.0, |(newer, back)| {
+                    let own = newer.becomes[index] - (gone[index] - back[index]);
+                    (newer.others[index] + own * (1.0 - share.max(0.0))) * lesser
+                });
+                visit(start + offset, index, path, load - left + out + newer);
             }
         }
     }

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use domain::name::Zone;
 
 use crate::problem::Fleet;
+use crate::purchase::stabilisation_seconds;
 use crate::request::{Canary, Durations, Facts};
 use crate::settings::{CANARY_ONE_IN, EVERY_NUMBER_OF_BATCHES, RETREAT_LENGTHS};
+use crate::updated::{Newer, Versions};
 
 /// The lengths of one batch in whole seconds, rounded up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(crate) struct Slot {
     pub(crate) lengths: Lengths,
     /// Capacity that it takes out, per row, before `balance`.
     pub(crate) loss: Vec<f64>,
+    /// Who runs the new version meanwhile, where that makes a difference.
+    pub(crate) newer: Option<Newer>,
 }
 
 /// Steps in a row over which the same capacity may be out: a batch until it is back, and as long
@@ -53,7 +57,7 @@ pub(crate) struct Phase {
     pub(crate) from: usize,
     /// The step after the last.
     pub(crate) to: usize,
-    /// Capacity that is out, per row, before `balance`.
+    /// Capacity that is out or lacks, per row, before `balance`.
     pub(crate) loss: Vec<f64>,
     /// Whether what is bought is not there yet: nothing may lack.
     pub(crate) bare: bool,
@@ -93,6 +97,7 @@ impl Layout {
         let ceil = |seconds: i64| usize::try_from((seconds + step - 1) / step).unwrap_or(0);
         let mut slots: Vec<Slot> = Vec::with_capacity(sizes.len());
         let (mut first, mut offset, mut known) = (0, 0, None);
+        let mut versions = Versions::new(fleet);
         for (index, &size) in sizes.iter().enumerate() {
             let lengths = match known {
                 Some((same, lengths)) if same == size => lengths,
@@ -100,13 +105,23 @@ impl Layout {
             };
             known = Some((size, lengths));
             let covers = ceil(lengths.back);
-            let loss = fleet.row_loss(&order[first..first + size]);
-            slots.push(Slot { first, size, offset, covers, lengths, loss });
+            let members = &order[first..first + size];
+            let loss = fleet.row_loss(members);
+            let newer = versions.as_mut().map(|versions| versions.pass(members, &loss));
+            slots.push(Slot { first, size, offset, covers, lengths, loss, newer });
             let pause = if index == 0 { watch } else { 0 };
             first += size;
             offset += ceil(lengths.back + pause);
         }
         let finish = slots.last().map_or(0, |s| s.offset as i64 * step + s.lengths.back);
+        let watched = ceil(finish + stabilisation_seconds(fleet.facts));
+        let ends: Vec<usize> =
+            slots.iter().skip(1).map(|slot| slot.offset).chain([watched]).collect();
+        for (slot, until) in slots.iter_mut().zip(ends) {
+            if let Some(newer) = &mut slot.newer {
+                newer.until = until;
+            }
+        }
         let phases = phases(&slots, 0);
         let largest = sizes.iter().copied().max().unwrap_or(0);
         let order = Rc::clone(order);
@@ -136,7 +151,7 @@ impl Layout {
     }
 }
 
-/// Each batch with its retreat, cut where surge comes, after `bare` batches; those that touch and
+/// Each batch with its retreat, and what a slower version lacks until the next; cut where surge comes, after `bare` batches; those that touch and
 /// take out the same are joined.
 fn phases(slots: &[Slot], bare: usize) -> Vec<Phase> {
     let surge_at =
@@ -149,8 +164,14 @@ fn phases(slots: &[Slot], bare: usize) -> Vec<Phase> {
     };
     for slot in slots.iter().filter(|s| s.covers > 0) {
         let (from, to) = (slot.offset, slot.offset + slot.covers * RETREAT_LENGTHS);
-        push(from, to.min(surge_at), &slot.loss, true);
-        push(from.max(surge_at), to, &slot.loss, false);
+        let out = slot.newer.as_ref().map_or(&slot.loss, |newer| &newer.out);
+        push(from, to.min(surge_at), out, true);
+        push(from.max(surge_at), to, out, false);
+        if let Some(newer) = &slot.newer {
+            let (from, to) = (slot.offset + slot.covers, newer.until);
+            push(from, to.min(surge_at), &newer.back, true);
+            push(from.max(surge_at), to, &newer.back, false);
+        }
     }
     phases
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::layout::lengths;
 use crate::problem::{Fleet, counts};
 use crate::request::Facts;
+use crate::updated::updated;
 
 /// The share of its capacity that a server lacks at `at`, once it is out: all until its warm-up
 /// starts at `warm`, then `1 − warmup_from` falling linearly to nothing at `back`. Any unit of
@@ -36,6 +37,9 @@ pub struct Outage {
     pub warm_at: Timestamp,
     /// They carry everything again.
     pub back_at: Timestamp,
+    /// What they carry less from then on than before, per dimension of the ledger, after `balance`; empty where
+    /// they carry the same.
+    pub then: Vec<f64>,
 }
 
 /// Surge that carries load for a time.
@@ -72,6 +76,8 @@ pub enum Entry {
     },
     /// Capacity that is there for nothing.
     Spare,
+    /// What servers that are updated carry less than before.
+    Slower,
     /// A batch that is out, or warms up.
     Out {
         /// Its index.
@@ -94,6 +100,7 @@ pub enum Entry {
 enum Source<'a> {
     Servers,
     Spare,
+    Slower,
     Out(&'a Outage),
     Surge(&'a Supply),
 }
@@ -109,6 +116,8 @@ pub struct Ledger {
     pub healthy: u32,
     /// Capacity that is there for nothing.
     pub spare: Vec<f64>,
+    /// What servers that are updated already carry less than before; empty where they carry the same.
+    pub slower: Vec<f64>,
     /// What is taken out, in the order of the plan.
     pub outages: Vec<Outage>,
     /// Surge that is held, then surge that is bought.
@@ -162,6 +171,7 @@ impl Ledger {
             full: fleet.full.clone(),
             healthy: u32::try_from(healthy).unwrap_or(u32::MAX),
             spare: fleet.dimensions.iter().map(spare).collect(),
+            slower: slower(fleet),
             outages: Vec::new(),
             supplies: Vec::new(),
             warmup_from: facts.durations.warmup_from,
@@ -181,6 +191,7 @@ impl Ledger {
             out_at: line.out_at,
             warm_at: line.warm_at,
             back_at: line.back_at,
+            then: if line.then.is_empty() { Vec::new() } else { list(&line.then) },
         };
         let supply = |line: &SupplyLine| Supply {
             offer: line.offer.clone(),
@@ -193,6 +204,7 @@ impl Ledger {
             full: list(&basis.full),
             healthy: basis.healthy,
             spare: list(&basis.spare),
+            slower: basis.updated.as_ref().map_or_else(Vec::new, |updated| list(&updated.slower)),
             outages: basis.outages.iter().map(outage).collect(),
             supplies: basis.supplies.iter().map(supply).collect(),
             warmup_from: basis.warmup_from,
@@ -207,6 +219,7 @@ impl Ledger {
             let entry = match source {
                 Source::Servers => Entry::Servers { healthy: self.healthy },
                 Source::Spare => Entry::Spare,
+                Source::Slower => Entry::Slower,
                 Source::Out(o) => Entry::Out { batch: o.batch, servers: o.servers, share: -share },
                 Source::Surge(s) => Entry::Surge { offer: s.offer.clone(), count: s.count },
             };
@@ -234,11 +247,20 @@ impl Ledger {
         if self.spare.iter().any(|spare| *spare != 0.0) {
             line(Source::Spare, &self.spare, 1.0);
         }
-        for outage in self.outages.iter().filter(|o| o.out_at <= at && at < o.back_at) {
+        let mut slower = self.slower.clone();
+        for outage in self.outages.iter().filter(|o| o.out_at <= at) {
             let seconds = |t: Timestamp| t.as_millisecond() as f64 / 1000.0;
             let (warm, back) = (seconds(outage.warm_at), seconds(outage.back_at));
             let share = share_out(seconds(at), warm, back, self.warmup_from);
-            line(Source::Out(outage), &outage.capacity, -share);
+            if at < outage.back_at {
+                line(Source::Out(outage), &outage.capacity, -share);
+            }
+            for (slower, then) in slower.iter_mut().zip(&outage.then) {
+                *slower += then * (1.0 - share);
+            }
+        }
+        if slower.iter().any(|lacks| *lacks != 0.0) {
+            line(Source::Slower, &slower, -1.0);
         }
         for supply in self.supplies.iter().filter(|s| s.ready_at <= at && at < s.release_at) {
             line(Source::Surge(supply), &supply.capacity, 1.0);
@@ -323,17 +345,48 @@ fn outages(plan: &Plan, fleet: &Fleet<'_>) -> Result<Vec<Outage>, Unknown> {
         let healthy = members.iter().filter(|i| facts.servers[**i].healthy).count();
         let lengths = lengths(facts, members.len().clamp(1, usize::MAX));
         let warmup = std::time::Duration::from_secs((lengths.back - lengths.warm).unsigned_abs());
-        let capacity = fleet.loss(&members).iter().map(|c| c * facts.balance).collect();
+        let (capacity, then) = lost(fleet, &members);
         list.push(Outage {
             batch: batch.index,
             servers: u32::try_from(healthy).unwrap_or(u32::MAX),
             capacity,
+            then,
             out_at: batch.out_at,
             warm_at: batch.back_at.checked_sub(warmup).unwrap_or(batch.out_at).max(batch.out_at),
             back_at: batch.back_at,
         });
     }
     Ok(list)
+}
+
+/// What servers that are updated already carry less than before, by the planned share.
+fn slower(fleet: &Fleet<'_>) -> Vec<f64> {
+    if fleet.facts.updated.is_empty() {
+        return Vec::new();
+    }
+    let all: Vec<usize> = (0..fleet.facts.servers.len()).collect();
+    lacking(fleet, &updated(fleet.facts, &all))
+}
+
+/// What servers lack that run the new version, by the planned share.
+fn lacking(fleet: &Fleet<'_>, servers: &[usize]) -> Vec<f64> {
+    let lacks = |(dimension, carry): (usize, &f64)| {
+        carry * fleet.facts.balance * fleet.seen(dimension).map_or(0.0, |seen| 1.0 - seen.p50)
+    };
+    fleet.loss(servers).iter().enumerate().map(lacks).collect()
+}
+
+/// What goes out with these servers, and what they carry less afterwards.
+fn lost(fleet: &Fleet<'_>, members: &[usize]) -> (Vec<f64>, Vec<f64>) {
+    let all: Vec<f64> = fleet.loss(members).iter().map(|c| c * fleet.facts.balance).collect();
+    if fleet.facts.updated.is_empty() {
+        return (all, Vec::new());
+    }
+    // Who goes back lacks it before, who goes forth afterwards.
+    let before = lacking(fleet, &updated(fleet.facts, members));
+    let each = lacking(fleet, members);
+    let then = each.iter().zip(&before).map(|(each, before)| each - 2.0 * before).collect();
+    (all.iter().zip(&before).map(|(all, before)| all - before).collect(), then)
 }
 
 fn supplies(plan: &Plan, fleet: &Fleet<'_>) -> Result<Vec<Supply>, Unknown> {

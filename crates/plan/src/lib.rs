@@ -41,6 +41,7 @@ mod shares;
 mod standing;
 mod tail;
 mod timeline;
+mod updated;
 mod zones;
 
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ pub use purchase::bill;
 pub use record::{Absence, Presence};
 pub use request::{
     Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Quota, Request,
-    Schedule, Server, Survive, paths_for,
+    Schedule, Server, Survive, Updated, paths_for,
 };
 pub use shares::{paths_for_each, plan_together};
 pub use standing::{Standing, standing};

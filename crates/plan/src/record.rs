@@ -51,6 +51,8 @@ impl Ledger {
         let places: BTreeMap<&ServerName, usize> =
             facts.servers.iter().enumerate().map(|(i, s)| (&s.name, i)).collect();
         let mut ledger = Self::idle(facts, &fleet);
+        // What an updated server carried is not known here.
+        ledger.slower.clear();
         for (absence, batch) in absences.iter().zip(1_u32..) {
             let place = |server: &ServerName| {
                 let unknown = || Unknown::Server { batch, server: server.clone() };
@@ -66,6 +68,7 @@ impl Ledger {
                 out_at: absence.out_at,
                 warm_at: absence.warm_at,
                 back_at: absence.back_at,
+                then: Vec::new(),
             });
         }
         for presence in presences {

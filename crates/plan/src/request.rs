@@ -85,6 +85,9 @@ pub struct Facts {
     /// Capacity that is there for nothing the whole time, on top of the fleet; a missing
     /// dimension has none.
     pub spare: PerDimension<f64>,
+    /// How much less a server carries once it is updated, where that was seen; in a missing dimension it carries the
+    /// same.
+    pub updated: PerDimension<Updated>,
     /// At most this many servers are not in service at the same time, unhealthy ones included.
     pub max_unavailable: u32,
     /// At most this many surge instances at the same time, held ones included.
@@ -118,8 +121,21 @@ pub struct Server {
     pub healthy: bool,
     /// Whether it is still to be updated.
     pub pending: bool,
-    /// Load that it carries safely; a missing dimension is none.
+    /// Load that it carries safely; a missing dimension is none. Of one that is updated, what it carried before.
     pub capacity: PerDimension<f64>,
+    /// Whether it runs the version that [`Facts::updated`] tells of. Who is pending and runs it goes back.
+    pub updated: bool,
+}
+
+/// What a server carries under the new version, in shares of what it carried before; none above 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Updated {
+    /// At least this, with a probability of 95 %.
+    pub p05: f64,
+    /// The median; plan times are judged by it.
+    pub p50: f64,
+    /// What a sampled path goes by, each path by one of them in turn.
+    pub draws: Vec<f64>,
 }
 
 /// Surge capacity that can be bought.
@@ -314,15 +330,21 @@ impl Durations {
 }
 
 impl Facts {
-    /// Whether every path has its batches out at the same times, and all come back.
+    /// Whether every path has its batches out at the same times, and all come back as they were.
     pub(crate) fn are_certain(&self) -> bool {
-        self.durations.are_certain() && self.update_failure == 0.0
+        self.have_one_course() && self.update_failure == 0.0
+    }
+
+    /// Whether on every path the same is in service at the same time, unless an update fails.
+    pub(crate) fn have_one_course(&self) -> bool {
+        self.durations.are_certain() && self.updated.is_empty()
     }
 
     /// So many seconds after its planned end a sampled rollout is followed: servers that failed
-    /// are missing until the watch is over.
+    /// are missing until the watch is over, and what a slower version lacks.
     pub(crate) fn followed_seconds(&self) -> i64 {
-        let watch = if self.update_failure > 0.0 { self.stabilisation.as_secs() } else { 0 };
+        let lacks = self.update_failure > 0.0 || !self.updated.is_empty();
+        let watch = if lacks { self.stabilisation.as_secs() } else { 0 };
         FOLLOWED_LATE_SECONDS.max(watch.cast_signed())
     }
 }

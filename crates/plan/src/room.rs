@@ -28,7 +28,7 @@ pub(crate) fn deficits(chosen: &Chosen<'_>, fresh: &[Demand<'_>], seed: u64) -> 
     };
     sampled(fleet, fresh, layout, start, besides, seed, |step, row, deficits| {
         let demand = &fresh[fleet.rows[row].dimension];
-        let at = followed(step, start, layout, length).clamp(0, demand.steps() - 1);
+        let at = followed(fleet, step, start, layout).clamp(0, demand.steps() - 1);
         let out = deficits.iter().zip(demand.row(at)).enumerate();
         for (path, (lacks, load)) in out.filter(|(_, (lacks, _))| lacks.is_finite()) {
             look(step, row, path, *load, *lacks);

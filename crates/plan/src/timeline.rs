@@ -92,7 +92,7 @@ fn state(ledger: &Ledger, grid: &Grid, step: usize) -> (u32, u32, PerDimension<f
     (ledger.in_service(from, to), ledger.surge(from, to), ledger.least(from, to))
 }
 
-/// Headroom of the whole fleet at the next forecast peak within a day after `end`: the moment at
+/// Headroom of the whole fleet, which carries `full` by then, at the next forecast peak within a day after `end`: the moment at
 /// which the mean load takes the largest share of the capacity in any dimension.
 pub(crate) fn exposure(
     paths: &PerDimension<Paths>,

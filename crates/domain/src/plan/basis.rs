@@ -48,6 +48,31 @@ pub struct Basis {
     /// Servers whose update fails; `None` where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_failures: Option<UpdateFailures>,
+    /// What is reckoned with of a new version that carries less; `None` where it carries the same as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<UpdatedLine>,
+}
+
+/// A new version under which servers carry less than before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdatedLine {
+    /// So many servers run it already.
+    pub servers: u32,
+    /// What these carry less than before.
+    pub slower: PerDimension<f64>,
+    /// What a server carries under it, in shares of what it carried before.
+    pub share: PerDimension<ShareOfBefore>,
+}
+
+/// A share of what was carried before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShareOfBefore {
+    /// At least this, with a probability of 95 %; `exposure` goes by it.
+    pub p05: f64,
+    /// The median, which quantities are computed with.
+    pub p50: f64,
 }
 
 /// What is reckoned with as failed updates: such a server stays out until the end of the watch,
@@ -108,6 +133,9 @@ pub struct OutageLine {
     /// They carry everything again.
     #[schemars(with = "Moment")]
     pub back_at: Timestamp,
+    /// What they carry less from then on than before, where a new version carries less.
+    #[serde(default, skip_serializing_if = "PerDimension::is_empty")]
+    pub then: PerDimension<f64>,
 }
 
 /// Surge in the ledger.

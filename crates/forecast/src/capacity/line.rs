@@ -27,6 +27,16 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Where it stands without load.
+    pub(super) fn level(&self) -> f64 {
+        self.level
+    }
+
+    /// Where it stands at a load.
+    pub(super) fn at(&self, load: f64) -> f64 {
+        self.level + self.slope * load
+    }
+
     fn rest(&self, point: &Point) -> f64 {
         point.y - self.level - self.slope * point.x
     }

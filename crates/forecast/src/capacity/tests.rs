@@ -141,3 +141,98 @@ fn draws_come_equally_often() {
     (0..5_000).for_each(|future| counts[learned.draw(future) as usize] += 1);
     assert!(counts.iter().all(|count| (90..=110).contains(count)), "{counts:?}");
 }
+
+mod versions {
+    use super::super::version::{Share, Unseen, share};
+    use super::*;
+
+    /// Samples of one updated server every minute after ten days, at a load as at night.
+    fn canary(count: i64, value: impl Fn(i64, f64) -> f64) -> Vec<Observation> {
+        let load = |i: i64| 350.0 + 10.0 * noise(3 * i);
+        let one = |i: i64| Observation {
+            at: at(10 * 24 * HOUR + 60 * i),
+            load: load(i),
+            value: value(i, load(i)),
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn seen(objective: Objective, value: impl Fn(i64, f64, f64) -> f64, times: f64) -> Share {
+        let before = history(10, |i, load| value(i, load, 1.0));
+        let updated = canary(15, |i, load| value(i, load, times));
+        share(&before, &updated, objective, days(11)).unwrap()
+    }
+
+    fn used(i: i64, load: f64, times: f64) -> f64 {
+        0.1 + 0.9 * times * load / 800.0 + 0.01 * noise(11 * i)
+    }
+
+    /// The 99 % quantile of a queue that serves 900 a second.
+    fn slow(i: i64, load: f64, times: f64) -> f64 {
+        100.0_f64.ln() / (900.0 / times - load) * (1.0 + 0.03 * noise(11 * i))
+    }
+
+    #[test]
+    fn a_slower_version_is_told_from_a_quarter_of_an_hour_of_one_server() {
+        let found = seen(Objective::Utilisation(0.85), used, 1.15);
+        assert!((found.quantile(0.5) * 1.15 - 1.0).abs() < 0.02, "{}", found.quantile(0.5));
+        assert!(found.is_slower() && found.quantile(0.05) > 0.8, "{}", found.quantile(0.05));
+        // A queue whose rate falls to 900 / 1.15 carries 720 − 117 where it carried 720.
+        let most = 100.0_f64.ln() / (900.0 - 720.0);
+        let found = seen(Objective::Latency(most), slow, 1.15);
+        let truth = (900.0 / 1.15 - 180.0) / 720.0;
+        assert!(
+            (found.quantile(0.5) / truth - 1.0).abs() < 0.04,
+            "{} {truth}",
+            found.quantile(0.5)
+        );
+        assert!(found.is_slower());
+        let spread = found.spread();
+        let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
+        assert!((mean(&spread) / found.quantile(0.5) - 1.0).abs() < 0.05, "{spread:?}");
+        assert!(spread.iter().all(|share| (0.0..=1.0).contains(share)));
+    }
+
+    #[test]
+    fn the_same_version_or_a_faster_one_is_never_told_slower() {
+        for times in [1.0, 0.8] {
+            let found = seen(Objective::Utilisation(0.85), used, times);
+            assert!(!found.is_slower() && found.quantile(0.95) == 1.0, "{found:?}");
+            assert!(!seen(Objective::Latency(0.03), slow, times).is_slower());
+        }
+    }
+
+    #[test]
+    fn what_strays_for_hours_by_itself_is_no_slower_version() {
+        // Each day has hours in which everything takes a tenth more, whoever serves.
+        let moody = |i: i64, load: f64| {
+            let mood = if i.rem_euclid(36) < 12 { 1.12 } else { 1.0 };
+            0.1 + 0.9 * mood * load / 800.0 + 0.01 * noise(11 * i)
+        };
+        let before = history(10, moody);
+        let updated = canary(15, |i, load| used(i, load, 1.08));
+        let objective = Objective::Utilisation(0.85);
+        assert!(!share(&before, &updated, objective, days(11)).unwrap().is_slower());
+        let steady = history(10, |i, load| used(i, load, 1.0));
+        assert!(share(&steady, &updated, objective, days(11)).unwrap().is_slower());
+    }
+
+    #[test]
+    fn what_cannot_be_told_says_why() {
+        let objective = Objective::Utilisation(0.85);
+        let before = history(10, |i, load| used(i, load, 1.0));
+        let few = share(&before, &canary(4, |i, l| used(i, l, 1.2)), objective, days(11));
+        let few = few.unwrap_err();
+        assert!(
+            few.to_string().contains("seen 4 times") && few.to_string().contains("watch"),
+            "{few}"
+        );
+        let broken = canary(9, |i, l| if i % 3 == 0 { f64::NAN } else { used(i, l, 1.2) });
+        assert_eq!(share(&before, &broken, objective, days(11)).unwrap().observations, 6);
+        let all = canary(9, |i, l| used(i, l, 1.2));
+        let short = share(&before[..15], &all, objective, days(11)).unwrap_err();
+        assert!(short.to_string().starts_with("before the update load and objective"), "{short}");
+        let flat = history(10, |i, _| 0.3 + 0.01 * noise(i));
+        assert_eq!(share(&flat, &all, objective, days(11)), Err(Unseen::Response));
+    }
+}

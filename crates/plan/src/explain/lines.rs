@@ -48,7 +48,7 @@ pub struct DimensionExplained {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LineExplained {
-    /// `servers`, `spare`, `batch` or `surge`.
+    /// `servers`, `spare`, `slower` (what updated servers carry less), `batch` or `surge`.
     pub what: &'static str,
     /// Which batch is out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +124,7 @@ fn one(line: crate::ledger::Line, row: usize) -> LineExplained {
             LineExplained { what: "servers", count: Some(healthy), ..none }
         }
         Entry::Spare => none,
+        Entry::Slower => LineExplained { what: "slower", ..none },
         Entry::Out { batch, servers, share } => LineExplained {
             what: "batch",
             batch: Some(batch),

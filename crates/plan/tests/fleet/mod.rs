@@ -46,6 +46,7 @@ pub fn server(name: &str, zone: &str) -> Server {
         zone: Some(Zone::new(zone).unwrap()),
         healthy: true,
         pending: true,
+        updated: false,
         capacity: one(100.0),
     }
 }
@@ -85,6 +86,7 @@ pub fn facts(count: usize) -> Facts {
         plan_at: p(0.95),
         balance: 1.0,
         spare: BTreeMap::new(),
+        updated: BTreeMap::new(),
         max_unavailable: (count / 2) as u32,
         max_surge: count as u32,
         zone_limits: BTreeMap::new(),

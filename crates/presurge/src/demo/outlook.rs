@@ -197,6 +197,7 @@ impl Outlook {
             zone: None,
             healthy: !question.unavailable.contains(&name),
             pending: question.pending.contains(&name),
+            updated: false,
             capacity: capacity(),
             name,
         };
@@ -230,6 +231,7 @@ impl Outlook {
             plan_at: Probability::new(0.95).expect("it lies between 0 and 1"),
             balance: 1.0,
             spare: PerDimension::new(),
+            updated: PerDimension::new(),
             // The same bound as the fixed rolls have.
             max_unavailable: u32::try_from(FIXED_BATCH).unwrap_or(1),
             max_surge: MAX_SURGE,

@@ -165,6 +165,7 @@ impl Informed {
             zone: None,
             healthy: !unavailable.contains(name),
             pending: pending.contains(name),
+            updated: false,
             capacity: capacity.clone(),
         };
         let settings = &self.terms.settings;
@@ -200,6 +201,7 @@ impl Informed {
             plan_at: Probability::new(0.95).expect("between 0 and 1"),
             balance: 1.0,
             spare: PerDimension::new(),
+            updated: PerDimension::new(),
             max_unavailable: 1,
             max_surge: MOST_SURGE,
             zone_limits: BTreeMap::new(),

@@ -200,6 +200,7 @@ impl Forecaster {
             zone: None,
             healthy: !question.unavailable.contains(name),
             pending: question.pending.contains(name),
+            updated: false,
             capacity: capacity.clone(),
         };
         let settings = &self.fate.settings;
@@ -239,6 +240,7 @@ impl Forecaster {
             plan_at: probability(0.95),
             balance: 1.0,
             spare: BTreeMap::new(),
+            updated: BTreeMap::new(),
             max_unavailable: u32::try_from(self.fate.batch).unwrap_or(u32::MAX),
             max_surge: self.fate.surge,
             zone_limits: BTreeMap::new(),
