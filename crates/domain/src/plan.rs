@@ -314,6 +314,25 @@ pub struct Carries {
     /// What would have to be seen to know more, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
+    /// What it carries under the target, once servers that run it were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<UnderTarget>,
+}
+
+/// What one server was taken to carry under the new version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnderTarget {
+    /// In shares of what it carries else, at most 1; nothing where that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareOfBefore>,
+    /// Whether it carries less by more than chance: quantities are computed with that only then.
+    pub slower: bool,
+    /// Observations of updated servers.
+    pub observations: usize,
+    /// What would have to be seen to know it, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// Why there is no plan, and what would have to give way.

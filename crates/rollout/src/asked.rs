@@ -61,6 +61,7 @@ fn question(state: &State, plan: &Plan, now: Timestamp, risk: Probability) -> Re
         why: String::new(),
         rung: state.rung,
         inputs: plan.inputs.clone(),
+        updated_at: state.updated_at(),
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Revision {
     pub rung: Rung,
     /// What the plan in force was made from: the last load that is surely known.
     pub inputs: Inputs,
+    /// Since when a server that this rollout has updated is in service; `None` where none is.
+    pub updated_at: Option<Timestamp>,
 }
 
 /// What is left of a plan, weighed again. The amounts are probabilities of attributable overload, as

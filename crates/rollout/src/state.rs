@@ -342,6 +342,12 @@ impl State {
         self.servers.values().filter(inside).count()
     }
 
+    /// Since when a server that runs the target is fully in service, as far as the rollout updated it.
+    pub fn updated_at(&self) -> Option<Timestamp> {
+        let serves = |s: &&Server| s.is_updated() && !s.is_out();
+        self.servers.values().filter(serves).map(|s| s.since).min()
+    }
+
     /// Surge instances in service.
     pub fn surge_in_service(&self) -> usize {
         let joined = |i: &&SurgeInstance| matches!(i.stage, SurgeStage::Joined(_));

@@ -181,6 +181,10 @@ slot!(
     InServiceSpec for "load"
 );
 slot!(
+    /// How well the servers that run the target keep an objective.
+    UpdatedSpec for "load"
+);
+slot!(
     /// Events and outside series.
     SignalSpec for "signal"
 );

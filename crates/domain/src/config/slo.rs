@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::adapter::{InServiceSpec, with_adapter};
+use super::adapter::{InServiceSpec, UpdatedSpec, with_adapter};
 use super::number::Capacity;
 use super::span::Span;
 use crate::name::Dimension;
@@ -36,5 +36,7 @@ with_adapter!(
         delay("delay"): Span = Span::ZERO,
         /// The series with the number of servers in service; all of the fleet unless given.
         in_service("inService"): InServiceSpec = InServiceSpec::default(),
+        /// The same of the servers that run the target alone; `{target}` in it is replaced by the version.
+        updated("updated"): UpdatedSpec = UpdatedSpec::default(),
     }
 );

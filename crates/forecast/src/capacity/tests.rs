@@ -233,6 +233,6 @@ mod versions {
         let short = share(&before[..15], &all, objective, days(11)).unwrap_err();
         assert!(short.to_string().starts_with("before the update load and objective"), "{short}");
         let flat = history(10, |i, _| 0.3 + 0.01 * noise(i));
-        assert_eq!(share(&flat, &all, objective, days(11)), Err(Unseen::Response));
+        assert_eq!(share(&flat, &all, objective, days(11)), Err(Unseen::Response { found: 9 }));
     }
 }

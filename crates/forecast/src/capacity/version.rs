@@ -53,9 +53,25 @@ pub enum Unseen {
         found: usize,
     },
     /// The fleet before the update does not tell what is usual.
-    Before(Unknown),
+    Before {
+        /// How many samples of updated servers there are.
+        found: usize,
+        /// What is missing.
+        why: Unknown,
+    },
     /// What was observed did not follow the load.
-    Response,
+    Response {
+        /// How many samples of updated servers there are.
+        found: usize,
+    },
+}
+
+impl Unseen {
+    /// How many samples of updated servers there are.
+    pub fn found(&self) -> usize {
+        let (Self::Few { found } | Self::Before { found, .. } | Self::Response { found }) = self;
+        *found
+    }
 }
 
 impl fmt::Display for Unseen {
@@ -67,8 +83,8 @@ impl fmt::Display for Unseen {
                  batch.canary.watch gives more",
                 settings::CAPACITY_UPDATED_LEAST
             ),
-            Self::Before(unknown) => write!(f, "before the update {unknown}"),
-            Self::Response => {
+            Self::Before { why, .. } => write!(f, "before the update {why}"),
+            Self::Response { .. } => {
                 f.write_str("what the objective is about did not rise with load before the update")
             }
         }
@@ -91,11 +107,12 @@ pub fn share(
     if updated.len() < settings::CAPACITY_UPDATED_LEAST {
         return Err(Unseen::Few { found: updated.len() });
     }
-    super::enough(&before).map_err(Unseen::Before)?;
+    let found = updated.len();
+    super::enough(&before).map_err(|why| Unseen::Before { found, why })?;
     let points = points(&before, objective, now);
     let line = super::line::fit(&points);
     if !line.rises(&Blocks::of(&points, &line)) {
-        return Err(Unseen::Response);
+        return Err(Unseen::Response { found });
     }
     let work = |all: &[Observation]| -> Vec<f64> {
         all.iter().filter_map(|o| times_the_work(&line, objective, o)).collect()

@@ -469,6 +469,7 @@ mod tests {
             why: "the load is not known".into(),
             rung,
             inputs: made.plan.inputs.clone(),
+            updated_at: None,
         };
         let planner = async |load: &BTreeMap<String, Digest>| LivePlanner {
             prepared: Arc::new(prepared.as_recorded(store.as_ref(), load).await.unwrap()),

@@ -126,7 +126,7 @@ mod tests {
             digest,
             archived,
             known: Default::default(),
-            carries: None,
+            carried: None,
             warnings: Vec::new(),
         };
         PerDimension::from([(Dimension::new("requests").unwrap(), history)])

@@ -19,6 +19,8 @@ pub mod world;
 #[cfg(test)]
 mod as_shown;
 #[cfg(test)]
+mod slower;
+#[cfg(test)]
 mod with_signals;
 
 use std::sync::Arc;

@@ -63,6 +63,7 @@ pub fn question(ask: &Revision, seed: u64) -> Ask {
         parent: Some(ask.parent.clone()),
         pending: Some(ask.pending.clone()),
         unhealthy: ask.unavailable.clone(),
+        updated_at: ask.updated_at,
         held: held.collect(),
         without: ask.without.clone(),
         deadline: ask.deadline,

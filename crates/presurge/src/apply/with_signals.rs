@@ -126,6 +126,7 @@ impl Desk {
             why: "a test".into(),
             rung,
             inputs: plan.inputs.clone(),
+            updated_at: None,
         }
     }
 }

@@ -56,9 +56,11 @@ pub(super) fn of_fleet(document: &FleetDocument) -> Vec<Slot<'_>> {
     for (dimension, slo) in &spec.slo {
         let place = here.key("slo").key(dimension);
         let servers = optional(place.key("inService"), Port::Load, &slo.in_service.0);
+        let updated = optional(place.key("updated"), Port::Load, &slo.updated.0);
         let (slot, fields) = (&slo.adapter, SloSpec::FIELDS);
         slots.push(Slot { place, port: Port::Load, slot, fields, required: true });
         slots.push(servers);
+        slots.push(updated);
     }
     for (index, signal) in spec.signals.iter().enumerate() {
         let place = here.key("signals").index(index);

@@ -9,7 +9,7 @@ use domain::series::Sample;
 use jiff::Timestamp;
 
 use super::Feed;
-use super::carried::{self, Judged, Seen};
+use super::carried::{Judged, Seen, Witness};
 use super::history::{Saturation, whole};
 use super::signals::{Known, Telling};
 
@@ -117,7 +117,7 @@ impl Feed {
     pub fn archived(&self, bytes: &[u8]) -> Result<Feed, BadArchive> {
         let text = std::str::from_utf8(bytes).map_err(|_| BadArchive::Line(1))?;
         let (mut samples, mut spans, mut known) = (Vec::new(), Vec::new(), Known::default());
-        let mut observations = Vec::new();
+        let mut seen = Seen::default();
         for (index, line) in text.lines().enumerate() {
             let bad = || BadArchive::Line(index + 1);
             let (at, value) = line.split_once(',').ok_or_else(bad)?;
@@ -131,8 +131,8 @@ impl Feed {
                 known.take_line(value).ok_or_else(bad)?;
                 continue;
             }
-            if at == "carried" {
-                observations.push(carried::unarchived(value).ok_or_else(bad)?);
+            if let Some(taken) = seen.take_line(at, value) {
+                taken.ok_or_else(bad)?;
                 continue;
             }
             let (at, value) = (second(at).ok_or_else(bad)?, value.parse().map_err(|_| bad())?);
@@ -142,10 +142,10 @@ impl Feed {
             source: Arc::new(Archived(samples)),
             saturation: self.saturation.as_ref().map(|_| Saturation::Kept(spans)),
             signals: Telling::Kept(known),
-            judged: self.judged.as_ref().map(|judged| Judged {
-                objective: judged.objective,
-                seen: Seen::Kept(observations),
-            }),
+            judged: self
+                .judged
+                .as_ref()
+                .map(|judged| Judged { objective: judged.objective, witness: Witness::Kept(seen) }),
             ..self.clone()
         })
     }

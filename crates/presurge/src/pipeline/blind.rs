@@ -40,5 +40,6 @@ pub(super) fn outlook(
         signals: Default::default(),
         capacity: prepared.carries.clone(),
     };
-    Ok(Outlook { fresh: choosing.clone(), choosing, comparable_windows: u32::MAX, inputs })
+    let (fresh, updated) = (choosing.clone(), PerDimension::new());
+    Ok(Outlook { fresh, choosing, comparable_windows: u32::MAX, updated, inputs })
 }

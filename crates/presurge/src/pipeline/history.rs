@@ -10,13 +10,12 @@ use domain::name::Dimension;
 use domain::ports::{LoadSource, PortError};
 use domain::series::{Sample, Series, Step};
 use domain::signal::SignalBrought;
-use forecast::capacity::Learned;
 use forecast::hygiene::{Hygiene, clean};
 use forecast::{AutoForecaster, Options};
 use jiff::Timestamp;
 
 use super::PlanError;
-use super::carried::{self, Judged};
+use super::carried::{Carried, Judged};
 use super::signals::{Known, Laid, Telling};
 
 /// History older than this is not asked for: six weeks show a week six times.
@@ -79,12 +78,13 @@ pub struct History {
     /// What is known beside it.
     pub known: Known,
     /// What one server carries, where that is learned.
-    pub carries: Option<Learned>,
+    pub carried: Option<Carried>,
     /// The digest of what it was made from, signals included.
     pub digest: Digest,
     /// The samples as they are archived: one `seconds,value` per line, then one `saturated,from,to` for
     /// each time of saturation, then one `signal,…` for each signal, then
-    /// one `carried,…` for each observation that a capacity is learned from.
+    /// one `carried,…` for each observation that a capacity is learned from, then one `updated,…` for each of
+    /// updated servers.
     pub archived: Vec<u8>,
     /// What was odd about it, in words.
     pub warnings: Vec<String>,
@@ -110,17 +110,17 @@ pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
         None => cleaned.series,
     };
     archived.extend(known.archived().into_bytes());
-    let carries = match &feed.judged {
+    let carried = match &feed.judged {
         Some(judged) => {
-            let observations = judged.observations(&series, now).await?;
-            archived.extend(carried::archived(&observations).into_bytes());
-            Some(carried::learned(&feed.dimension, judged, &observations, now)?)
+            let seen = judged.seen(&series, now).await?;
+            archived.extend(seen.archived().into_bytes());
+            Some(Carried::learned(&feed.dimension, judged.objective, seen, now)?)
         }
         None => None,
     };
-    let told = carries.as_ref().and_then(carried::warning);
+    let told = carried.as_ref().and_then(Carried::warning);
     warnings.extend(told.map(|w| format!("{}: {w}", feed.dimension)));
-    Ok(History { series, known, carries, digest: Digest::of_bytes(&archived), archived, warnings })
+    Ok(History { series, known, carried, digest: Digest::of_bytes(&archived), archived, warnings })
 }
 
 fn archived(samples: &[Sample]) -> Vec<u8> {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use domain::config::{AdapterRef, Finding, Fleet, Rollout};
 use domain::journal::{Digest, digest_of};
 use domain::learned::Figures;
-use domain::name::{Dimension, FleetName, ServerName};
+use domain::name::{Dimension, FleetName, ServerName, Version};
 use domain::plan::{Carries, Inputs, PerDimension, Plan, Refused};
 use domain::ports::{Archive, Clock, PortError};
 use jiff::Timestamp;
@@ -29,6 +29,8 @@ use crate::registry::{self, BadAdapter, Here};
 
 pub use self::archived::NotKept;
 pub use self::calendars::CalendarFile;
+#[cfg(test)]
+pub use self::carried::Witness;
 pub use self::carried::{Judged, with_capacity};
 pub use self::history::{Feed, History, REACH, Saturation, read};
 pub use self::learned::configured;
@@ -215,7 +217,8 @@ impl Prepared {
         let here =
             |folder: &PathBuf| Here { folder: folder.clone(), clock: clock.clone(), state: None };
         let (fleet_here, rollout_here) = (here(&fleet.folder), here(folder));
-        let feeds = feeds(fleet, &fleet_here, replaced).map_err(crate::cli::Failed::data)?;
+        let feeds = feeds(fleet, &fleet_here, replaced, Some(&rollout.target));
+        let feeds = feeds.map_err(crate::cli::Failed::data)?;
         let (fleet, rollout) =
             (fleet.fleet.clone().seen_from(&crate::apply::host()), rollout.clone());
         let (calendars, learned) = (Vec::new(), Figures::new());
@@ -438,7 +441,7 @@ fn outlook(
     let grid = (rollout.step, ask.now, until);
     let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
     let (mut windows, mut signals) = (u32::MAX, BTreeMap::new());
-    let mut carries = BTreeMap::new();
+    let mut carries = PerDimension::new();
     for (dimension, history) in histories {
         let (forecaster, brought) = history::forecaster(dimension, history, until)?;
         if !brought.is_empty() {
@@ -451,7 +454,8 @@ fn outlook(
             sets.insert(dimension.clone(), paths);
         }
         windows = windows.min(comparable_windows(history, ask));
-        carries.extend(history.carries.clone().map(|learned| (dimension.clone(), learned)));
+        let carried = history.carried.as_ref().map(|carried| carried.at(ask.updated_at, ask.now));
+        carries.extend(carried.map(|carried| (dimension.clone(), carried)));
     }
     let load = digests(&rollout.fleet, histories);
     let ends = histories.values().map(|h| h.series.end());
@@ -464,7 +468,8 @@ fn outlook(
         signals,
         capacity: Default::default(),
     };
-    let outlook = Outlook { choosing, fresh, comparable_windows: windows, inputs };
+    let updated = PerDimension::new();
+    let outlook = Outlook { choosing, fresh, comparable_windows: windows, updated, inputs };
     Ok(outlook.carrying(&rollout.fleet, carries))
 }
 
@@ -521,7 +526,7 @@ pub fn feeds_of(
     let mut all = Vec::new();
     for (name, file) in &documents.fleets {
         let here = Here { folder: file.folder.clone(), clock: clock.clone(), state: None };
-        let feeds = feeds(file, &here, &PerDimension::new())?;
+        let feeds = feeds(file, &here, &PerDimension::new(), None)?;
         all.extend(feeds.into_iter().map(|feed| (name.clone(), feed)));
     }
     Ok(all)
@@ -531,6 +536,7 @@ fn feeds(
     fleet: &FleetFile,
     here: &Here,
     replaced: &PerDimension<AdapterRef>,
+    target: Option<&Version>,
 ) -> Result<Vec<Feed>, BadAdapter> {
     let signals = fleet.fleet.signals.iter().map(|entry| registry::signal(entry, here));
     let signals = Telling::Sources(signals.collect::<Result<_, _>>()?);
@@ -550,7 +556,7 @@ fn feeds(
             },
             signals: signals.clone(),
             judged: match fleet.fleet.objectives.get(dimension) {
-                Some(given) => Some(Judged::new(given, fleet.fleet.servers.len(), here)?),
+                Some(given) => Some(Judged::new(given, fleet.fleet.servers.len(), target, here)?),
                 None => None,
             },
         })

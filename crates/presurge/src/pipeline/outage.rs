@@ -48,6 +48,7 @@ impl Prepared {
                 parent: None,
                 pending: Some(outage.servers.clone()),
                 unhealthy: outage.others.clone(),
+                updated_at: None,
                 held: Vec::new(),
                 without: Vec::new(),
                 deadline: last + length + warmup + RUN_LATE,

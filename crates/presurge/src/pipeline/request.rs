@@ -34,6 +34,8 @@ pub struct Ask {
     pub pending: Option<Vec<ServerName>>,
     /// Servers that do not serve.
     pub unhealthy: Vec<ServerName>,
+    /// Since when the first server that was updated serves; `None` where none does.
+    pub updated_at: Option<Timestamp>,
     /// Surge that runs.
     pub held: Vec<Held>,
     /// Offers that nothing is bought from.
@@ -94,6 +96,7 @@ impl Ask {
             parent: None,
             pending: None,
             unhealthy: Vec::new(),
+            updated_at: None,
             held: Vec::new(),
             without: Vec::new(),
             deadline,
@@ -116,6 +119,8 @@ pub struct Outlook {
     pub fresh: PerDimension<Paths>,
     /// Independent windows of this kind in the history.
     pub comparable_windows: u32,
+    /// What a server carries once it is updated, where that was seen.
+    pub updated: PerDimension<plan::Updated>,
     /// What the plan says of its inputs.
     pub inputs: Inputs,
 }
@@ -134,6 +139,7 @@ pub fn request(fleet: &Fleet, rollout: &Rollout, ask: Ask, outlook: Outlook) -> 
         Extra::Absolute(amount) => Margin::Absolute(amount.get()),
     };
     let facts = facts(&with_capacity(fleet, &outlook.inputs), rollout, &ask);
+    let facts = Facts { updated: outlook.updated, ..facts };
     Request {
         rollout: rollout.name.to_string(),
         revision: ask.revision,
@@ -172,12 +178,14 @@ fn schedule(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Schedule {
 
 /// The fleet, its bounds and what can be bought, at the moment of the question.
 pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
+    let goes = |server: &config::FleetServer| !server.own && ask.is_pending(&server.name);
     let server = |server: &config::FleetServer| plan::Server {
         name: server.name.clone(),
         zone: server.zone.clone(),
         healthy: !ask.unhealthy.contains(&server.name),
-        pending: !server.own && ask.is_pending(&server.name),
+        pending: goes(server),
         capacity: server.capacity.clone(),
+        updated: !server.own && (ask.way == Way::Forth) != goes(server),
     };
     let proof = proof(rollout);
     let offer = |spec: &config::Offer| {
@@ -200,6 +208,7 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         plan_at: rollout.plan_at,
         balance: fleet.balance,
         spare: fleet.spare.clone(),
+        updated: PerDimension::new(),
         max_unavailable: rollout.max_unavailable,
         max_surge: rollout.max_surge,
         zone_limits: rollout.zone_limits.clone(),

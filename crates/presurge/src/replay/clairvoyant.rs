@@ -26,8 +26,13 @@ pub fn clairvoyant(case: &Case<'_>) -> Result<Course, Broken> {
         signals: Default::default(),
         capacity: Default::default(),
     };
-    let outlook =
-        Outlook { choosing: paths.clone(), fresh: paths, comparable_windows: u32::MAX, inputs };
+    let outlook = Outlook {
+        choosing: paths.clone(),
+        fresh: paths,
+        comparable_windows: u32::MAX,
+        updated: Default::default(),
+        inputs,
+    };
     let ask = Ask::first(case.instant, facts.deadline, case.seed);
     let mut request = request(&case.prepared.fleet, &case.prepared.rollout, ask, outlook);
     request.risk = Probability::new(CLAIRVOYANT_RISK).map_err(|e| case.broken(e))?;

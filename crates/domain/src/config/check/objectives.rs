@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::config::adapter::AdapterRef;
 use crate::config::capacity::CapacitiesSpec;
 use crate::config::fleet::{FleetSpec, ServersSpec};
 use crate::config::place::{Findings, Place};
 use crate::config::slo::Is;
-use crate::name::Dimension;
+use crate::name::{Dimension, Version};
 use crate::plan::PerDimension;
 
 /// An objective, and where it is read how well it is kept.
@@ -23,6 +25,28 @@ pub struct Objective {
     pub delay: Duration,
     /// Where the number of servers in service is read; all of the fleet unless given.
     pub in_service: Option<AdapterRef>,
+    /// Where the same is read of the servers that run the target; `{target}` in it stands for the version.
+    pub updated: Option<AdapterRef>,
+}
+
+impl Objective {
+    /// Where it is read of the servers that run this version.
+    pub fn updated_to(&self, target: &Version) -> Option<AdapterRef> {
+        let AdapterRef { adapter, config } = self.updated.clone()?;
+        Some(AdapterRef { adapter, config: naming(config, target) })
+    }
+}
+
+/// A configuration with the version in the place of each `{target}`.
+fn naming(config: Value, target: &Version) -> Value {
+    match config {
+        Value::String(text) => Value::String(text.replace("{target}", target.as_str())),
+        Value::Array(all) => all.into_iter().map(|one| naming(one, target)).collect(),
+        Value::Object(all) => {
+            all.into_iter().map(|(key, one)| (key, naming(one, target))).collect()
+        }
+        other => other,
+    }
 }
 
 /// Checks that there is an objective for each capacity that is learned, and for no other.
@@ -70,6 +94,7 @@ pub(super) fn objectives(spec: &FleetSpec, findings: &mut Findings) -> PerDimens
                 most: most.get(),
                 delay: slo.delay.duration(),
                 in_service: slo.in_service.0.only().cloned(),
+                updated: slo.updated.0.only().cloned(),
             },
         );
     }
