@@ -1,6 +1,7 @@
 //! What can be wrong with a store, in words that name the file and the next step.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use domain::ports::{PortError, Retry};
 use rusqlite::ErrorCode;
@@ -98,6 +99,15 @@ pub enum StoreError {
         /// The file.
         file: String,
     },
+    /// SQLite undid what was written together, since one of the writes met a full disk or the like.
+    #[error("{file}: what was written was undone by an error of another write; try again")]
+    Undone {
+        /// The file.
+        file: String,
+    },
+    /// What was written together could not be kept.
+    #[error(transparent)]
+    Together(Arc<StoreError>),
     /// The operating system refused.
     #[error("{file}: cannot reach the file")]
     Io {
@@ -135,7 +145,10 @@ impl StoreError {
     /// What a caller may do: wait for the disk or a lock, or give up.
     fn retry(&self) -> Retry {
         match self {
-            Self::Locked { .. } | Self::Full { .. } | Self::Io { .. } => Retry::Backoff,
+            Self::Locked { .. } | Self::Full { .. } | Self::Io { .. } | Self::Undone { .. } => {
+                Retry::Backoff
+            }
+            Self::Together(lost) => lost.retry(),
             Self::Sqlite { source, .. }
                 if source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) =>
             {

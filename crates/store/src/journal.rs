@@ -7,7 +7,7 @@ use domain::journal::{Digest, Entry, Head, Record};
 use domain::name::RolloutId;
 use domain::ports::{Append, AppendError, Authority, Journal, Lease, PortError};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::StoreError;
 use crate::sqlite::{Session, Sqlite};
@@ -105,7 +105,7 @@ impl Journal for Sqlite {
 type Held = (u64, Option<String>, Option<String>);
 
 fn held(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     file: &str,
     rollout: &RolloutId,
 ) -> Result<Option<Held>, StoreError> {
@@ -117,7 +117,7 @@ fn held(
 }
 
 fn take(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     file: &str,
     rollout: RolloutId,
     owner: String,
@@ -148,7 +148,7 @@ fn take(
 }
 
 fn check_lease(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     file: &str,
     rollout: &RolloutId,
     lease: &Lease,
@@ -162,7 +162,7 @@ fn check_lease(
 
 /// Appends `entries` behind `after`, if that is where the chain ends.
 fn chain(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     file: &str,
     rollout: &RolloutId,
     after: &Head,
@@ -197,11 +197,7 @@ fn chain(
 }
 
 /// Where the chain of a rollout ends.
-fn head(
-    transaction: &Transaction<'_>,
-    file: &str,
-    rollout: &RolloutId,
-) -> Result<Head, StoreError> {
+fn head(transaction: &Connection, file: &str, rollout: &RolloutId) -> Result<Head, StoreError> {
     let sql = "SELECT record.seq, record.line ->> 'hash' FROM record \
                JOIN rollout ON rollout.id = record.rollout \
                WHERE rollout.name = ?1 ORDER BY record.seq DESC LIMIT 1";

@@ -291,3 +291,53 @@ async fn changed_inputs_are_not_handed_out() {
     assert!(error.chain().contains("were changed"), "{}", error.chain());
     assert_eq!(store.get(&Digest::of_bytes(b"x")).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn calls_that_come_together_are_kept_together_and_each_by_itself() {
+    let disk = OnDisk::new();
+    let store = disk.open();
+    let head = append(&store, &Head::empty(), "first").await.unwrap();
+    // One of many wins the same place, and the others are told; what else was asked meanwhile is done.
+    let many = (0..100).map(|k| {
+        let (store, head) = (store.clone(), head.clone());
+        async move {
+            let (rollout, entries) = (&id(), vec![entry(&format!("writer {k}"))]);
+            let append = Append { rollout, authority: Authority::Operator, after: &head, entries };
+            let won = store.append(append).await.is_ok();
+            let other = RolloutId::new(format!("other-{k}#1")).unwrap();
+            let length = Duration::from_secs(6);
+            let lease = store.lease(&other, "me", Timestamp::UNIX_EPOCH, length).await.unwrap();
+            let digest = store.put(format!("input {k}").as_bytes()).await.unwrap();
+            (won, lease.is_some() && store.get(&digest).await.unwrap().is_some())
+        }
+    });
+    let done = futures_util::future::join_all(many).await;
+    assert_eq!(done.iter().filter(|(won, _)| *won).count(), 1);
+    assert!(done.iter().all(|(_, rest)| *rest));
+    // All of it is there for whoever opens the file.
+    let records = disk.open().read(&id(), 0).await.unwrap();
+    assert_eq!((records.len(), verify(&records).is_ok()), (2, true));
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_loses_nothing_that_was_answered() {
+    let disk = OnDisk::new();
+    let store = disk.open();
+    let full = "PRAGMA max_page_count = 40";
+    store.run(move |s| s.read(|c| c.query_row(full, [], |_| Ok(())))).await.unwrap();
+    let put = |k: u32| {
+        let store = store.clone();
+        async move {
+            let bytes = k.to_string().repeat(2_000);
+            store.put(bytes.as_bytes()).await.map(|digest| (digest, bytes))
+        }
+    };
+    let done = futures_util::future::join_all((0..200).map(put)).await;
+    let (kept, lost): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
+    assert!(!kept.is_empty() && !lost.is_empty(), "{} {}", kept.len(), lost.len());
+    assert!(lost.iter().all(|lost| lost.as_ref().unwrap_err().retry == Retry::Backoff), "{lost:?}");
+    let fresh = disk.open();
+    for (digest, bytes) in kept.into_iter().flatten() {
+        assert_eq!(fresh.get(&digest).await.unwrap(), Some(bytes.into_bytes()));
+    }
+}
