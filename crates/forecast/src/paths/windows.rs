@@ -36,13 +36,15 @@ pub(crate) fn looseness(templates: &Templates, past: &[Came], units: &[Vec<f64>]
     let mut best = (f64::INFINITY, 0.0);
     for candidate in settings::LOOSENESS {
         let ranks = templates.ranks(steps, settings::WINDOW_PATHS, 0, candidate);
+        let of_step = |(ranks, units): (&Vec<u32>, &Vec<f64>)| -> Vec<f64> {
+            ranks.iter().map(|rank| units[*rank as usize]).collect()
+        };
+        let errors: Vec<Vec<f64>> = ranks.iter().zip(units).map(of_step).collect();
         let margin = if best.0.is_finite() { 1.0 + settings::LOOSENESS_MARGIN } else { 1.0 };
-        let found: f64 = [steps.div_ceil(4), steps]
-            .into_iter()
-            .map(|window| {
-                past.iter().filter_map(|came| loss(came, &ranks, units, window)).sum::<f64>()
-            })
-            .sum();
+        let each = past.iter().map(|came| losses(came, &errors));
+        let [short, whole] =
+            each.fold([0.0, 0.0], |sum, each| [sum[0] + each[0], sum[1] + each[1]]);
+        let found = short + whole;
         if found * margin < best.0 {
             best = (found, candidate);
         }
@@ -50,23 +52,35 @@ pub(crate) fn looseness(templates: &Templates, past: &[Came], units: &[Vec<f64>]
     best.1
 }
 
-/// The pinball loss of the quantiles of the maximum over the first `window` steps; `None` if
-/// too little of it came.
-fn loss(came: &Came, ranks: &[Vec<u32>], units: &[Vec<f64>], window: usize) -> Option<f64> {
-    let known: Vec<usize> = (0..window).filter(|h| came.values[*h].is_finite()).collect();
-    if (known.len() as f64) < settings::TEMPLATE_SHARE * window as f64 {
-        return None;
+/// The pinball losses of the quantiles of the maximum over the first quarter of the steps and over all of them; zero
+/// where too little came. `errors[h][path]` is the error of each path at step `h`, in units of its size.
+fn losses(came: &Came, errors: &[Vec<f64>]) -> [f64; 2] {
+    let steps = came.values.len();
+    let windows = [steps.div_ceil(4), steps];
+    let mut found = [0.0; 2];
+    let (mut known, mut actual) = (0, f64::NEG_INFINITY);
+    let mut maxima = [f64::NEG_INFINITY; settings::WINDOW_PATHS];
+    for (h, errors) in errors.iter().enumerate() {
+        let (value, centre, size) = (came.values[h], came.centres[h], came.sizes[h]);
+        if value.is_finite() {
+            known += 1;
+            actual = f64::max(actual, value);
+            for (most, error) in maxima.iter_mut().zip(errors) {
+                let here = centre + size * error;
+                *most = if here > *most { here } else { *most };
+            }
+        }
+        for (found, window) in found.iter_mut().zip(windows) {
+            if h + 1 == window && f64::from(known) >= settings::TEMPLATE_SHARE * window as f64 {
+                *found = loss(actual, maxima);
+            }
+        }
     }
-    let most = |each: &mut dyn Iterator<Item = f64>| each.fold(f64::NEG_INFINITY, f64::max);
-    let actual = most(&mut known.iter().map(|h| came.values[*h]));
-    let mut maxima: Vec<f64> = (0..settings::WINDOW_PATHS)
-        .map(|path| {
-            let value =
-                |h: &usize| came.centres[*h] + came.sizes[*h] * units[*h][ranks[*h][path] as usize];
-            most(&mut known.iter().map(value))
-        })
-        .collect();
-    maxima.sort_by(f64::total_cmp);
+    found
+}
+
+fn loss(actual: f64, mut maxima: [f64; settings::WINDOW_PATHS]) -> f64 {
+    maxima.sort_unstable_by(f64::total_cmp);
     let at = |level: f64| crate::quantile::of_sorted(&maxima, level);
-    Some(settings::WINDOW_LEVELS.iter().map(|l| metrics::pinball(actual, at(*l), *l)).sum())
+    settings::WINDOW_LEVELS.iter().map(|l| metrics::pinball(actual, at(*l), *l)).sum()
 }
