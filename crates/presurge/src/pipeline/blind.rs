@@ -35,10 +35,11 @@ pub(super) fn outlook(
         config: prepared.config.clone(),
         load: Default::default(),
         until: from,
-        calendars: Default::default(),
-        learned: Default::default(),
+        calendars: super::calendars::digests(&prepared.calendars),
+        learned: prepared.learned_of_fleet(),
         signals: Default::default(),
         capacity: prepared.carries.clone(),
+        models: Default::default(),
     };
     Ok(Outlook { fresh: choosing.clone(), choosing, comparable_windows: u32::MAX, inputs })
 }

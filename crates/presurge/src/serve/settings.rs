@@ -64,6 +64,21 @@ pub const FRESH: Duration = Duration::from_secs(5);
 /// A source that failed is asked again after this.
 pub const FRESH_REST: Duration = Duration::from_secs(60);
 
+/// Sources that are read at once, so that one which answers slowly keeps no other waiting.
+pub const READS_AT_ONCE: usize = 32;
+
+/// … of which so many for fits, which take much longer than new samples.
+pub const FITS_AT_ONCE: usize = 4;
+
+/// A forecaster is fitted to look so far ahead, unless a plan asks for more.
+pub const FRESH_REACH: Duration = Duration::from_secs(86_400);
+
+/// A plan carries a forecaster on over so many steps by itself where it does not know the newest yet.
+pub const FRESH_AHEAD: usize = 60;
+
+/// A history that was changed afterwards leads to a fit no sooner than this after the former one.
+pub const FRESH_ANEW: Duration = Duration::from_secs(600);
+
 /// So many changes of a forecaster are remembered.
 pub const FRESH_EVENTS: usize = 20;
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::Server;
-use super::super::fresh::Kept;
+use super::super::fresh::{Kept, Known};
 use super::super::problem::Problem;
 use super::super::route::{Call, Query, Route};
 use super::super::settings::{HORIZON, HORIZON_LONGEST};
@@ -129,9 +129,8 @@ async fn forecasts(server: Arc<Server>, call: Call) -> Result<Forecasts, Problem
 }
 
 async fn told(server: &Server, kept: Kept, horizon: usize) -> Result<Option<Told>, Problem> {
-    let (Some(forecaster), Some(known_until)) = (kept.forecaster, kept.known_until) else {
-        return Ok(None);
-    };
+    let Some(Known { forecaster, .. }) = kept.known else { return Ok(None) };
+    let known_until = forecaster.end();
     let said =
         Server::compute(&server.asked, move || forecaster.forecast(horizon, &levels())).await;
     let said = said.map_err(Problem::failed)?.map_err(|e| Problem::failed(e.to_string()))?;
@@ -156,8 +155,9 @@ async fn models(server: Arc<Server>, call: Call) -> Result<Models, Problem> {
         }
         let kept = server.fresh.of(name).into_iter();
         let forecasters = kept.filter_map(|(dimension, kept)| {
-            let report = kept.forecaster?.report();
-            let (fitted_at, events) = (kept.fitted_at, kept.events.into());
+            let known = kept.known?;
+            let report = known.forecaster.report();
+            let (fitted_at, events) = (Some(known.fitted_at), kept.events.into());
             let (chosen, bands) = (report.chosen, report.bands);
             Some((dimension, Forecaster { chosen, bands, fitted_at, events }))
         });
