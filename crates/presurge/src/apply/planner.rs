@@ -12,9 +12,7 @@ use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::causes::chain;
-use crate::pipeline::{
-    Ask, CalendarFile, History, PlanError, Prepared, Share, digests, models,
-};
+use crate::pipeline::{Ask, CalendarFile, History, PlanError, Prepared, Share, digests, models};
 
 /// Plans with live data, and keeps what each plan was made from.
 pub struct LivePlanner {

@@ -458,6 +458,12 @@ fn is_sound(ask: &Ask, histories: &PerDimension<History>) -> Result<(), PlanErro
     first.try_for_each(|history| history.known.is_sound())
 }
 
+/// How far the first plan of a rollout looks ahead, when it is made now; `None`: it is too late for one.
+pub fn looks_ahead(rollout: &Rollout, now: Timestamp) -> Option<Duration> {
+    let ask = Ask::first(now, rollout.deadline(now).ok()?, 0);
+    Duration::try_from(next_peak(rollout, &ask).duration_since(now)).ok()
+}
+
 /// Until when a plan looks at the load: the next peak after it is there by then.
 fn next_peak(rollout: &Rollout, ask: &Ask) -> Timestamp {
     let end = ask.deadline + rollout.stabilisation;

@@ -82,8 +82,7 @@ impl Prepared {
     ) -> Result<Self, NotKept> {
         let mut known = BTreeMap::new();
         for (which, digest) in models {
-            let gone =
-                || NotKept::GoneModel { which: which.clone(), digest: digest.clone() };
+            let gone = || NotKept::GoneModel { which: which.clone(), digest: digest.clone() };
             let bytes = archive.get(digest).await?.ok_or_else(gone)?;
             let bad = |source| NotKept::BadModel { which: which.clone(), source };
             let forecaster = Arc::new(AutoForecaster::load(&bytes).map_err(bad)?);

@@ -12,9 +12,7 @@ use domain::ports::Clock;
 use jiff::Timestamp;
 use plan::Request;
 
-use super::{
-    Ask, CalendarFile, Forecasters, History, Made, PlanError, Prepared, Share, replaced,
-};
+use super::{Ask, CalendarFile, Forecasters, History, Made, PlanError, Prepared, Share, replaced};
 use crate::cli::Failed;
 use crate::documents::{Documents, FleetFile};
 

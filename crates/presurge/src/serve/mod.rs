@@ -12,7 +12,7 @@ mod answered;
 mod begin;
 mod events;
 mod exchange;
-mod fresh;
+pub mod fresh;
 mod keeper;
 pub mod listen;
 mod metrics;

@@ -79,6 +79,21 @@ pub const FRESH_AHEAD: usize = 60;
 /// A history that was changed afterwards leads to a fit no sooner than this after the former one.
 pub const FRESH_ANEW: Duration = Duration::from_secs(600);
 
+/// Forecasters are put into the store anew when the one that lies there is so much behind …
+pub const FRESH_STORED: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
+
+/// … so many at once, about 4 MiB …
+pub const FRESH_STORED_AT_ONCE: usize = 64;
+
+/// … and all of them at the end, as far as that takes no longer than this.
+pub const FRESH_LAST: Duration = Duration::from_secs(5);
+
+/// So many changes of one forecaster are written down in an hour: more say that it cannot make up its mind.
+pub const CHANGES_PER_HOUR: usize = 4;
+
+/// So many changes wait for a store that does not answer.
+pub const CHANGES_WAIT: usize = 4096;
+
 /// So many changes of a forecaster are remembered.
 pub const FRESH_EVENTS: usize = 20;
 

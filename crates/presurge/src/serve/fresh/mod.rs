@@ -3,7 +3,9 @@
 //! it knows exactly the history that they are made from.
 
 mod keeping;
+pub mod rows;
 mod taken;
+mod told;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -11,10 +13,11 @@ use std::sync::{Arc, Mutex};
 use domain::name::{Dimension, FleetName};
 use domain::series::{Sample, Series};
 use forecast::settings::HORIZON_MOST;
-use forecast::{AutoForecaster, Event, ForecastError, Options};
+use forecast::{AutoForecaster, Event, ForecastError, Options, Scored, Scores};
 use jiff::Timestamp;
 
 use self::taken::{Compared, Taken};
+use self::told::Change;
 use super::settings::{FRESH_AHEAD, FRESH_EVENTS, FRESH_REACH};
 use crate::pipeline::{Forecasters, History, Saved};
 
@@ -29,6 +32,24 @@ pub struct Fresh {
     all: Mutex<BTreeMap<Key, Kept>>,
     /// What plans would have needed.
     wishes: Mutex<BTreeMap<Key, Wish>>,
+    /// What has changed and is not written down yet.
+    changes: Mutex<Vec<Change>>,
+    progress: Mutex<Progress>,
+}
+
+/// How far the forecasters of a daemon are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Dimensions of fleets that are configured.
+    pub all: usize,
+    /// Those that have a forecaster.
+    pub fitted: usize,
+    /// Those that are not up to date since something does not work.
+    pub failing: usize,
+    /// Times that new samples were taken in, and fits that were made, since the start.
+    pub updates: u64,
+    /// See `updates`.
+    pub fits: u64,
 }
 
 /// One dimension of a fleet.
@@ -42,6 +63,10 @@ pub struct Kept {
     pub trouble: Option<String>,
     /// It is tried again then.
     rests: Option<Timestamp>,
+    /// Whether the store was asked for one.
+    asked_for: bool,
+    /// When the one that the store keeps was fitted, and until when it knew the load.
+    stored: Option<(Timestamp, Timestamp)>,
 }
 
 /// A forecaster that is carried on from sample to sample.
@@ -55,6 +80,8 @@ pub struct Known {
     reach: i64,
     /// When it was fitted.
     pub fitted_at: Timestamp,
+    /// How it has done.
+    pub scores: Scores,
 }
 
 /// What a plan would have needed of a forecaster.
@@ -62,8 +89,18 @@ pub struct Known {
 struct Wish {
     /// To look so many seconds ahead.
     reach: i64,
-    /// To know the history as it is now: it was changed afterwards.
+    /// To know the history as it is now: there was none, or the history was changed afterwards.
     anew: bool,
+}
+
+impl Wish {
+    /// To look so many seconds ahead. It is asked for in large steps, so that not every plan asks for a
+    /// little more.
+    fn looks(&mut self, seconds: i64) {
+        let unit = FRESH_REACH.as_secs().cast_signed() / 4;
+        let steps = seconds.saturating_add(unit / 2).div_euclid(unit).saturating_add(1);
+        self.reach = self.reach.max(steps.saturating_mul(unit));
+    }
 }
 
 /// What has happened to a forecaster, and at which sample.
@@ -89,19 +126,25 @@ impl Known {
         };
         let told = events.into_iter().map(|event| (now, event)).collect();
         let (forecaster, taken) = (Arc::new(forecaster), Taken::all(series));
-        Ok((Self { forecaster, taken, reach, fitted_at: now }, told))
+        let scores = former.filter(|former| former.taken.step() == taken.step());
+        let scores = scores.map_or_else(|| Scores::new(taken.step()), |f| f.scores.clone());
+        Ok((Self { forecaster, taken, reach, fitted_at: now, scores }, told))
     }
 
     /// The same with what a series holds beyond it.
     fn carried(&self, series: &Series) -> Result<(Self, Told), ForecastError> {
         let (end, mut told) = (self.forecaster.end(), Vec::new());
         let mut forecaster = AutoForecaster::clone(&self.forecaster);
+        let mut scores = self.scores.clone();
         for (index, value) in series.values().iter().enumerate() {
             let sample = Sample { at: series.at(index), value: *value };
             if sample.at < end {
                 continue;
             }
-            let events = match series.is_bound(index) {
+            let at_saturation = series.is_bound(index);
+            scores.issue(&forecaster)?;
+            scores.came(sample, at_saturation);
+            let events = match at_saturation {
                 true => forecaster.update_at_saturation(sample)?,
                 false => forecaster.update(sample)?,
             };
@@ -109,7 +152,7 @@ impl Known {
         }
         let mut taken = self.taken.clone();
         taken.follow(series);
-        Ok((Self { forecaster: Arc::new(forecaster), taken, ..*self }, told))
+        Ok((Self { forecaster: Arc::new(forecaster), taken, scores, ..*self }, told))
     }
 }
 
@@ -145,8 +188,31 @@ impl Fresh {
         self.all.lock().expect("nobody panics with it").get(key).cloned().unwrap_or_default()
     }
 
-    fn set(&self, key: Key, kept: Kept) {
-        self.all.lock().expect("nobody panics with it").insert(key, kept);
+    /// How each dimension has done.
+    pub fn scores(&self) -> Vec<(Key, Vec<Scored>)> {
+        let all = self.all.lock().expect("nobody panics with it");
+        let known = all.iter().filter_map(|(key, kept)| Some((key, kept.known.as_ref()?)));
+        known.map(|(key, known)| (key.clone(), known.scores.table())).collect()
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let mut progress = *self.progress.lock().expect("nobody panics with it");
+        let all = self.all.lock().expect("nobody panics with it");
+        progress.fitted = all.values().filter(|kept| kept.known.is_some()).count();
+        progress.failing = all.values().filter(|kept| kept.trouble.is_some()).count();
+        progress
+    }
+
+    fn set(&self, key: Key, mut kept: Kept) {
+        let mut all = self.all.lock().expect("nobody panics with it");
+        // It may have been stored meanwhile.
+        kept.stored = all.get(&key).and_then(|before| before.stored).or(kept.stored);
+        all.insert(key, kept);
+    }
+
+    fn counts(&self, count: impl FnOnce(&mut Progress)) {
+        count(&mut self.progress.lock().expect("nobody panics with it"));
     }
 
     fn wish(&self, key: &Key) -> Wish {
@@ -157,12 +223,6 @@ impl Fresh {
     fn wishes(&self, key: Key, change: impl FnOnce(&mut Wish)) {
         change(self.wishes.lock().expect("nobody panics with it").entry(key).or_default());
     }
-}
-
-/// Reaches are whole multiples of this, so that each plan does not ask for a little more.
-fn rounded(seconds: i64) -> i64 {
-    let unit = FRESH_REACH.as_secs().cast_signed() / 4;
-    (seconds + unit - 1).div_euclid(unit) * unit
 }
 
 impl Forecasters for Fresh {
@@ -177,8 +237,7 @@ impl Forecasters for Fresh {
     ) -> Option<Saved> {
         let key = (fleet.clone(), dimension.clone());
         let Some(known) = self.get(&key).known else {
-            // It is fitted next.
-            self.wishes(key, |wish| wish.reach = wish.reach.max(1));
+            self.wishes(key, |wish| wish.anew = true);
             return None;
         };
         let series = &history.series;
@@ -197,10 +256,13 @@ impl Forecasters for Fresh {
         let steps = i64::try_from(horizon.min(HORIZON_MOST)).unwrap_or(i64::MAX);
         let needed = steps.saturating_mul(series.step().seconds());
         if known.reach < needed {
-            self.wishes(key, |wish| wish.reach = wish.reach.max(rounded(needed)));
+            self.wishes(key, |wish| wish.looks(needed));
             return None;
         }
         let known = if more == 0 { known } else { known.carried(series).ok()?.0 };
         Some(Saved::of(known.forecaster))
     }
 }
+
+#[cfg(test)]
+mod tests;

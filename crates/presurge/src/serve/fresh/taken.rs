@@ -150,7 +150,8 @@ mod tests {
         let saturated = series(1_000, 3_100, plain)
             .saturated_during(&[(Timestamp::from_second(60 * 3_050).unwrap(), Timestamp::MAX)]);
         assert_eq!(taken.compare(&saturated), Compared::Other);
-        let hours = Series::new(Timestamp::UNIX_EPOCH, Step::from_seconds(3_600).unwrap(), vec![1.0; 90]);
+        let hours =
+            Series::new(Timestamp::UNIX_EPOCH, Step::from_seconds(3_600).unwrap(), vec![1.0; 90]);
         assert_eq!(taken.compare(&hours), Compared::Other);
     }
 

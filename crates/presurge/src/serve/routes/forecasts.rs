@@ -65,6 +65,12 @@ struct Forecaster {
     /// When it was fitted.
     #[schemars(with = "Option<Moment>")]
     fitted_at: Option<Timestamp>,
+    /// Until when it knows the load.
+    #[schemars(with = "Moment")]
+    known_until: Timestamp,
+    /// How it has done by how far ahead it looked; what came a week ago counts about a third.
+    #[schemars(with = "Value")]
+    scored: Vec<forecast::Scored>,
     /// What has changed lately, in words.
     events: Vec<String>,
 }
@@ -159,7 +165,9 @@ async fn models(server: Arc<Server>, call: Call) -> Result<Models, Problem> {
             let report = known.forecaster.report();
             let (fitted_at, events) = (Some(known.fitted_at), kept.events.into());
             let (chosen, bands) = (report.chosen, report.bands);
-            Some((dimension, Forecaster { chosen, bands, fitted_at, events }))
+            let (known_until, scored) = (known.forecaster.end(), known.scores.table());
+            let told = Forecaster { chosen, bands, fitted_at, known_until, scored, events };
+            Some((dimension, told))
         });
         let forecasters = forecasters.collect();
         let figures = rows(name, &known.of(name), None);
