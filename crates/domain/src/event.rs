@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::journal::{Digest, Record};
 use crate::learned::{Evidence, Figure, Quantity};
-use crate::name::{FleetName, Key, OfferName, ServerName, Version};
+use crate::models::Changed;
+use crate::name::{Dimension, FleetName, Key, OfferName, ServerName, Version};
 use crate::plan::Plan;
 use crate::size::{SizeField, SizeSettings};
 
@@ -512,6 +513,21 @@ pub enum Event {
         fleet: FleetName,
         /// Of what.
         quantity: Quantity,
+    },
+    /// Decision: a forecaster that a daemon keeps has changed. Stands in the chain of forecasters only.
+    ForecasterChanged {
+        /// Of which fleet.
+        fleet: FleetName,
+        /// Of which load.
+        dimension: Dimension,
+        /// The sample after which it changed.
+        sample: Timestamp,
+        /// What.
+        what: Changed,
+        /// What it was until now, in words.
+        before: String,
+        /// What it is from now on.
+        after: String,
     },
     /// Decision: somebody else's updater may take servers out. Stands in the chain of permits only, as the
     /// two that follow.

@@ -12,6 +12,7 @@ pub mod forecast;
 pub mod freeze;
 pub mod journal;
 pub mod learned;
+pub mod models;
 pub mod name;
 pub mod notice;
 pub mod permit;

@@ -297,6 +297,10 @@ pub struct Inputs {
     /// What one server was taken to carry, per `fleet/dimension`, where that is learned.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity: BTreeMap<String, Carries>,
+    /// Digest of the state of the forecaster per `fleet/dimension`, where one was kept fresh; what is not
+    /// named was fitted to the history.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, Digest>,
 }
 
 /// What one server was taken to carry, in the unit of the load.

@@ -266,6 +266,17 @@ impl AutoForecaster {
         report
     }
 
+    /// What the benchmark expects of the next steps: the value a season before, of the longest season
+    /// that is known, or the last value where there is none.
+    pub fn benchmark(&self, horizon: usize) -> Vec<f64> {
+        let members = self.panel.members();
+        let place = |name: &&str| members.iter().position(|member| member.name == **name);
+        let known = models::BENCHMARKS.iter().rev().find_map(|name| place(&name));
+        let Some(known) = known else { return vec![self.last; horizon] };
+        let (mut said, _) = self.panel.say(horizon, self.bounds(), |expert| expert == known);
+        std::mem::take(&mut said[known])
+    }
+
     /// Where the forecast begins.
     pub fn end(&self) -> jiff::Timestamp {
         let seconds = self.step.seconds().saturating_mul(self.next as i64);

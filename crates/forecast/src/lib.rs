@@ -57,7 +57,7 @@
 //! | intervals | [`AutoForecaster::forecast`] | split conformal with local scale, Lei et al. (2018), and quantile tracking, Angelopoulos et al. (2023) |
 //! | futures | [`AutoForecaster::paths`] | Schaake shuffle, Clark et al. (2004), loosened until past maxima fit |
 //! | capacity of a server | [`capacity`] | utilisation law and M/M/1, robust lines, block bootstrap, Künsch (1989) |
-//! | scores | [`metrics`], [`backtest`] | M4 competition, Makridakis et al. (2020) |
+//! | scores | [`metrics`], [`backtest`], live: [`Scores`] | M4 competition, Makridakis et al. (2020) |
 
 mod auto;
 pub mod backtest;
@@ -75,6 +75,7 @@ pub mod models;
 mod paths;
 mod quantile;
 mod rolling;
+mod scores;
 pub mod season;
 mod select;
 pub mod settings;
@@ -87,4 +88,5 @@ pub use auto::{
     ThreadClock, auto, forecast_many,
 };
 pub use drift::Drift;
+pub use scores::{Scored, Scores};
 pub use state::StateError;

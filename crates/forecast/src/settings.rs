@@ -208,6 +208,11 @@ pub const TEMPLATE_OWN: f64 = 0.8;
 /// Correlation of neighbouring steps where no past errors tell it.
 pub const CARRY_ON: f64 = 0.9;
 
+/// Live scores remember so many seconds: a week.
+pub const SCORES_MEMORY: f64 = 604_800.0;
+/// Forecasts of one band that wait for their values at a time, about.
+pub const SCORES_WAITING: usize = 8;
+
 /// Missing steps between two samples that a forecaster carries; beyond it, fit anew.
 pub const CARRIED_GAP: usize = 10_000;
 /// The shortest default horizon, in steps.

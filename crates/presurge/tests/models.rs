@@ -91,7 +91,7 @@ fn rollouts_teach_plans_take_it_and_people_fix_it() {
     let out = lab.run(&["models", &second, "-o", "json"]);
     let forecast = &json(&out.stdout)[0]["forecast"]["requests"];
     assert!(forecast["leader"].is_string(), "{forecast}");
-    let inside = forecast["scored"][0]["inside90"].as_f64().unwrap();
+    let inside = forecast["scored"][0]["inside95"].as_f64().unwrap();
     assert!((0.5..=1.0).contains(&inside), "{forecast}");
 }
 

@@ -7,7 +7,9 @@ use std::fs;
 
 use domain::event::Event;
 use domain::journal::Record;
-use lab::{Lab, configuration, has};
+use lab::daemon::Daemon;
+use lab::{Lab, configuration, has, until};
+use serde_json::json;
 
 const ROLLOUT: &str = "  risk: 0.01\n  failureBudget: 1\n  \
                        schedule: { batches: [[web-1], [web-2], [web-3], [web-4]] }\n  \
@@ -27,6 +29,57 @@ fn performed() -> (Lab, String) {
     assert!(said.contains("every other server runs 2"), "{said}");
     fs::remove_file(lab.path("load.csv")).unwrap();
     (lab, file)
+}
+
+/// A daemon plans from the forecaster that it keeps fresh, whose state is kept with each decision.
+#[test]
+fn what_a_daemon_decides_with_a_kept_forecaster_comes_out_again() {
+    if !has("haproxy") {
+        return;
+    }
+    let lab = Lab::new(3, 20);
+    let load = lab.write_history(12.0, 10, 1);
+    let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
+    let rollout = "  risk: 0.01\n  batch: { canary: { size: 1, watch: 65s } }\n";
+    let file = lab.write("web.yaml", &configuration(&lab, "kernel", "2", &load, rollout));
+    let file = file.display().to_string();
+    let words = ["serve", &file, "--listen", "127.0.0.1:0", "--tick", "200ms", "--mode", "act"];
+    let daemon = Daemon::start(lab.presurge(&words), lab.path("daemon.log"));
+    let kept = || daemon.get("/v1/models").json()["fleets"][0]["forecasters"]["requests"].clone();
+    until("the load is forecast", || kept()["fittedAt"].is_string());
+    let begun = daemon.post("/v1/rollouts", &json!({ "rollout": "kernel" }));
+    assert_eq!(begun.status, 201, "{begun:?}");
+    let events = daemon.events("/v1/rollouts/kernel/events", &[]);
+    assert!(events.iter().any(|(_, kind, _)| kind == "Finished"), "{}", daemon.said());
+    let again =
+        |seq: u64| lab.says(&["audit", "replay", "kernel", &seq.to_string(), "--config", &file]);
+    let records = lab.records("kernel#1");
+    let decided: Vec<&Record> =
+        records.iter().filter(|r| revision(r).is_some() || is_weighed(r)).collect();
+    assert!(revision(decided[0]).is_some() && decided.iter().any(|record| is_weighed(record)));
+    for record in &decided {
+        assert!(model_of(record).is_some(), "it was fitted: {record:?}");
+        let (code, said) = again(record.seq);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("to the last digit"), "{said}");
+    }
+    // Another forecaster is another decision, and one that is gone decides nothing.
+    let store = rusqlite::Connection::open(lab.path("presurge.db")).unwrap();
+    let digest = model_of(decided[0]).unwrap();
+    store.execute("DELETE FROM archive WHERE digest = ?1", [&digest]).unwrap();
+    let (code, said) = again(decided[0].seq);
+    assert_eq!(code, Some(65), "{said}");
+    assert!(said.contains("the state of the forecaster of web/requests") && said.contains(&digest));
+}
+
+/// The digest of the forecaster that a record's decision was made with.
+fn model_of(record: &Record) -> Option<String> {
+    let models = match record.event().unwrap() {
+        Event::PlanAdopted { plan } => plan.inputs.models,
+        Event::BatchOpened { look, .. } => look.weighed.unwrap().models,
+        other => panic!("{other:?} is made from no load"),
+    };
+    models.get("web/requests").map(ToString::to_string)
 }
 
 fn is_weighed(record: &Record) -> bool {

@@ -389,7 +389,8 @@ fn with_weighing(mut event: Event, seen: &Seen) -> Event {
         && look.foreseen.is_some()
         && let Some(Verdict { at, after, answer: Ok(weighed), .. }) = &seen.verdict
     {
-        look.weighed = Some(Weighing { at: *at, after: *after, load: weighed.load.clone() });
+        let (load, models) = (weighed.load.clone(), weighed.models.clone());
+        look.weighed = Some(Weighing { at: *at, after: *after, load, models });
     }
     event
 }

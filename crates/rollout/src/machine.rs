@@ -133,6 +133,7 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::Adjusted { .. }
         | Event::PinRequested { .. }
         | Event::UnpinRequested { .. }                => Err("it belongs to the journal of what was learned".into()),
+        Event::ForecasterChanged { .. }               => Err("it belongs to the journal of forecasters".into()),
         Event::PermitGranted { .. }
         | Event::PermitRenewed { .. }
         | Event::PermitReleased { .. }                => Err("it belongs to the journal of permits".into()),

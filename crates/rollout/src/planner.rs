@@ -66,6 +66,9 @@ pub struct Weighed {
     pub next: f64,
     /// The digest of the load per `fleet/dimension` that it was computed from, where that is kept.
     pub load: BTreeMap<String, Digest>,
+    /// The digest of the state of the forecaster per `fleet/dimension`, where one was kept and that
+    /// state is kept as well.
+    pub models: BTreeMap<String, Digest>,
 }
 
 /// Why there is no revision.

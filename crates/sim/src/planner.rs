@@ -154,6 +154,7 @@ impl Timetable {
                 learned: Default::default(),
                 signals: Default::default(),
                 capacity: Default::default(),
+                models: Default::default(),
             },
             basis: Vec::new(),
             fleets: Vec::new(),
@@ -196,6 +197,11 @@ impl Planner for Timetable {
         let held: u32 = ask.held.iter().map(|h| h.count).sum();
         let replaced = rest.iter().all(|batch| batch.servers.len() <= held as usize);
         let next = if ask.rung == Rung::StaticSurge && !replaced { 1.0 } else { self.batch_risk };
-        Ok(Weighed { rest: next * rest.len() as f64, next, load: Default::default() })
+        Ok(Weighed {
+            rest: next * rest.len() as f64,
+            next,
+            load: Default::default(),
+            models: Default::default(),
+        })
     }
 }

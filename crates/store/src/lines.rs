@@ -1,9 +1,9 @@
-//! A journal as it lies in the file, for those who do not trust it.
+//! A journal as it lies in the file, for those who do not trust it; and what is kept beside it.
 
 use async_trait::async_trait;
 use domain::name::RolloutId;
 use domain::ports::{Journal, PortError};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use crate::error::StoreError;
 use crate::sqlite::Sqlite;
@@ -35,6 +35,42 @@ impl Store for Sqlite {
             })
         });
         lines.await.map_err(|error: StoreError| error.port("cannot read the journal"))
+    }
+
+    async fn keep(&self, all: Vec<(String, Vec<u8>)>) -> Result<(), PortError> {
+        let kept = self.run(move |session| {
+            session.write(|transaction, file| {
+                let sql = "INSERT INTO kept (name, bytes) VALUES (?1, ?2) \
+                           ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
+                let failed = |source| StoreError::of(file, source);
+                for (name, bytes) in &all {
+                    transaction.execute(sql, params![name, bytes]).map_err(failed)?;
+                }
+                Ok(())
+            })
+        });
+        kept.await.map_err(|error: StoreError| error.port("cannot keep state"))
+    }
+
+    async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let name = name.to_owned();
+        let found = self.run(move |session| {
+            session.read(|transaction| {
+                let sql = "SELECT bytes FROM kept WHERE name = ?1";
+                transaction.query_row(sql, [name], |row| row.get(0)).optional()
+            })
+        });
+        found.await.map_err(|error: StoreError| error.port("cannot fetch state"))
+    }
+
+    async fn names_kept(&self) -> Result<Vec<String>, PortError> {
+        let found = self.run(move |session| {
+            session.read(|transaction| {
+                let mut query = transaction.prepare("SELECT name FROM kept ORDER BY name")?;
+                query.query_map([], |row| row.get(0))?.collect()
+            })
+        });
+        found.await.map_err(|error: StoreError| error.port("cannot fetch state"))
     }
 
     async fn check(&self) -> Result<String, PortError> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::error::StoreError;
 
 /// The version of the tables that this build writes, in the file's `user_version`.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// Marks a file as ours, in its `application_id`: "PSRG".
 pub(crate) const APPLICATION: i64 = 0x5053_5247;
@@ -18,10 +18,13 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How long to wait between attempts where SQLite itself does not wait.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
+/// From each version to the next; the first makes the tables.
+///
 /// A record is stored as its line of JSON, exactly as it is exported, so that there is nothing
 /// beside it that could say otherwise. The triggers stop slips, not attackers; against those
-/// stands the chain of hashes.
-const TABLES: &str = "
+/// stands the chain of hashes. What is kept may be replaced: nothing is decided by it alone.
+const STEPS: [&str; VERSION as usize] = [
+    "
 CREATE TABLE rollout (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE record (
     rollout INTEGER NOT NULL REFERENCES rollout (id),
@@ -40,7 +43,11 @@ CREATE TABLE lease (
     until TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE archive (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-";
+",
+    "
+CREATE TABLE kept (name TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+",
+];
 
 /// Brings a fresh connection to `file` into shape: its settings, and the tables if the file is
 /// new. A file that can only be read is left as it is.
@@ -62,8 +69,8 @@ pub(crate) fn prepare(connection: &mut Connection, file: &str) -> Result<(), Sto
     // FULL: what a call has reported as written survives a loss of power.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    if version == 0 {
-        create(connection, file)?;
+    if version < VERSION {
+        bring_forward(connection, file)?;
     }
     Ok(())
 }
@@ -109,13 +116,18 @@ fn known_version(connection: &Connection, file: &str) -> Result<i64, StoreError>
     if ours || empty { Ok(version) } else { Err(StoreError::Foreign { file: file.to_owned() }) }
 }
 
-fn create(connection: &mut Connection, file: &str) -> Result<(), StoreError> {
+/// Makes the tables where there are none, and brings older ones forward.
+fn bring_forward(connection: &mut Connection, file: &str) -> Result<(), StoreError> {
     let failed = |source| StoreError::of(file, source);
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another process may have been faster.
-    if known_version(&transaction, file)? == 0 {
-        transaction.execute_batch(TABLES).map_err(failed)?;
+    let found = usize::try_from(known_version(&transaction, file)?).unwrap_or(usize::MAX);
+    let steps = STEPS.get(found..).unwrap_or(&[]);
+    for step in steps {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    if !steps.is_empty() {
         transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     }

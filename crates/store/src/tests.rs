@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
 use crate::file::File;
-use crate::{Sqlite, StoreError};
+use crate::{Sqlite, Store, StoreError};
 
 struct OnDisk(TempDir);
 
@@ -125,9 +125,31 @@ fn what_cannot_be_a_store_is_refused_with_its_name() {
     Connection::open(at("newer")).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let error = refused(&at("newer"));
     assert!(
-        error.contains("newer presurge (store version 7, this build reads up to 1)"),
+        error.contains("newer presurge (store version 7, this build reads up to 2)"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_file_of_the_former_release_is_brought_forward_and_keeps_what_may_be_replaced() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("presurge.db");
+    let store = Sqlite::open(&path).unwrap();
+    append(&store, &Head::empty(), "one").await.unwrap();
+    drop(store);
+    let former = Connection::open(&path).unwrap();
+    former.execute_batch("DROP TABLE kept; PRAGMA user_version = 1").unwrap();
+    drop(former);
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path).unwrap());
+    assert_eq!(store.kept("web/requests").await.unwrap(), None);
+    let more = ["b", "a", "c"].map(|name| (name.to_owned(), name.as_bytes().to_vec()));
+    store.keep(more.to_vec()).await.unwrap();
+    store.keep(vec![("b".into(), vec![0; 100_000]), ("d".into(), Vec::new())]).await.unwrap();
+    drop(store);
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path).unwrap());
+    assert_eq!(store.names_kept().await.unwrap(), ["a", "b", "c", "d"]);
+    assert_eq!(store.kept("b").await.unwrap().unwrap().len(), 100_000);
+    assert_eq!(store.read(&id(), 0).await.unwrap().len(), 1);
 }
 
 #[test]

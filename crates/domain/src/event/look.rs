@@ -44,6 +44,10 @@ pub struct Weighing {
     /// The digest of the load per `fleet/dimension`, kept in the archive; none where nothing was known
     /// of the load.
     pub load: BTreeMap<String, Digest>,
+    /// The digest of the state of the forecaster per `fleet/dimension`, kept in the archive; what is not
+    /// named was fitted to the load.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, Digest>,
 }
 
 /// What a driver makes and weighs plans with, beside the configuration and the journal.

@@ -69,6 +69,7 @@ impl Plan {
         inputs.learned = parts.iter().flat_map(|p| p.inputs.learned.clone()).collect();
         inputs.signals = parts.iter().flat_map(|p| p.inputs.signals.clone()).collect();
         inputs.capacity = parts.iter().flat_map(|p| p.inputs.capacity.clone()).collect();
+        inputs.models = parts.iter().flat_map(|p| p.inputs.models.clone()).collect();
         inputs.until = parts.iter().map(|p| p.inputs.until).min()?;
         let plan = Plan {
             seed,
@@ -115,6 +116,7 @@ impl Plan {
         inputs.learned.retain(|which, _| which == fleet);
         inputs.signals.retain(|which, _| own.contains(which));
         inputs.capacity.retain(|which, _| own.contains(which));
+        inputs.models.retain(|which, _| own.contains(which));
         inputs.until = part.until;
         let mut plan = Plan {
             seed: part.seed,

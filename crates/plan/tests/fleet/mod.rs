@@ -116,6 +116,7 @@ pub fn request(facts: Facts, load: impl Fn(usize, usize) -> f64) -> Request {
             learned: Default::default(),
             signals: Default::default(),
             capacity: Default::default(),
+            models: Default::default(),
         },
         facts,
         schedule: Schedule::default(),

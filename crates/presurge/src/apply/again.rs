@@ -118,10 +118,11 @@ impl Past<'_> {
         }
     }
 
-    /// A fleet with the load and the calendar files that a plan was made from.
+    /// A fleet with the load, the forecasters and the calendar files that a plan was made from.
     async fn as_planned(&self, part: &Prepared, inputs: &Inputs) -> Result<Prepared, NotAgain> {
         let archive = self.store.as_ref();
         let part = part.as_recorded(archive, &inputs.load).await?;
+        let part = part.with_models_of(archive, &inputs.models).await?;
         Ok(part.with_kept_calendars(archive, &inputs.calendars).await?)
     }
 
@@ -171,6 +172,7 @@ impl Past<'_> {
             learned: Default::default(),
             signals: Default::default(),
             capacity: Default::default(),
+            models: by.models.clone(),
         };
         let planner = self.planner(&state, record.seq, &inputs, None).await?;
         let weighed = match planner.weigh(&rest, &ask).await {

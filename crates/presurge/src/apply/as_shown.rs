@@ -42,7 +42,7 @@ impl Planner for NoMore {
 
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
         let stands = self.prepared.stands(question(ask, 1), schedule(rest)).await;
-        Ok(weighed(&stands.map_err(not_revised)?.standing, Default::default()))
+        Ok(weighed(&stands.map_err(not_revised)?.standing))
     }
 }
 

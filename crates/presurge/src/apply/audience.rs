@@ -266,6 +266,7 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         | Event::Adjusted { .. }
         | Event::PinRequested { .. }
         | Event::UnpinRequested { .. }
+        | Event::ForecasterChanged { .. }
         | Event::PermitGranted { .. }
         | Event::PermitRenewed { .. }
         | Event::PermitReleased { .. } => return None,

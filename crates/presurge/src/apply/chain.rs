@@ -7,6 +7,7 @@ use domain::event::Event;
 use domain::freeze::{BadFreezes, Freezes};
 use domain::journal::{Entry, Head, Record};
 use domain::learned::{BadLessons, Learned};
+use domain::models::{BadModels, Models};
 use domain::name::RolloutId;
 use domain::permit::{BadPermits, Permits};
 use domain::ports::{Append, AppendError, Authority, Journal, PortError};
@@ -51,6 +52,19 @@ impl Chain for Learned {
     }
 }
 
+impl Chain for Models {
+    type Bad = BadModels;
+    fn name() -> RolloutId {
+        Self::chain()
+    }
+    fn head(&self) -> &Head {
+        self.head()
+    }
+    fn take(&mut self, record: &Record) -> Result<(), BadModels> {
+        self.take(record)
+    }
+}
+
 impl Chain for Permits {
     type Bad = BadPermits;
     fn name() -> RolloutId {
@@ -66,7 +80,7 @@ impl Chain for Permits {
 
 /// Whether an id is that of a rollout, and not of a chain beside them.
 pub fn is_rollout(id: &RolloutId) -> bool {
-    ![Freezes::chain(), Learned::chain(), Permits::chain()].contains(id)
+    ![Freezes::chain(), Learned::chain(), Models::chain(), Permits::chain()].contains(id)
 }
 
 /// Every rollout of a store, in the order of creation, without the chains beside them.
@@ -103,10 +117,16 @@ pub enum ChainError<Bad: Error + Send + Sync + 'static> {
 /// The chain of a store, as it is now.
 pub async fn read<C: Chain>(journal: &dyn Journal) -> Result<C, ChainError<C::Bad>> {
     let mut chain = C::default();
-    for record in journal.read(&C::name(), 0).await? {
+    follow(journal, &mut chain).await?;
+    Ok(chain)
+}
+
+/// Takes in what has come since a chain was read.
+async fn follow<C: Chain>(journal: &dyn Journal, chain: &mut C) -> Result<(), ChainError<C::Bad>> {
+    for record in journal.read(&C::name(), chain.head().seq).await? {
         chain.take(&record).map_err(ChainError::Bad)?;
     }
-    Ok(chain)
+    Ok(())
 }
 
 /// Writes what follows from the chain as it is, all or none, and reads on where somebody else was
@@ -115,11 +135,22 @@ pub async fn write<C: Chain>(
     journal: &dyn Journal,
     entries: impl Fn(&C) -> Vec<Entry>,
 ) -> Result<C, ChainError<C::Bad>> {
+    let mut chain = C::default();
+    write_on(journal, &mut chain, entries).await?;
+    Ok(chain)
+}
+
+/// The same for who knows the chain already: only what has come since is read.
+pub async fn write_on<C: Chain>(
+    journal: &dyn Journal,
+    chain: &mut C,
+    entries: impl Fn(&C) -> Vec<Entry>,
+) -> Result<(), ChainError<C::Bad>> {
     for tried in 0..TRIES {
-        let mut chain = read::<C>(journal).await?;
-        let entries = entries(&chain);
+        follow(journal, chain).await?;
+        let entries = entries(chain);
         if entries.is_empty() {
-            return Ok(chain);
+            return Ok(());
         }
         let (name, authority) = (C::name(), Authority::Operator);
         let append = Append { rollout: &name, authority, after: chain.head(), entries };
@@ -128,7 +159,7 @@ pub async fn write<C: Chain>(
                 for record in &records {
                     chain.take(record).map_err(ChainError::Bad)?;
                 }
-                return Ok(chain);
+                return Ok(());
             }
             Err(AppendError::Conflict(_)) if tried + 1 < TRIES => {}
             Err(error) => return Err(error.into()),

@@ -126,6 +126,7 @@ mod tests {
             digest,
             archived,
             known: Default::default(),
+            saved: None,
             carried: None,
             warnings: Vec::new(),
         };

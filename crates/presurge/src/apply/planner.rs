@@ -1,11 +1,9 @@
 //! Revisions in the middle of a rollout: the same pipeline as the first plan, for what is left.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::event::{Planning, Rung};
-use domain::journal::Digest;
 use domain::name::ServerName;
 use domain::plan::{Batch, PerDimension, Plan};
 use domain::ports::Archive;
@@ -14,7 +12,7 @@ use rollout::planner::{Planner, ReviseError, Revision, Weighed};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::causes::chain;
-use crate::pipeline::{Ask, CalendarFile, History, PlanError, Prepared, Share, digests};
+use crate::pipeline::{Ask, CalendarFile, History, PlanError, Prepared, Share, digests, models};
 
 /// Plans with live data, and keeps what each plan was made from.
 pub struct LivePlanner {
@@ -33,7 +31,8 @@ pub fn no_queue() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))
 }
 
-/// Keeps the histories, and the calendar files, that a decision was made from.
+/// Keeps the histories, with the forecasters that were at hand, and the calendar files that a decision
+/// was made from.
 pub async fn keep(
     archive: &dyn Archive,
     histories: &PerDimension<History>,
@@ -44,6 +43,9 @@ pub async fn keep(
     }
     for history in histories.values() {
         archive.put(&history.archived).await?;
+        if let Some(saved) = &history.saved {
+            archive.put(&saved.state).await?;
+        }
     }
     Ok(())
 }
@@ -89,10 +91,11 @@ pub fn schedule(rest: &[Batch]) -> Vec<Vec<ServerName>> {
 /// What the decider has to know of a schedule that was weighed: the estimate itself. A plan is
 /// chosen by a bound above it, and stands until more is estimated than is left: by the bound, half
 /// of all plans would be thrown away for the draw of their paths.
-pub fn weighed(standing: &Standing, load: BTreeMap<String, Digest>) -> Weighed {
+pub fn weighed(standing: &Standing) -> Weighed {
     let next = standing.batches.first().copied().unwrap_or(standing.upper95);
     let share = standing.planned / standing.upper95;
-    Weighed { rest: standing.planned, next: next * share, load }
+    let (load, models) = Default::default();
+    Weighed { rest: standing.planned, next: next * share, load, models }
 }
 
 /// Whether there is no plan since the load cannot be read or forecast.
@@ -167,7 +170,7 @@ impl Planner for LivePlanner {
             (Rung::StaticSurge | Rung::Refuse, Err(error)) if is_blind(&error) => {
                 let prepared = self.prepared.as_ref().clone().with_capacity_of(&ask.inputs);
                 let standing = compute(move || prepared.weigh_blindly(question, rest)).await?;
-                return Ok(weighed(&standing, BTreeMap::new()));
+                return Ok(weighed(&standing));
             }
             (_, made) => made,
         };
@@ -175,6 +178,8 @@ impl Planner for LivePlanner {
         keep(self.archive.as_ref(), &made.histories, &[])
             .await
             .map_err(|error| ReviseError::Failed(error.chain()))?;
-        Ok(weighed(&made.standing, digests(&self.prepared.fleet.name, &made.histories)))
+        let (fleet, by) = (&self.prepared.fleet.name, &made.histories);
+        let (load, models) = (digests(fleet, by), models(fleet, by));
+        Ok(Weighed { load, models, ..weighed(&made.standing) })
     }
 }

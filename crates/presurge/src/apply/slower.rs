@@ -111,7 +111,7 @@ impl Planner for Plans {
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
         let histories = self.0.histories(ask.now).await.map_err(not_revised)?;
         let stands = self.0.weigh(question(ask, 7), schedule(rest), histories);
-        Ok(weighed(&stands.map_err(not_revised)?.standing, BTreeMap::new()))
+        Ok(weighed(&stands.map_err(not_revised)?.standing))
     }
 }
 

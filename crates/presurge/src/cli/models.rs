@@ -23,6 +23,7 @@ use crate::apply::control::Petition;
 use crate::apply::lessons;
 use crate::documents;
 use crate::pipeline::Together;
+use crate::serve::fresh::rows;
 
 /// Shows what plans are made with beside the configuration. With configuration files: the models
 /// that forecast each dimension, their weights, how well they and their intervals have done lately, and
@@ -55,6 +56,8 @@ enum Act {
     Pin(Pin),
     /// Make plans with what is learned again
     Unpin(Unpin),
+    /// How the forecasts that daemons keep fresh have done
+    Scores,
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +103,7 @@ impl Models {
     async fn answer(self) -> Result<Code, Failed> {
         match &self.act {
             None => self.show().await,
+            Some(Act::Scores) => self.scores().await,
             Some(Act::Pin(pin)) => {
                 let read = |text: &str| {
                     let cannot = |bad| format!("{} cannot be {text}: {bad}", pin.quantity);
@@ -193,6 +197,25 @@ impl Models {
         Ok(Code::Done)
     }
 
+    async fn scores(&self) -> Result<Code, Failed> {
+        let mut all = Vec::new();
+        if let Some(store) = self.store.existing()? {
+            let names = store.names_kept().await?;
+            for name in names.iter().filter(|name| rows::is_row(name)) {
+                let Some(bytes) = store.kept(name).await? else { continue };
+                match rows::Row::read(&bytes) {
+                    Ok(row) => all.extend(scored(&row)),
+                    Err(error) => eprintln!("warning: {name}: {error}"),
+                }
+            }
+        }
+        if all.is_empty() {
+            eprintln!("no daemon has kept a forecaster in this store yet: `presurge serve` does");
+        }
+        output::rows(&mut std::io::stdout().lock(), self.output, &SCORED, &all)?;
+        Ok(Code::Done)
+    }
+
     fn print(&self, fleets: &[(FleetName, Lessons)]) -> Result<Code, Failed> {
         let all: Vec<Value> =
             fleets.iter().flat_map(|(name, lessons)| rows(name, lessons, None)).collect();
@@ -203,6 +226,39 @@ impl Models {
 
 const COLUMNS: [&str; 8] =
     ["fleet", "quantity", "inForce", "configured", "learned", "from", "since", "pinned"];
+
+const SCORED: [&str; 9] = [
+    "fleet",
+    "dimension",
+    "band",
+    "forecasts",
+    "inside80",
+    "inside95",
+    "pinball95RelativeToSeasonBefore",
+    "leader",
+    "knownUntil",
+];
+
+/// One row for each band of a forecaster.
+fn scored(row: &rows::Row) -> Vec<Value> {
+    let ((fleet, dimension), forecaster) = (&row.key, &row.known.forecaster);
+    let (leader, until) = (forecaster.report().chosen, format!("{:.0}", forecaster.end()));
+    let short = |share: Option<f64>| share.map(|share| (1e4 * share).round() / 1e4);
+    let one = |band: forecast::Scored| {
+        json!({
+            "fleet": fleet,
+            "dimension": dimension,
+            "band": band.band,
+            "forecasts": band.forecasts,
+            "inside80": short(band.inside80),
+            "inside95": short(band.inside95),
+            "pinball95RelativeToSeasonBefore": short(band.relative_loss),
+            "leader": leader,
+            "knownUntil": until,
+        })
+    };
+    row.known.scores.table().into_iter().map(one).collect()
+}
 
 /// One row for each figure: what is in force, and where it comes from.
 pub(crate) fn rows(

@@ -155,6 +155,7 @@ impl Outlook {
             learned: Default::default(),
             signals: Default::default(),
             capacity: Default::default(),
+            models: Default::default(),
         };
         drop(forecaster);
         Ok(self.request(question, inputs, choosing, fresh))
@@ -332,7 +333,7 @@ impl Planner for Reviser {
             Ok(plan::standing(&request)?)
         };
         let standing = self.compute(weigh).await?;
-        Ok(weighed(&standing, Default::default()))
+        Ok(weighed(&standing))
     }
 }
 

@@ -58,6 +58,26 @@ pub enum NotKept {
         #[source]
         source: BadArchive,
     },
+    /// The state of a forecaster was never kept, or is gone.
+    #[error(
+        "the state of the forecaster of {which}, {digest}, is not in the archive: the plan was made \
+         before it was to be performed, or the archive was cut"
+    )]
+    GoneModel {
+        /// As `fleet/dimension`.
+        which: String,
+        /// What was looked for.
+        digest: Digest,
+    },
+    /// The state of a forecaster cannot be read.
+    #[error("the forecaster of {which}")]
+    BadModel {
+        /// As `fleet/dimension`.
+        which: String,
+        /// Why not.
+        #[source]
+        source: forecast::StateError,
+    },
     /// A calendar file was never kept, or is gone.
     #[error("the calendar file {path} as it was, {digest}, is not in the archive")]
     NoCalendar {

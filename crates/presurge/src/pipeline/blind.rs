@@ -35,10 +35,11 @@ pub(super) fn outlook(
         config: prepared.config.clone(),
         load: Default::default(),
         until: from,
-        calendars: Default::default(),
-        learned: Default::default(),
+        calendars: super::calendars::digests(&prepared.calendars),
+        learned: prepared.learned_of_fleet(),
         signals: Default::default(),
         capacity: prepared.carries.clone(),
+        models: Default::default(),
     };
     let (fresh, updated) = (choosing.clone(), PerDimension::new());
     Ok(Outlook { fresh, choosing, comparable_windows: u32::MAX, updated, inputs })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::config::Measure;
 use domain::forecast::Paths;
 use domain::journal::Digest;
-use domain::name::Dimension;
+use domain::name::{Dimension, FleetName};
 use domain::ports::{LoadSource, PortError};
 use domain::series::{Sample, Series, Step};
 use domain::signal::SignalBrought;
@@ -16,10 +16,14 @@ use jiff::Timestamp;
 
 use super::PlanError;
 use super::carried::{Carried, Judged};
+use super::saved::{Forecasters, Saved};
 use super::signals::{Known, Laid, Telling};
 
 /// History older than this is not asked for: six weeks show a week six times.
 pub const REACH: Duration = Duration::from_secs(42 * 86_400);
+
+/// A sample of saturation from before speaks of the steps after it, and others say for how long.
+const SATURATION_BEFORE: Duration = Duration::from_secs(2 * 3600);
 
 /// One dimension of load of a fleet.
 #[derive(Clone)]
@@ -42,6 +46,14 @@ pub struct Feed {
     pub judged: Option<Judged>,
 }
 
+impl Feed {
+    /// The load alone, without what is known beside it.
+    #[must_use]
+    pub fn load_alone(self) -> Self {
+        Self { signals: Telling::Sources(Vec::new()), judged: None, ..self }
+    }
+}
+
 /// What tells when the load was more than was carried.
 #[derive(Clone)]
 pub enum Saturation {
@@ -52,8 +64,12 @@ pub enum Saturation {
 }
 
 impl Saturation {
-    async fn until(&self, now: Timestamp) -> Result<Vec<(Timestamp, Timestamp)>, PortError> {
-        let from = now - REACH;
+    /// When it was saturated between two moments.
+    async fn between(
+        &self,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<(Timestamp, Timestamp)>, PortError> {
         match self {
             Self::Told(source, above) => Ok(spans(&source.samples(from, now).await?, *above)),
             Self::Kept(spans) => {
@@ -77,6 +93,8 @@ pub struct History {
     pub series: Series,
     /// What is known beside it.
     pub known: Known,
+    /// The forecaster that knows it, where one is kept; else one is fitted.
+    pub saved: Option<Saved>,
     /// What one server carries, where that is learned.
     pub carried: Option<Carried>,
     /// The digest of what it was made from, signals included.
@@ -103,7 +121,7 @@ pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
     let mut warnings: Vec<String> = odd.map(|w| format!("{}: {w}", feed.dimension)).collect();
     let series = match &feed.saturation {
         Some(saturation) => {
-            let spans = saturation.until(now).await?;
+            let spans = saturation.between(now - REACH, now).await?;
             archived.extend(marks(&spans));
             cleaned.series.saturated_during(&spans)
         }
@@ -120,7 +138,31 @@ pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
     };
     let told = carried.as_ref().and_then(Carried::warning);
     warnings.extend(told.map(|w| format!("{}: {w}", feed.dimension)));
-    Ok(History { series, known, carried, digest: Digest::of_bytes(&archived), archived, warnings })
+    let (saved, digest) = (None, Digest::of_bytes(&archived));
+    Ok(History { series, known, saved, carried, digest, archived, warnings })
+}
+
+/// What has come since `from`, on the grid of a history that was read before: the values that [`read`]
+/// gives.
+pub async fn read_on(
+    feed: &Feed,
+    step: Step,
+    from: Timestamp,
+    now: Timestamp,
+) -> Result<Series, PlanError> {
+    let mut samples = feed.source.samples(from, now).await?;
+    samples.iter_mut().for_each(|sample| sample.at = whole(sample.at));
+    let options =
+        Hygiene { step: Some(step), measure: feed.measure, delay: feed.delay, now: Some(now) };
+    let cleaned = clean(&samples, &options)
+        .map_err(|source| PlanError::History { dimension: feed.dimension.clone(), source })?;
+    match &feed.saturation {
+        Some(saturation) => {
+            let spans = saturation.between(from - SATURATION_BEFORE, now).await?;
+            Ok(cleaned.series.saturated_during(&spans))
+        }
+        None => Ok(cleaned.series),
+    }
 }
 
 fn archived(samples: &[Sample]) -> Vec<u8> {
@@ -162,21 +204,27 @@ fn steps_until(series: &Series, until: Timestamp) -> usize {
     usize::try_from(seconds.div_euclid(step) + 1).unwrap_or(1).clamp(1, 200_000)
 }
 
-/// A forecaster that is calibrated as far as `until`, and what each signal brought to it.
+/// A forecaster that is calibrated as far as `until`, and what each signal brought to it: one that is at
+/// hand and knows this history, which then has it, or one that is fitted.
 pub fn forecaster(
-    dimension: &Dimension,
-    history: &History,
+    (fleet, dimension): (&FleetName, &Dimension),
+    history: &mut History,
     until: Timestamp,
-) -> Result<(AutoForecaster, Vec<SignalBrought>), PlanError> {
+    at_hand: Option<&dyn Forecasters>,
+) -> Result<(Arc<AutoForecaster>, Vec<SignalBrought>), PlanError> {
+    let horizon = steps_until(&history.series, until);
+    history.saved = at_hand.and_then(|all| all.knowing(fleet, dimension, history, horizon));
+    if let Some(saved) = &history.saved {
+        return Ok((saved.forecaster.clone(), Vec::new()));
+    }
     let series = &history.series;
-    let horizon = steps_until(series, until);
     let laid = Laid::of(&history.known, series, horizon);
     let signals = laid.signals.clone();
     let options = Options { horizon: Some(horizon), signals, ..Options::default() };
     let forecaster = forecast::auto(series, &options)
         .map_err(|source| PlanError::Forecast { dimension: dimension.clone(), source })?;
     let brought = laid.brought(series, forecaster.report().signals.as_ref());
-    Ok((forecaster, brought))
+    Ok((Arc::new(forecaster), brought))
 }
 
 /// Sampled load on the grid of a plan over `[from, until)`.

@@ -8,6 +8,7 @@ mod history;
 mod learned;
 mod outage;
 mod request;
+mod saved;
 mod signals;
 mod together;
 
@@ -32,10 +33,11 @@ pub use self::calendars::CalendarFile;
 #[cfg(test)]
 pub use self::carried::Witness;
 pub use self::carried::{Judged, with_capacity};
-pub use self::history::{Feed, History, REACH, Saturation, read};
+pub use self::history::{Feed, History, REACH, Saturation, read, read_on};
 pub use self::learned::configured;
 pub use self::outage::Outage;
 pub use self::request::{Ask, Outlook, Share, facts, request};
+pub use self::saved::{Forecasters, Saved, models};
 pub use self::signals::{Telling, categories};
 pub use self::together::{MadeTogether, Together};
 
@@ -165,6 +167,8 @@ pub struct Prepared {
     pub learned: Figures,
     /// What its servers were taken to carry by a plan, for who cannot see how they do now.
     carries: BTreeMap<String, Carries>,
+    /// Who has forecasters at hand; without it one is fitted for each plan.
+    forecasters: Option<Arc<dyn Forecasters>>,
 }
 
 /// A plan, and what it was made from.
@@ -235,6 +239,7 @@ impl Prepared {
             configured,
             learned,
             carries: BTreeMap::new(),
+            forecasters: None,
         })
     }
 
@@ -279,11 +284,10 @@ impl Prepared {
         &self,
         ask: Ask,
         rest: Vec<Vec<ServerName>>,
-        histories: PerDimension<History>,
+        mut histories: PerDimension<History>,
     ) -> Result<Stands, PlanError> {
         let until = ask.deadline + RUN_LATE;
-        let view = View { until, chooses: false };
-        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), view)?;
+        let outlook = self.outlook(&ask, &mut histories, until, false)?;
         let standing = self.standing(ask, rest, outlook)?;
         Ok(Stands { standing, histories })
     }
@@ -351,19 +355,70 @@ impl Prepared {
     }
 
     /// Forecasts the load and plans. It waits for nothing: what it takes is time to compute.
-    pub fn compute(&self, ask: Ask, histories: PerDimension<History>) -> Result<Made, PlanError> {
+    pub fn compute(
+        &self,
+        ask: Ask,
+        mut histories: PerDimension<History>,
+    ) -> Result<Made, PlanError> {
         is_sound(&ask, &histories)?;
         let until = next_peak(&self.rollout, &ask);
-        let view = View { until, chooses: true };
-        let outlook = outlook(&self.rollout, &ask, &histories, self.config.clone(), view)?;
+        let outlook = self.outlook(&ask, &mut histories, until, true)?;
         let plan = self.planned(ask, outlook)?;
         let warnings = histories.values().flat_map(|h| h.warnings.clone()).collect();
         Ok(Made { plan, histories, calendars: self.calendars.clone(), warnings })
     }
 
-    fn planned(&self, ask: Ask, mut outlook: Outlook) -> Result<Plan, PlanError> {
-        outlook.inputs.calendars = calendars::digests(&self.calendars);
-        outlook.inputs.learned = self.learned_of_fleet();
+    /// The load from `ask.now` until `until`, sampled. Paths to choose on are drawn where something is
+    /// chosen; what stands is weighed on the other set alone.
+    fn outlook(
+        &self,
+        ask: &Ask,
+        histories: &mut PerDimension<History>,
+        until: Timestamp,
+        chooses: bool,
+    ) -> Result<Outlook, PlanError> {
+        let (rollout, fleet) = (&self.rollout, &self.fleet.name);
+        let count = ask.share.paths(rollout.risk);
+        let counts = [if chooses { count } else { 1 }, count];
+        let grid = (rollout.step, ask.now, until);
+        let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
+        let (mut windows, mut signals) = (u32::MAX, BTreeMap::new());
+        let mut carries = PerDimension::new();
+        for (dimension, history) in histories.iter_mut() {
+            let at_hand = self.forecasters.as_deref();
+            let (forecaster, brought) =
+                history::forecaster((fleet, dimension), history, until, at_hand)?;
+            if !brought.is_empty() {
+                signals.insert(which(fleet, dimension), brought);
+            }
+            let sets = [&mut choosing, &mut fresh];
+            for ((salt, count), sets) in DRAWS.iter().zip(counts).zip(sets) {
+                let draw = (count, ask.seed ^ salt);
+                let paths = history::paths(dimension, &history.series, &forecaster, grid, draw)?;
+                sets.insert(dimension.clone(), paths);
+            }
+            windows = windows.min(comparable_windows(history, ask));
+            let carried = history.carried.as_ref();
+            let carried = carried.map(|carried| carried.at(ask.updated_at, ask.now));
+            carries.extend(carried.map(|carried| (dimension.clone(), carried)));
+        }
+        let ends = histories.values().map(|h| h.series.end());
+        let inputs = Inputs {
+            config: self.config.clone(),
+            load: digests(fleet, histories),
+            until: ends.min().unwrap_or(ask.now),
+            calendars: calendars::digests(&self.calendars),
+            learned: self.learned_of_fleet(),
+            signals,
+            capacity: Default::default(),
+            models: models(fleet, histories),
+        };
+        let updated = PerDimension::new();
+        let outlook = Outlook { choosing, fresh, comparable_windows: windows, updated, inputs };
+        Ok(outlook.carrying(fleet, carries))
+    }
+
+    fn planned(&self, ask: Ask, outlook: Outlook) -> Result<Plan, PlanError> {
         let request = request(&self.fleet, &self.rollout, ask, outlook);
         let plan = plan::plan(&request)?;
         match plan::check(&plan, &request.facts).first() {
@@ -409,6 +464,12 @@ fn is_sound(ask: &Ask, histories: &PerDimension<History>) -> Result<(), PlanErro
     first.try_for_each(|history| history.known.is_sound())
 }
 
+/// How far the first plan of a rollout looks ahead, when it is made now; `None`: it is too late for one.
+pub fn looks_ahead(rollout: &Rollout, now: Timestamp) -> Option<Duration> {
+    let ask = Ask::first(now, rollout.deadline(now).ok()?, 0);
+    Duration::try_from(next_peak(rollout, &ask).duration_since(now)).ok()
+}
+
 /// Until when a plan looks at the load: the next peak after it is there by then.
 fn next_peak(rollout: &Rollout, ask: &Ask) -> Timestamp {
     let end = ask.deadline + rollout.stabilisation;
@@ -421,61 +482,14 @@ fn next_peak(rollout: &Rollout, ask: &Ask) -> Timestamp {
     end + NEXT_PEAK.min(rollout.step.duration() * u32::try_from(beyond).unwrap_or(u32::MAX))
 }
 
-/// How far load is looked at, and what for.
-struct View {
-    until: Timestamp,
-    /// Whether a plan is chosen on it; what stands is weighed on the other set of paths alone.
-    chooses: bool,
-}
-
-/// The load from `ask.now` on, sampled.
-fn outlook(
-    rollout: &Rollout,
-    ask: &Ask,
-    histories: &PerDimension<History>,
-    config: Digest,
-    View { until, chooses }: View,
-) -> Result<Outlook, PlanError> {
-    let count = ask.share.paths(rollout.risk);
-    let counts = [if chooses { count } else { 1 }, count];
-    let grid = (rollout.step, ask.now, until);
-    let [mut choosing, mut fresh] = [PerDimension::new(), PerDimension::new()];
-    let (mut windows, mut signals) = (u32::MAX, BTreeMap::new());
-    let mut carries = PerDimension::new();
-    for (dimension, history) in histories {
-        let (forecaster, brought) = history::forecaster(dimension, history, until)?;
-        if !brought.is_empty() {
-            signals.insert(format!("{}/{dimension}", rollout.fleet), brought);
-        }
-        let sets = [&mut choosing, &mut fresh];
-        for ((salt, count), sets) in DRAWS.iter().zip(counts).zip(sets) {
-            let draw = (count, ask.seed ^ salt);
-            let paths = history::paths(dimension, &history.series, &forecaster, grid, draw)?;
-            sets.insert(dimension.clone(), paths);
-        }
-        windows = windows.min(comparable_windows(history, ask));
-        let carried = history.carried.as_ref().map(|carried| carried.at(ask.updated_at, ask.now));
-        carries.extend(carried.map(|carried| (dimension.clone(), carried)));
-    }
-    let load = digests(&rollout.fleet, histories);
-    let ends = histories.values().map(|h| h.series.end());
-    let inputs = Inputs {
-        config,
-        load,
-        until: ends.min().unwrap_or(ask.now),
-        calendars: Default::default(),
-        learned: Default::default(),
-        signals,
-        capacity: Default::default(),
-    };
-    let updated = PerDimension::new();
-    let outlook = Outlook { choosing, fresh, comparable_windows: windows, updated, inputs };
-    Ok(outlook.carrying(&rollout.fleet, carries))
+/// The name of a dimension of a fleet: `fleet/dimension`.
+pub fn which(fleet: &FleetName, dimension: &Dimension) -> String {
+    format!("{fleet}/{dimension}")
 }
 
 /// The digests of histories, per `fleet/dimension`.
 pub fn digests(fleet: &FleetName, histories: &PerDimension<History>) -> BTreeMap<String, Digest> {
-    histories.iter().map(|(d, h)| (format!("{fleet}/{d}"), h.digest.clone())).collect()
+    histories.iter().map(|(d, h)| (which(fleet, d), h.digest.clone())).collect()
 }
 
 /// Windows of the rollout's length at the same time of day, in the history of a dimension.

@@ -7,7 +7,7 @@ use domain::spread::Spread;
 use jiff::Timestamp;
 use rollout::state::Way;
 
-use super::{Ask, PlanError, Prepared, RUN_LATE, Share, View, outlook, request};
+use super::{Ask, PlanError, Prepared, RUN_LATE, Share, request};
 
 /// Servers that somebody wants to take out together.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl Prepared {
         now: Timestamp,
         starts: Vec<Timestamp>,
     ) -> Result<Vec<f64>, PlanError> {
-        let histories = self.histories(now).await?;
+        let mut histories = self.histories(now).await?;
         // Plans begin on the grid: a step more than is asked for covers what is cut off before it.
         let step = self.rollout.step;
         let length = outage.length + step.duration();
@@ -55,8 +55,7 @@ impl Prepared {
                 seed: own.seed(outage.seed),
                 share: Share::Left(outage.resolution),
             };
-            let view = View { until: ask.deadline + RUN_LATE, chooses: false };
-            let seen = outlook(&own.rollout, &ask, &histories, own.config.clone(), view)?;
+            let seen = own.outlook(&ask, &mut histories, ask.deadline + RUN_LATE, false)?;
             let asked = request(&own.fleet, &own.rollout, ask, seen);
             let risk = |start: &Timestamp| {
                 let batches = Some(vec![outage.servers.clone()]);

@@ -112,6 +112,11 @@ impl Known {
         }
     }
 
+    /// Whether there is nothing beside the load, and nothing is missing.
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty() && self.lost.is_empty()
+    }
+
     /// Refuses what a person has to repair, for plans that a person waits for.
     pub fn is_sound(&self) -> Result<(), PlanError> {
         match self.lost.iter().find(|lost| lost.cause == Cause::Broken) {

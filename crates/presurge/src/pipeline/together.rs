@@ -1,19 +1,18 @@
 //! A rollout over one or several fleets, planned as one: each fleet for its share of the risk.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::config::AdapterRef;
 use domain::journal::digest_of;
-use domain::learned::{Figures, Learned};
+use domain::learned::Learned;
 use domain::name::FleetName;
 use domain::plan::{Inputs, PerDimension, Plan};
 use domain::ports::Clock;
 use jiff::Timestamp;
 use plan::Request;
 
-use super::{Ask, CalendarFile, History, Made, PlanError, Prepared, Share, history, replaced};
+use super::{Ask, CalendarFile, Forecasters, History, Made, PlanError, Prepared, Share, replaced};
 use crate::cli::Failed;
 use crate::documents::{Documents, FleetFile};
 
@@ -84,6 +83,13 @@ impl Together {
     #[must_use]
     pub fn with_learned_of(self, inputs: &Inputs) -> Self {
         Self { parts: self.parts.into_iter().map(|part| part.with_learned_of(inputs)).collect() }
+    }
+
+    /// The same where forecasters are at hand.
+    #[must_use]
+    pub fn with_forecasters(self, forecasters: &Arc<dyn Forecasters>) -> Self {
+        let with = |part: Prepared| part.with_forecasters(forecasters.clone());
+        Self { parts: self.parts.into_iter().map(with).collect() }
     }
 
     /// The first part: name, target, risk and deadline are the same in all.
@@ -171,38 +177,28 @@ fn sorted(fleets: &[&FleetFile], loads: &[(String, PathBuf)]) -> Result<Vec<Repl
 
 /// A question that is read and waits to be computed.
 pub(super) struct Question {
-    pub(super) part: (domain::config::Fleet, domain::config::Rollout),
-    pub(super) config: domain::journal::Digest,
-    pub(super) ask: Ask,
-    pub(super) histories: PerDimension<History>,
-    pub(super) calendars: Vec<CalendarFile>,
-    pub(super) learned: BTreeMap<FleetName, Figures>,
+    own: Prepared,
+    ask: Ask,
+    histories: PerDimension<History>,
 }
 
 impl Question {
     /// Forecasts, and asks the planner's question.
     fn request(self) -> Result<(Request, PerDimension<History>, Vec<CalendarFile>), PlanError> {
-        let Self { part: (fleet, rollout), config, ask, histories, calendars, learned } = self;
+        let Self { own, ask, mut histories } = self;
         super::is_sound(&ask, &histories)?;
-        let view = super::View { until: super::next_peak(&rollout, &ask), chooses: true };
-        let mut outlook = super::outlook(&rollout, &ask, &histories, config, view)?;
-        outlook.inputs.calendars = super::calendars::digests(&calendars);
-        outlook.inputs.learned = learned;
-        let request = super::request::request(&fleet, &rollout, ask, outlook);
-        Ok((request, histories, calendars))
+        let until = super::next_peak(&own.rollout, &ask);
+        let outlook = own.outlook(&ask, &mut histories, until, true)?;
+        let request = super::request::request(&own.fleet, &own.rollout, ask, outlook);
+        Ok((request, histories, own.calendars))
     }
 }
 
 impl Prepared {
     /// Reads the load that a plan is asked from.
     async fn question(&self, ask: Ask) -> Result<Question, PlanError> {
-        let mut histories = PerDimension::new();
-        for feed in &self.feeds {
-            histories.insert(feed.dimension.clone(), history::read(feed, ask.now).await?);
-        }
+        let histories = self.histories(ask.now).await?;
         let own = self.clone().with_calendar_files()?;
-        let learned = own.learned_of_fleet();
-        let (part, calendars) = ((own.fleet, own.rollout), own.calendars);
-        Ok(Question { part, config: own.config, ask, histories, calendars, learned })
+        Ok(Question { own, ask, histories })
     }
 }

@@ -25,6 +25,7 @@ pub fn clairvoyant(case: &Case<'_>) -> Result<Course, Broken> {
         learned: Default::default(),
         signals: Default::default(),
         capacity: Default::default(),
+        models: Default::default(),
     };
     let outlook = Outlook {
         choosing: paths.clone(),

@@ -274,7 +274,7 @@ impl Planner for Replanner {
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
         let histories = self.prepared.histories(ask.now).await.map_err(not_revised)?;
         let made = self.prepared.weigh(question(ask, self.seed), schedule(rest), histories);
-        Ok(weighed(&made.map_err(not_revised)?.standing, Default::default()))
+        Ok(weighed(&made.map_err(not_revised)?.standing))
     }
 }
 

@@ -45,7 +45,7 @@ pub async fn begin(
     reason: &str,
 ) -> Result<Begun, Problem> {
     let file = documents.rollout(Some(name)).map_err(|e| Problem::missing(e.to_string()))?;
-    let all = Together::new(documents, Some(name), &server.clock, &[])?;
+    let all = server.together(documents, name)?;
     let mut parts = Vec::with_capacity(all.parts.len());
     let several = all.parts.len() > 1;
     for prepared in all.parts {

@@ -244,7 +244,7 @@ async fn prepared(server: &Server, state: &State, records: &[Record]) -> Result<
     let kept = bundle::read(server.store.as_ref(), first, &server.clock).await?;
     let documents = kept.as_ref().unwrap_or(&server.documents);
     let created = &state.created;
-    let all = together(documents, &created.name, &server.clock)?;
+    let all = together(server, documents, &created.name)?;
     let several = all.parts.len() > 1;
     let (total, fleets) = (all.parts.len(), all.parts.iter().map(|p| p.fleet.name.clone()));
     let fleets: Vec<_> = fleets.collect();
@@ -268,15 +268,11 @@ async fn prepared(server: &Server, state: &State, records: &[Record]) -> Result<
     Ok(part)
 }
 
-fn together(
-    documents: &Documents,
-    name: &str,
-    clock: &Arc<dyn Clock>,
-) -> Result<Together, Trouble> {
+fn together(server: &Server, documents: &Documents, name: &str) -> Result<Together, Trouble> {
     if !documents.rollouts.iter().any(|file| file.rollout().name.as_str() == name) {
         return Err(Unknown.into());
     }
-    Ok(Together::new(documents, Some(name), clock, &[]).map_err(|failed| failed.to_string())?)
+    Ok(server.together(documents, name).map_err(|failed| failed.to_string())?)
 }
 
 /// Lets a pause pass, in the time of the daemon.

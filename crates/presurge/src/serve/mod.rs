@@ -12,7 +12,7 @@ mod answered;
 mod begin;
 mod events;
 mod exchange;
-mod fresh;
+pub mod fresh;
 mod keeper;
 pub mod listen;
 mod metrics;
@@ -49,7 +49,7 @@ use crate::apply::Applier;
 use crate::apply::audience::Storyteller;
 use crate::cli::{Code, Failed, StoreArgs};
 use crate::documents::Documents;
-use crate::pipeline::Prepared;
+use crate::pipeline::{Forecasters, Prepared, Together};
 
 /// How far the daemon goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -100,15 +100,17 @@ pub struct Server {
     keeper: Keeper,
     answered: Answered,
     meters: Meters,
-    fresh: Fresh,
+    fresh: Arc<Fresh>,
     /// Asks drivers to stop.
     stop: Stop,
     /// How many drivers plan at once …
     turns: Arc<Semaphore>,
     /// … and how many plans and permits are computed for callers beside them.
     asked: Semaphore,
-    /// Whoever fits waits for its turn.
+    /// Whoever fits waits for its turn …
     fits: Semaphore,
+    /// … and so does whoever takes in new samples.
+    updates: Semaphore,
     /// How many streams may be open.
     streams: Arc<Semaphore>,
     told: Mutex<BTreeMap<String, u32>>,
@@ -168,6 +170,13 @@ impl Server {
         if *count % TROUBLE_AGAIN == 1 {
             eprintln!("warning: {text}");
         }
+    }
+
+    /// A rollout of some documents, planned with the forecasters that are kept here.
+    fn together(&self, documents: &Documents, name: &str) -> Result<Together, Failed> {
+        let forecasters: Arc<dyn Forecasters> = self.fresh.clone();
+        let all = Together::new(documents, Some(name), &self.clock, &[])?;
+        Ok(all.with_forecasters(&forecasters))
     }
 
     /// What drives a rollout here.
@@ -234,11 +243,12 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
         keeper: Keeper::default(),
         answered: Answered::default(),
         meters: Meters::default(),
-        fresh: Fresh::default(),
+        fresh: Arc::default(),
         stop: Stop::default(),
         turns: Arc::new(Semaphore::new(cores)),
         asked: Semaphore::new(cores.div_ceil(2)),
-        fits: Semaphore::new(1),
+        fits: Semaphore::new(cores.div_ceil(2)),
+        updates: Semaphore::new(cores),
         streams: Arc::new(Semaphore::new(settings::STREAMS)),
         told: Mutex::default(),
     });

@@ -64,6 +64,36 @@ pub const FRESH: Duration = Duration::from_secs(5);
 /// A source that failed is asked again after this.
 pub const FRESH_REST: Duration = Duration::from_secs(60);
 
+/// Sources that are read at once, so that one which answers slowly keeps no other waiting.
+pub const READS_AT_ONCE: usize = 32;
+
+/// … of which so many for fits, which take much longer than new samples.
+pub const FITS_AT_ONCE: usize = 4;
+
+/// A forecaster is fitted to look so far ahead, unless a plan asks for more.
+pub const FRESH_REACH: Duration = Duration::from_secs(86_400);
+
+/// A plan carries a forecaster on over so many steps by itself where it does not know the newest yet.
+pub const FRESH_AHEAD: usize = 60;
+
+/// A history that was changed afterwards leads to a fit no sooner than this after the former one.
+pub const FRESH_ANEW: Duration = Duration::from_secs(600);
+
+/// Forecasters are put into the store anew when the one that lies there is so much behind …
+pub const FRESH_STORED: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
+
+/// … so many at once, about 4 MiB …
+pub const FRESH_STORED_AT_ONCE: usize = 64;
+
+/// … and all of them at the end, as far as that takes no longer than this.
+pub const FRESH_LAST: Duration = Duration::from_secs(5);
+
+/// So many changes of one forecaster are written down in an hour: more say that it cannot make up its mind.
+pub const CHANGES_PER_HOUR: usize = 4;
+
+/// So many changes wait for a store that does not answer.
+pub const CHANGES_WAIT: usize = 4096;
+
 /// So many changes of a forecaster are remembered.
 pub const FRESH_EVENTS: usize = 20;
 

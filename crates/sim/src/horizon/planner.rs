@@ -77,7 +77,7 @@ impl Planner for Informed {
         let standing = standing(&Request { schedule, ..self.asked(ask) })?;
         let next = standing.batches.first().copied().unwrap_or(standing.upper95);
         let next = next * standing.planned / standing.upper95;
-        Ok(Weighed { rest: standing.planned, next, load: BTreeMap::new() })
+        Ok(Weighed { rest: standing.planned, next, load: BTreeMap::new(), models: BTreeMap::new() })
     }
 }
 
@@ -133,6 +133,7 @@ impl Informed {
                 learned: Default::default(),
                 signals: Default::default(),
                 capacity: Default::default(),
+                models: Default::default(),
             },
             schedule: Schedule::default(),
             canary: if revision == 1 { Canary::Auto } else { Canary::Passed },

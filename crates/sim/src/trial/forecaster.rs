@@ -94,7 +94,12 @@ impl Planner for Forecaster {
         let standing = standing(&Request { schedule, ..self.request(question(ask)) })?;
         let next = standing.batches.first().copied().unwrap_or(standing.upper95);
         let next = next * standing.planned / standing.upper95;
-        Ok(Weighed { rest: standing.planned, next, load: Default::default() })
+        Ok(Weighed {
+            rest: standing.planned,
+            next,
+            load: Default::default(),
+            models: Default::default(),
+        })
     }
 }
 
@@ -176,6 +181,7 @@ impl Forecaster {
                 learned: Default::default(),
                 signals: Default::default(),
                 capacity: Default::default(),
+                models: Default::default(),
             },
             schedule: Schedule::default(),
             canary: question.canary,

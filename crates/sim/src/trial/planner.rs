@@ -39,8 +39,12 @@ impl Planner for Careful {
     }
 
     async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
-        let risk =
-            |next| Weighed { rest: next * rest.len() as f64, next, load: Default::default() };
+        let risk = |next| Weighed {
+            rest: next * rest.len() as f64,
+            next,
+            load: Default::default(),
+            models: Default::default(),
+        };
         // What no plan fits is too risky as it stands as well.
         match self.answer(ask) {
             Ok(_) => Ok(risk(0.0)),

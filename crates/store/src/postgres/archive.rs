@@ -52,6 +52,6 @@ impl Archive for Postgres {
 }
 
 /// How long a call with so many bytes may take.
-fn limit(bytes: usize) -> Duration {
+pub(super) fn limit(bytes: usize) -> Duration {
     CALL + Duration::from_secs((bytes / ARCHIVE_BYTES_PER_SECOND) as u64)
 }

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::error::PostgresError;
 
 /// The version of the tables that this build writes, in `presurge.version`.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// Only who changes the tables takes this lock, and gives it back with the transaction: "PSRG".
 const MIGRATION: i64 = 0x5053_5247;
@@ -18,10 +18,11 @@ const MIGRATION: i64 = 0x5053_5247;
 /// A record is stored as its line of JSON, exactly as it is exported. The head stands in the
 /// rollout's row as well, so that one statement can compare it and move it; where it is not that
 /// of the last record, nothing is appended. The triggers stop slips, not attackers; against those
-/// stands the chain of hashes.
+/// stands the chain of hashes. What is kept may be replaced: nothing is decided by it alone.
 ///
 /// `epoch` is that of the owner, or, while there is none, the one that the next owner gets.
-const STEPS: [&str; VERSION as usize] = ["
+const STEPS: [&str; VERSION as usize] = [
+    "
 CREATE TABLE presurge.version (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     version integer NOT NULL
@@ -54,7 +55,11 @@ CREATE TRIGGER kept BEFORE UPDATE OR DELETE OR TRUNCATE ON presurge.record
 CREATE FUNCTION presurge.now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
     $$ SELECT pg_catalog.clock_timestamp() $$;
 COMMENT ON FUNCTION presurge.now() IS 'the only clock by which leases end';
-"];
+",
+    "
+CREATE TABLE presurge.kept (name text COLLATE \"C\" PRIMARY KEY, bytes bytea NOT NULL);
+",
+];
 
 /// Sees that the tables are those of this build: makes them where there are none, brings older ones
 /// forward.

@@ -64,12 +64,32 @@ async fn a_database_that_is_not_ours_is_left_alone() {
     let error = open(&server.address("latin")).rollouts().await.unwrap_err();
     checked(&error, Retry::Never, "its encoding is LATIN1");
     let read_only = "ALTER DATABASE presurge SET default_transaction_read_only = on";
-    server.sql("presurge", &format!("UPDATE presurge.version SET version = 1; {read_only}"));
+    server
+        .sql("presurge", &format!("UPDATE presurge.version SET version = {VERSION}; {read_only}"));
     let store = open(&server.address("presurge"));
     assert_eq!(store.read(&id(), 0).await.expect("it can be read").len(), 2);
     let error = pair(&store, None, &Head::empty(), "two").await.unwrap_err();
     let AppendError::Port(error) = error else { panic!("{error}") };
     checked(&error, Retry::Backoff, "takes no writes");
+}
+
+/// Tables of the former release are brought forward, with what is in them.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_the_former_release_are_brought_forward() {
+    let Some(server) = Server::start() else { return };
+    let former = open(&server.address("presurge"));
+    pair(&former, None, &Head::empty(), "one").await.unwrap();
+    server.sql("presurge", "DROP TABLE presurge.kept; UPDATE presurge.version SET version = 1");
+    let store = open(&server.address("presurge"));
+    assert_eq!(store.kept("web/requests").await.unwrap(), None);
+    let more = ["b", "a", "c"].map(|name| (name.to_owned(), name.as_bytes().to_vec()));
+    store.keep(more.to_vec()).await.unwrap();
+    store.keep(vec![("b".into(), vec![0; 100_000]), ("d".into(), Vec::new())]).await.unwrap();
+    assert_eq!(store.names_kept().await.unwrap(), ["a", "b", "c", "d"]);
+    assert_eq!(store.kept("b").await.unwrap().unwrap().len(), 100_000);
+    assert_eq!(store.read(&id(), 0).await.unwrap().len(), 2);
+    // A process of the former release goes on with its connections.
+    assert_eq!(former.read(&id(), 0).await.unwrap().len(), 2);
 }
 
 /// What docs/postgresql.md grants is enough, and what it withholds is withheld.
@@ -95,6 +115,9 @@ async fn a_user_with_the_least_rights_can_do_everything_but_change_what_is_writt
     let digest = store.put(b"load").await.unwrap();
     assert_eq!(store.get(&digest).await.unwrap().as_deref(), Some(b"load".as_slice()));
     assert_eq!(store.lines(&id()).await.unwrap().len(), 4);
+    store.keep(vec![("web/requests".into(), b"one".to_vec())]).await.unwrap();
+    store.keep(vec![("web/requests".into(), b"two".to_vec())]).await.unwrap();
+    assert_eq!(store.kept("web/requests").await.unwrap().as_deref(), Some(b"two".as_slice()));
     store.check().await.unwrap();
     let (client, connection) =
         tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();

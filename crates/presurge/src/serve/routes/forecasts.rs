@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::Server;
-use super::super::fresh::Kept;
+use super::super::fresh::{Kept, Known};
 use super::super::problem::Problem;
 use super::super::route::{Call, Query, Route};
 use super::super::settings::{HORIZON, HORIZON_LONGEST};
@@ -65,6 +65,12 @@ struct Forecaster {
     /// When it was fitted.
     #[schemars(with = "Option<Moment>")]
     fitted_at: Option<Timestamp>,
+    /// Until when it knows the load.
+    #[schemars(with = "Moment")]
+    known_until: Timestamp,
+    /// How it has done by how far ahead it looked; what came a week ago counts about a third.
+    #[schemars(with = "Value")]
+    scored: Vec<forecast::Scored>,
     /// What has changed lately, in words.
     events: Vec<String>,
 }
@@ -129,9 +135,8 @@ async fn forecasts(server: Arc<Server>, call: Call) -> Result<Forecasts, Problem
 }
 
 async fn told(server: &Server, kept: Kept, horizon: usize) -> Result<Option<Told>, Problem> {
-    let (Some(forecaster), Some(known_until)) = (kept.forecaster, kept.known_until) else {
-        return Ok(None);
-    };
+    let Some(Known { forecaster, .. }) = kept.known else { return Ok(None) };
+    let known_until = forecaster.end();
     let said =
         Server::compute(&server.asked, move || forecaster.forecast(horizon, &levels())).await;
     let said = said.map_err(Problem::failed)?.map_err(|e| Problem::failed(e.to_string()))?;
@@ -156,10 +161,13 @@ async fn models(server: Arc<Server>, call: Call) -> Result<Models, Problem> {
         }
         let kept = server.fresh.of(name).into_iter();
         let forecasters = kept.filter_map(|(dimension, kept)| {
-            let report = kept.forecaster?.report();
-            let (fitted_at, events) = (kept.fitted_at, kept.events.into());
+            let known = kept.known?;
+            let report = known.forecaster.report();
+            let (fitted_at, events) = (Some(known.fitted_at), kept.events.into());
             let (chosen, bands) = (report.chosen, report.bands);
-            Some((dimension, Forecaster { chosen, bands, fitted_at, events }))
+            let (known_until, scored) = (known.forecaster.end(), known.scores.table());
+            let told = Forecaster { chosen, bands, fitted_at, known_until, scored, events };
+            Some((dimension, told))
         });
         let forecasters = forecasters.collect();
         let figures = rows(name, &known.of(name), None);

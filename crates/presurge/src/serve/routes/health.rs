@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::access::Right;
+use super::super::fresh::Progress;
 use super::super::metrics::Gauge;
 use super::super::problem::Problem;
 use super::super::route::{Call, Response, Route, json};
@@ -27,6 +28,11 @@ struct Ready {
     status: &'static str,
     /// The store, in words.
     store: String,
+    /// Dimensions of fleets that have a forecaster; the others get theirs one after the other, and plans of
+    /// them take longer until then.
+    forecasters: usize,
+    /// All of them.
+    of: usize,
 }
 
 pub fn routes() -> Vec<Route> {
@@ -56,7 +62,11 @@ async fn healthz(_: Arc<Server>, _: Call) -> Result<Health, Problem> {
 async fn readyz(server: Arc<Server>, _: Call) -> Result<Ready, Problem> {
     let asked = tokio::time::timeout(READY, server.store.check()).await;
     match asked {
-        Ok(Ok(_)) => Ok(Ready { status: "ok", store: server.store.name().into() }),
+        Ok(Ok(_)) => {
+            let Progress { all, fitted, .. } = server.fresh.progress();
+            let store = server.store.name().into();
+            Ok(Ready { status: "ok", store, forecasters: fitted, of: all })
+        }
         Ok(Err(error)) => Err(Problem::store(&error)),
         Err(_) => Err(Problem::busy(format!(
             "the store {} has not answered within {} s",
@@ -85,6 +95,7 @@ async fn metrics(server: Arc<Server>, call: Call) -> Result<Response, Problem> {
             values: one(others),
         },
     ];
+    gauges.extend(forecasters(&server));
     let known = server.fresh.ages().into_iter().filter_map(|((fleet, dimension), until)| {
         let age = call.now.duration_since(until?).as_secs_f64();
         Some((format!("{{fleet=\"{fleet}\",dimension=\"{dimension}\"}}"), age))
@@ -112,6 +123,47 @@ async fn metrics(server: Arc<Server>, call: Call) -> Result<Response, Problem> {
     let media = hyper::header::HeaderValue::from_static(media);
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, media);
     Ok(response)
+}
+
+/// How far forecasters are, and how they have done.
+fn forecasters(server: &Server) -> Vec<Gauge> {
+    let Progress { all, fitted, failing, updates, fits } = server.fresh.progress();
+    let state = |name: &str, count: usize| (format!("{{state=\"{name}\"}}"), count as f64);
+    let of = |of: &'static str, count: u64| (format!("{{of=\"{of}\"}}"), count as f64);
+    let (mut inside, mut losses) = (Vec::new(), Vec::new());
+    for ((fleet, dimension), table) in server.fresh.scores() {
+        for row in table {
+            let band = row.band;
+            let labels = format!("fleet=\"{fleet}\",dimension=\"{dimension}\",band=\"{band}\"");
+            for (interval, share) in [("80", row.inside80), ("95", row.inside95)] {
+                let labels = format!("{{{labels},interval=\"{interval}\"}}");
+                inside.extend(share.map(|share| (labels, share)));
+            }
+            losses.extend(row.relative_loss.map(|loss| (format!("{{{labels}}}"), loss)));
+        }
+    }
+    vec![
+        Gauge {
+            name: "presurge_forecasters",
+            help: "Dimensions of fleets: all, those with a forecaster, those that are not up to date.",
+            values: vec![state("all", all), state("fitted", fitted), state("failing", failing)],
+        },
+        Gauge {
+            name: "presurge_forecaster_works",
+            help: "Times that forecasters took in new samples, and fits, since the start.",
+            values: vec![of("update", updates), of("fit", fits)],
+        },
+        Gauge {
+            name: "presurge_forecast_coverage_ratio",
+            help: "The share of values in the central interval, by how far ahead it was forecast.",
+            values: inside,
+        },
+        Gauge {
+            name: "presurge_forecast_relative_loss_ratio",
+            help: "Pinball loss at 0.95 relative to that of seasonal naive.",
+            values: losses,
+        },
+    ]
 }
 
 /// Resident memory in bytes and processor time in seconds of this process.

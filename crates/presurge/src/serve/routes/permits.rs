@@ -19,7 +19,7 @@ use super::super::route::{Call, Reply, Route};
 use super::super::{Server, settings};
 use crate::apply::permits::{self, Answer, LONGEST, PermitError, Wish};
 use crate::apply::{chain, lessons};
-use crate::pipeline::{Prepared, Together};
+use crate::pipeline::Prepared;
 
 /// What an updater wants.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -220,7 +220,7 @@ async fn rules(
             return Err(Problem::wrong(detail));
         }
     };
-    let all = Together::new(&server.documents, Some(name), &server.clock, &[])?;
+    let all = server.together(&server.documents, name)?;
     let all = lessons::known(server.store.as_ref(), all).await;
     let part = all.parts.into_iter().find(|part| part.fleet.name == *fleet);
     part.ok_or_else(|| Problem::failed("the rollout has lost its fleet"))

@@ -13,7 +13,6 @@ use super::super::route::{Call, Reply, Route};
 use super::super::{Server, begin};
 use super::rollouts::{Wish, wished};
 use crate::apply::lessons;
-use crate::pipeline::Together;
 
 /// A plan that nobody performs.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -41,7 +40,7 @@ async fn plan(server: Arc<Server>, call: Call, wish: Wish) -> Result<Reply<Plann
     let (own, name) = wished(&server, &call, &wish)?;
     let documents = own.as_ref().unwrap_or(&server.documents);
     documents.rollout(Some(&name)).map_err(|error| Problem::missing(error.to_string()))?;
-    let all = Together::new(documents, Some(&name), &server.clock, &[])?;
+    let all = server.together(documents, &name)?;
     for part in &all.parts {
         server.in_scope(&call.who, &part.fleet.name)?;
     }

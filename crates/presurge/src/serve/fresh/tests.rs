@@ -1,0 +1,174 @@
+//! Plans from forecasters that are kept, as the daemon makes them.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use domain::plan::PerDimension;
+use domain::ports::Clock;
+use domain::series::Step;
+use sim::SimClock;
+use store::{Sqlite, Store};
+
+use super::*;
+use crate::apply::planner::keep;
+use crate::documents;
+use crate::pipeline::{self, Prepared};
+
+const CONFIGURATION: &str = "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
+  servers: { static: { prefix: web, count: 6 } }
+  capacity: { requests: 100 }
+  load: { requests: { csv: { path: load.csv }, saturation: { csv: { path: full.csv }, above: 0.5 } } }
+  durations: { drain: 1m, update: 5m, warmup: 2m }
+  surge: { offers: [{ name: od, capacity: { requests: 100 }, price: 0.2, lead: 3m, max: 6 }] }
+---\napiVersion: presurge/v1\nkind: Rollout\nmetadata: { name: kernel }\nspec:
+  fleets: [web]
+  target: { version: \"2\" }
+  risk: 0.02
+  deadline: 3h\n";
+
+/// Steps of ten minutes, three weeks of them.
+const STEPS: i64 = 21 * 144;
+const BEGIN: &str = "2026-03-01T00:00:00Z";
+
+fn at(step: i64) -> Timestamp {
+    BEGIN.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(600 * step)
+}
+
+fn key() -> Key {
+    (FleetName::new("web").unwrap(), Dimension::new("requests").unwrap())
+}
+
+/// A fleet whose load is known, was saturated for an hour a day ago, and is kept by a daemon.
+struct Desk {
+    folder: tempfile::TempDir,
+    clock: Arc<dyn Clock>,
+    prepared: Prepared,
+    fresh: Arc<Fresh>,
+    store: Arc<dyn Store>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("web.yaml");
+        std::fs::write(&file, CONFIGURATION).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::at(at(STEPS)));
+        write(folder.path(), STEPS, |_| 0.0);
+        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
+        let fresh = Arc::new(Fresh::default());
+        let prepared = Prepared::new(&documents, None, &clock, &[]);
+        let prepared = prepared.unwrap_or_else(|e| panic!("{e}")).with_forecasters(fresh.clone());
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
+        Self { folder, clock, prepared, fresh, store }
+    }
+
+    /// Fits to what is known at a step, for two days ahead.
+    async fn fits(&self, step: i64) {
+        let series = pipeline::read(&self.prepared.feeds[0], at(step)).await.unwrap().series;
+        let (known, told) = Known::fit(None, &series, 2 * 86_400, at(step)).unwrap();
+        assert!(told.is_empty());
+        self.fresh.set(key(), Kept { known: Some(known), ..Kept::default() });
+    }
+
+    /// Takes in what is new at a step, as the loop does.
+    async fn carries_on(&self, step: i64) {
+        let kept = self.fresh.get(&key());
+        let known = kept.known.unwrap();
+        let from = known.forecaster.end() - known.taken.step().duration() * 2;
+        let feed = self.prepared.feeds[0].clone().load_alone();
+        let series = pipeline::read_on(&feed, known.taken.step(), from, at(step)).await.unwrap();
+        let known = known.carried(&series).unwrap().0;
+        self.fresh.set(key(), Kept { known: Some(known), ..Kept::default() });
+    }
+
+    /// A plan at a step, and whether it was made from the forecaster that is kept.
+    async fn plans(&self, step: i64) -> (pipeline::Made, bool) {
+        let ask = self.prepared.first(at(step), 7).unwrap();
+        let made = self.prepared.make_plan(ask).await.unwrap_or_else(|e| panic!("{e}"));
+        let kept = made.plan.inputs.models.contains_key("web/requests");
+        (made, kept)
+    }
+}
+
+/// The load and its saturation up to a step; `more` is added to the load.
+fn write(folder: &std::path::Path, upto: i64, more: impl Fn(i64) -> f64) {
+    let (mut load, mut full) = (String::from("ds,y\n"), String::from("ds,y\n"));
+    for step in 0..upto {
+        let day = (std::f64::consts::TAU * (step % 144) as f64 / 144.0).sin();
+        let noise = ((step * step) as f64 * 0.618).sin();
+        let y = 250.0 + 60.0 * day + 10.0 * noise + more(step);
+        writeln!(load, "{},{y}", at(step)).unwrap();
+        let saturated = (STEPS - 144..STEPS - 138).contains(&step) || step == STEPS + 1;
+        writeln!(full, "{},{}", at(step), u8::from(saturated)).unwrap();
+    }
+    std::fs::write(folder.join("load.csv"), load).unwrap();
+    std::fs::write(folder.join("full.csv"), full).unwrap();
+}
+
+#[tokio::test]
+async fn a_plan_is_made_from_what_is_kept_and_comes_out_of_the_archive_again() {
+    let desk = Desk::new();
+    assert!(!desk.plans(STEPS - 20).await.1, "nothing is kept yet");
+    assert!(desk.fresh.wish(&key()).anew, "and it is fitted next");
+    desk.fits(STEPS - 20).await;
+    let (made, kept) = desk.plans(STEPS - 20).await;
+    assert!(kept);
+    // It goes on with each sample; a plan that comes a little before it carries it on by itself.
+    let (early, kept) = desk.plans(STEPS - 3).await;
+    assert!(kept);
+    desk.carries_on(STEPS - 10).await;
+    desk.carries_on(STEPS - 3).await;
+    let (then, kept) = desk.plans(STEPS - 3).await;
+    assert!(kept && early.plan == then.plan);
+    // Who has gone on knows more than a plan of before may.
+    assert!(!desk.plans(STEPS - 4).await.1);
+    for made in [made, then] {
+        let (plan, store) = (&made.plan, desk.store.as_ref());
+        let again = async || {
+            let own = desk.prepared.as_recorded(store, &plan.inputs.load).await.unwrap();
+            own.with_models_of(store, &plan.inputs.models).await
+        };
+        keep(store, &PerDimension::new(), &[]).await.unwrap();
+        store.put(&made.histories.values().next().unwrap().archived).await.unwrap();
+        let gone = again().await.map(|_| ()).unwrap_err().to_string();
+        assert!(gone.contains("the state of the forecaster of web/requests"), "{gone}");
+        keep(store, &made.histories, &[]).await.unwrap();
+        let ask = desk.prepared.first(plan.created_at, 7).unwrap();
+        assert_eq!(again().await.unwrap().make_plan(ask).await.unwrap().plan, *plan);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_know_exactly_the_history_is_not_asked() {
+    let desk = Desk::new();
+    desk.fits(STEPS).await;
+    assert!(desk.plans(STEPS).await.1);
+    // Somebody corrects a value of three days ago.
+    write(desk.folder.path(), STEPS, |step| if step == STEPS - 432 { 0.5 } else { 0.0 });
+    assert!(!desk.plans(STEPS).await.1);
+    assert!(desk.fresh.wish(&key()).anew);
+    write(desk.folder.path(), STEPS, |_| 0.0);
+    assert!(desk.plans(STEPS).await.1);
+    // A step that was measured at saturation is a lower bound for both, however it was taken in.
+    write(desk.folder.path(), STEPS + 4, |_| 0.0);
+    desk.carries_on(STEPS + 1).await;
+    desk.carries_on(STEPS + 3).await;
+    assert!(desk.plans(STEPS + 3).await.1);
+    let history = pipeline::read(&desk.prepared.feeds[0], at(STEPS + 3)).await.unwrap();
+    let forgets = Series::new(
+        history.series.start(),
+        Step::from_seconds(600).unwrap(),
+        history.series.values().to_vec(),
+    );
+    let (fleet, dimension) = key();
+    let without = History { series: forgets, ..history };
+    assert!(desk.fresh.knowing(&fleet, &dimension, &without, 10).is_none(), "the mark counts");
+    // A plan that looks further than it was fitted for is made from another fit, and asks for more.
+    let far = desk.prepared.first(at(STEPS + 3), 7).unwrap();
+    let far = pipeline::Ask { deadline: far.deadline + Duration::from_secs(3 * 86_400), ..far };
+    let made = desk.prepared.make_plan(far).await.unwrap();
+    assert!(made.plan.inputs.models.is_empty());
+    assert!(desk.fresh.wish(&key()).reach > 4 * 86_400);
+    assert_eq!(desk.clock.now(), at(STEPS));
+}
