@@ -7,6 +7,7 @@
 //! not make (servers are drained instead, which keeps them).
 
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use domain::config::PositiveSpan;
@@ -74,8 +75,13 @@ fn default_add_options() -> String {
 pub struct Haproxy {
     runtime: Runtime,
     backend: String,
+    /// The number of the backend among the proxies, once it is known.
+    proxy: AtomicI64,
     add_options: String,
 }
+
+/// In the place of the number of a proxy.
+const EVERY_PROXY: i64 = -1;
 
 impl Haproxy {
     /// An adapter; nothing is opened yet. A relative `socket` is relative to `base_dir`.
@@ -99,7 +105,8 @@ impl Haproxy {
         if config.add_options.contains(|c: char| c.is_control() || c == ';' || c == '\\') {
             return Err(wrong("addOptions has a character that would begin another command"));
         }
-        Ok(Self { runtime, backend: config.backend, add_options: config.add_options })
+        let proxy = AtomicI64::new(EVERY_PROXY);
+        Ok(Self { runtime, backend: config.backend, proxy, add_options: config.add_options })
     }
 
     fn failed(&self, operation: impl Into<String>, failure: Failure) -> PortError {
@@ -110,11 +117,25 @@ impl Haproxy {
     async fn read(&self) -> Result<Table, PortError> {
         let backend = &self.backend;
         let read = async {
-            // Every server of every proxy: asked by name, HAProxy shows a frontend of that name.
-            let command = format!("show servers state {backend};show stat -1 4 -1");
-            Table::parse(&self.runtime.ask(&command).await?, backend)
+            let known = self.proxy.load(Ordering::Relaxed);
+            let table = self.read_proxy(known).await?;
+            match table.proxy() {
+                Some(proxy) if proxy != known => {
+                    self.proxy.store(proxy, Ordering::Relaxed);
+                    // After a reload another proxy may have the number.
+                    if known == EVERY_PROXY { Ok(table) } else { self.read_proxy(proxy).await }
+                }
+                _ => Ok(table),
+            }
         };
         read.await.map_err(|failure| self.failed(format!("read backend {backend}"), failure))
+    }
+
+    /// Reads the servers of the backend, which are looked for among those of one proxy: asked by name,
+    /// HAProxy shows a frontend of that name, and those of every proxy are many.
+    async fn read_proxy(&self, proxy: i64) -> Result<Table, Failure> {
+        let command = format!("show servers state {};show stat {proxy} 4 -1", self.backend);
+        Table::parse(&self.runtime.ask(&command).await?, &self.backend)
     }
 
     /// Sends a command that answers nothing when it worked.

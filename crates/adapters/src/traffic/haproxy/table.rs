@@ -101,7 +101,10 @@ impl Server {
 
 /// Every server of one backend.
 #[derive(Debug)]
-pub(super) struct Table(BTreeMap<ServerName, Server>);
+pub(super) struct Table {
+    servers: BTreeMap<ServerName, Server>,
+    proxy: Option<i64>,
+}
 
 impl Table {
     /// Reads the answers to `show servers state` and `show stat`, one after the other.
@@ -125,6 +128,7 @@ impl Table {
         }
         let stats = read_stats(stats).ok_or_else(strange)?;
         let mut states = read_states(states).ok_or_else(strange)?;
+        let proxy = states.values().find_map(|row| row.get("be_id")?.parse().ok());
         let mut servers = BTreeMap::new();
         for row in stats {
             if row.get("pxname").is_none_or(|proxy| proxy != backend) {
@@ -136,22 +140,27 @@ impl Table {
             let Some(Ok(name)) = row.get("svname").map(ServerName::new) else { continue };
             servers.insert(name, server(&row, &state).ok_or_else(strange)?);
         }
-        Ok(Self(servers))
+        Ok(Self { servers, proxy })
+    }
+
+    /// The number of the backend among the proxies; `None` where it has no servers.
+    pub(super) fn proxy(&self) -> Option<i64> {
+        self.proxy
     }
 
     pub(super) fn find(&self, name: &ServerName) -> Option<&Server> {
-        self.0.get(name)
+        self.servers.get(name)
     }
 
     pub(super) fn servers(&self) -> impl Iterator<Item = (&ServerName, &Server)> {
-        self.0.iter()
+        self.servers.iter()
     }
 
     /// The full weight that most servers have: the median. A newcomer with another weight would
     /// get a hundred times the share of its fellows, or a hundredth.
     pub(super) fn usual_weight(&self) -> Option<u32> {
         let mut weights: Vec<u32> =
-            self.0.values().map(|server| server.full_weight).filter(|weight| *weight > 0).collect();
+            self.servers.values().map(|s| s.full_weight).filter(|weight| *weight > 0).collect();
         weights.sort_unstable();
         weights.get(weights.len() / 2).copied()
     }

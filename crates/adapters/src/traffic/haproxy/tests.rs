@@ -122,6 +122,27 @@ async fn an_addition_that_was_cut_short_still_gets_its_health_check() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_servers_are_found_again_when_the_proxies_have_other_numbers() {
+    if !have_haproxy() {
+        return;
+    }
+    let world = World::start(world::Api::Unix).await;
+    let haproxy = world.adapter();
+    assert_eq!(haproxy.proxy.load(Ordering::Relaxed), EVERY_PROXY);
+    let names =
+        |backends: Vec<Backend>| -> Vec<_> { backends.into_iter().map(|b| b.server).collect() };
+    let all = names(haproxy.observe().await.unwrap());
+    let known = haproxy.proxy.load(Ordering::Relaxed);
+    assert!(all.len() == 3 && known > 0, "{all:?} {known}");
+    // As after a reload: the number is that of another proxy, or of none.
+    for other in [known - 1, 4_711] {
+        haproxy.proxy.store(other, Ordering::Relaxed);
+        assert_eq!(names(haproxy.observe().await.unwrap()), all);
+        assert_eq!(haproxy.proxy.load(Ordering::Relaxed), known);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_haproxy_refuses_is_said_in_its_words() {
     if !have_haproxy() {
         return;
