@@ -110,10 +110,12 @@ fn held(
     rollout: &RolloutId,
 ) -> Result<Option<Held>, StoreError> {
     let sql = "SELECT epoch, owner, until FROM lease WHERE rollout = ?1";
-    transaction
-        .query_row(sql, [rollout.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    let failed = |source| StoreError::of(file, source);
+    let mut query = transaction.prepare_cached(sql).map_err(failed)?;
+    query
+        .query_row([rollout.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()
-        .map_err(|source| StoreError::of(file, source))
+        .map_err(failed)
 }
 
 fn take(
@@ -141,9 +143,9 @@ fn take(
         }
     };
     let sql = "INSERT OR REPLACE INTO lease (rollout, epoch, owner, until) VALUES (?1, ?2, ?3, ?4)";
-    transaction
-        .execute(sql, params![rollout.as_str(), epoch, owner, until.to_string()])
-        .map_err(|source| StoreError::of(file, source))?;
+    let failed = |source| StoreError::of(file, source);
+    let mut put = transaction.prepare_cached(sql).map_err(failed)?;
+    put.execute(params![rollout.as_str(), epoch, owner, until.to_string()]).map_err(failed)?;
     Ok(Some(Lease { rollout, owner, epoch, until }))
 }
 
@@ -183,7 +185,7 @@ fn chain(
         .query_row("SELECT id FROM rollout WHERE name = ?1", [rollout.as_str()], |row| row.get(0))
         .map_err(failed)?;
     let mut insert = transaction
-        .prepare("INSERT INTO record (rollout, seq, line) VALUES (?1, ?2, ?3)")
+        .prepare_cached("INSERT INTO record (rollout, seq, line) VALUES (?1, ?2, ?3)")
         .map_err(failed)?;
     let mut written = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -201,10 +203,12 @@ fn head(transaction: &Connection, file: &str, rollout: &RolloutId) -> Result<Hea
     let sql = "SELECT record.seq, record.line ->> 'hash' FROM record \
                JOIN rollout ON rollout.id = record.rollout \
                WHERE rollout.name = ?1 ORDER BY record.seq DESC LIMIT 1";
-    let last: Option<(u64, Option<String>)> = transaction
-        .query_row(sql, [rollout.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+    let failed = |source| StoreError::of(file, source);
+    let mut query = transaction.prepare_cached(sql).map_err(failed)?;
+    let last: Option<(u64, Option<String>)> = query
+        .query_row([rollout.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
-        .map_err(|source| StoreError::of(file, source))?;
+        .map_err(failed)?;
     let Some((seq, hash)) = last else { return Ok(Head::empty()) };
     let hash = Digest::try_from(hash.unwrap_or_default()).map_err(|error| {
         let what = format!("record {seq} of {rollout} has no readable hash: {error}");
@@ -224,7 +228,7 @@ fn records(
         let sql = "SELECT record.seq, record.line FROM record \
                    JOIN rollout ON rollout.id = record.rollout \
                    WHERE rollout.name = ?1 AND record.seq > ?2 ORDER BY record.seq";
-        let mut query = transaction.prepare(sql)?;
+        let mut query = transaction.prepare_cached(sql)?;
         query
             .query_map(params![rollout.as_str(), after], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect()

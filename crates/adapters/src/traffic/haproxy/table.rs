@@ -1,6 +1,7 @@
 //! What HAProxy says about the servers of one backend, read by the names of its columns.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use domain::name::ServerName;
 use domain::ports::BackendState;
@@ -126,14 +127,11 @@ impl Table {
         if !text.ends_with("\n\n") {
             return Err(Failure::later("the answer ends in the middle"));
         }
-        let stats = read_stats(stats).ok_or_else(strange)?;
+        let stats = read_stats(stats, backend).ok_or_else(strange)?;
         let mut states = read_states(states).ok_or_else(strange)?;
         let proxy = states.values().find_map(|row| row.get("be_id")?.parse().ok());
         let mut servers = BTreeMap::new();
         for row in stats {
-            if row.get("pxname").is_none_or(|proxy| proxy != backend) {
-                continue;
-            }
             let Some(state) = row.get("svname").and_then(|name| states.remove(name)) else {
                 continue;
             };
@@ -166,20 +164,32 @@ impl Table {
     }
 }
 
-type Row = HashMap<String, String>;
+/// One line of an answer, under the names of its head.
+#[derive(Debug)]
+struct Row {
+    names: Rc<Vec<String>>,
+    values: Vec<String>,
+}
 
-/// The rows of `show stat` that are servers.
-fn read_stats(text: &str) -> Option<Vec<Row>> {
+impl Row {
+    fn get(&self, name: &str) -> Option<&String> {
+        self.values.get(self.names.iter().position(|known| known == name)?)
+    }
+}
+
+/// The rows of `show stat` that are servers of a backend.
+fn read_stats(text: &str, backend: &str) -> Option<Vec<Row>> {
     let mut reader =
         csv::ReaderBuilder::new().flexible(true).from_reader(text.strip_prefix("# ")?.as_bytes());
-    let header = reader.headers().ok()?.clone();
+    let names: Rc<Vec<String>> = Rc::new(reader.headers().ok()?.iter().map(Into::into).collect());
+    let place = |name: &str| names.iter().position(|known| known == name);
+    let (kind, proxy) = (place("type")?, place("pxname")?);
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.ok()?;
-        let row: Row =
-            header.iter().map(str::to_string).zip(record.iter().map(str::to_string)).collect();
-        if row.get("type")? == "2" {
-            rows.push(row);
+        if record.get(kind)? == "2" && record.get(proxy)? == backend {
+            let values = record.iter().map(Into::into).collect();
+            rows.push(Row { names: names.clone(), values });
         }
     }
     Some(rows)
@@ -188,14 +198,12 @@ fn read_stats(text: &str) -> Option<Vec<Row>> {
 /// The rows of `show servers state` by the name of the server.
 fn read_states(text: &str) -> Option<HashMap<String, Row>> {
     let mut lines = text.lines().skip_while(|line| !line.starts_with("# "));
-    let header: Vec<&str> = lines.next()?.strip_prefix("# ")?.split(' ').collect();
+    let names: Vec<String> = lines.next()?.strip_prefix("# ")?.split(' ').map(Into::into).collect();
+    let names = Rc::new(names);
     let mut rows = HashMap::new();
     for line in lines.filter(|line| !line.trim().is_empty()) {
-        let row: Row = header
-            .iter()
-            .map(|name| (*name).to_string())
-            .zip(line.split(' ').map(str::to_string))
-            .collect();
+        let values = line.split(' ').map(Into::into).collect();
+        let row = Row { names: names.clone(), values };
         rows.insert(row.get("srv_name")?.clone(), row);
     }
     Some(rows)
