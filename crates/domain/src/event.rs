@@ -10,6 +10,7 @@ use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::advice::{Advised, Settled};
 use crate::journal::{Digest, Record};
 use crate::learned::{Evidence, Figure, Quantity};
 use crate::name::{FleetName, Key, OfferName, ServerName, Version};
@@ -545,6 +546,11 @@ pub enum Event {
         /// Which.
         lease: Key,
     },
+    /// Decision: a plan that was asked for as advice. Stands in the chain of advice only, as the one that
+    /// follows.
+    Advised(Box<Advised>),
+    /// Outcome: what came of a piece of advice, by the load that came.
+    AdviceSettled(Box<Settled>),
 }
 
 impl Event {

@@ -268,7 +268,9 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         | Event::UnpinRequested { .. }
         | Event::PermitGranted { .. }
         | Event::PermitRenewed { .. }
-        | Event::PermitReleased { .. } => return None,
+        | Event::PermitReleased { .. }
+        | Event::Advised(_)
+        | Event::AdviceSettled(_) => return None,
         // They are told one by one, with the command that ends each.
         Event::OrphansSuspected { .. } => return None,
         Event::Notified { .. } | Event::NotifyFailed { .. } => return None,

@@ -30,7 +30,9 @@ use crate::registry::{self, BadAdapter, Here};
 pub use self::archived::NotKept;
 pub use self::calendars::CalendarFile;
 pub use self::carried::{Judged, with_capacity};
-pub use self::history::{Feed, History, REACH, Saturation, read};
+pub use self::history::{
+    Feed, History, REACH, Saturation, archived, forecaster, read, samples, usual_step,
+};
 pub use self::learned::configured;
 pub use self::outage::Outage;
 pub use self::request::{Ask, Outlook, Share, facts, request};
