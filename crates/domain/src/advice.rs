@@ -11,7 +11,7 @@ use crate::journal::{Broken, Digest, Head, Record, UnknownEvent};
 use crate::name::RolloutId;
 
 pub use account::{Line, account};
-pub use piece::{ADVICE, Advised, Came, Judged, Piece, Settled, Stands, Verdict};
+pub use piece::{ADVICE, Advised, Came, DID, Did, Judged, Piece, Settled, Stands, Verdict};
 
 /// The name of the chain. The name of a rollout has no `#`, and the number of an attempt is no word.
 const CHAIN: &str = "presurge#advice";
@@ -85,6 +85,13 @@ impl Advice {
                     judged.check().map_err(illegal)?;
                 }
                 piece.stands = Stands::Settled { seq, at: record.at, verdict: settled.verdict };
+            }
+            Event::AdviceAnswered(did) => {
+                did.came.check().map_err(illegal)?;
+                let piece = self.pieces.get_mut(&did.advice);
+                let piece = piece.filter(|piece| piece.judged().is_some());
+                let piece = piece.ok_or_else(|| illegal("that advice is not judged"))?;
+                piece.did = Some((record.at, *did));
             }
             _ => return Err(illegal("it belongs to another journal")),
         }

@@ -37,12 +37,12 @@ pub fn account<'a>(
 ) -> BTreeMap<(String, String, String), Line> {
     let mut lines: BTreeMap<(String, String, String), Line> = BTreeMap::new();
     for piece in pieces {
-        let Some(judged) = piece.judged() else { continue };
-        let Some(advice) = judged.came.get(ADVICE) else { continue };
+        let mut came = piece.came();
+        let Some(advice) = came.remove(ADVICE) else { continue };
         let told = &piece.advised;
-        for (name, other) in judged.came.iter().filter(|(name, _)| *name != ADVICE) {
-            let key = (told.fleet.to_string(), told.currency.clone(), name.clone());
-            lines.entry(key).or_default().add(advice, other);
+        for (name, other) in came {
+            let key = (told.fleet.to_string(), told.currency.clone(), name);
+            lines.entry(key).or_default().add(&advice, &other);
         }
     }
     lines

@@ -11,6 +11,9 @@ use crate::name::FleetName;
 /// What came of the advice itself, among what came of the others.
 pub const ADVICE: &str = "advice";
 
+/// What the team did instead, as it has told.
+pub const DID: &str = "did";
+
 /// What was advised for one fleet of a rollout. The moment at which it was asked for is that of its record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -90,15 +93,18 @@ pub struct Judged {
 
 impl Judged {
     pub(super) fn check(&self) -> Result<(), &'static str> {
-        let good = |came: &Came| {
-            let all = [came.cost, came.instance_hours, came.attributable_minutes];
-            let all = all.into_iter().chain([came.waited_minutes, came.finished_minutes]);
-            all.into_iter().all(is_amount)
-        };
         if !self.came.contains_key(ADVICE) {
             return Err("it does not say what came of the advice itself");
         }
-        self.came.values().all(good).then_some(()).ok_or("a figure of it is no amount")
+        self.came.values().try_for_each(Came::check)
+    }
+}
+
+impl Came {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        let all = [self.cost, self.instance_hours, self.attributable_minutes];
+        let mut all = all.into_iter().chain([self.waited_minutes, self.finished_minutes]);
+        all.all(is_amount).then_some(()).ok_or("a figure of it is no amount")
     }
 }
 
@@ -127,6 +133,22 @@ pub struct Settled {
     pub advice: u64,
     /// What came of it.
     pub verdict: Verdict,
+}
+
+/// What a team did instead of following a piece of advice, as it has told, and what came of that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Did {
+    /// The number of the record of the advice.
+    pub advice: u64,
+    /// What was told, in the archive.
+    pub told: Digest,
+    /// It was looked at until then.
+    pub until: Timestamp,
+    /// The load that it was judged on, in the archive, per `fleet/dimension`.
+    pub load: BTreeMap<String, Digest>,
+    /// What it came to.
+    pub came: Came,
 }
 
 /// Where a piece of advice stands.
@@ -167,6 +189,8 @@ pub struct Piece {
     pub advised: Advised,
     /// Where it stands.
     pub stands: Stands,
+    /// What was done instead, as it was told last, and when.
+    pub did: Option<(Timestamp, Did)>,
 }
 
 impl Piece {
@@ -179,6 +203,7 @@ impl Piece {
             request: record.inputs.clone(),
             advised,
             stands: Stands::Open,
+            did: None,
         }
     }
 
@@ -188,6 +213,13 @@ impl Piece {
             Stands::Settled { verdict: Verdict::Judged(judged), .. } => Some(judged),
             _ => None,
         }
+    }
+
+    /// What each way came to, with what was done instead; empty where it is not known.
+    pub fn came(&self) -> BTreeMap<String, Came> {
+        let Some(judged) = self.judged() else { return BTreeMap::new() };
+        let did = self.did.iter().map(|(_, did)| (DID.to_owned(), did.came));
+        judged.came.clone().into_iter().chain(did).collect()
     }
 
     /// Whether its time has passed, and nobody has written down what came of it.

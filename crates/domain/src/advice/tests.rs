@@ -85,13 +85,8 @@ fn the_account_is_the_sum_of_what_is_known_also_where_the_advice_was_worse() {
     chain.write(340, judged(other, &good_came)).unwrap();
     let lines = chain.lines();
     assert_eq!(lines.len(), 4);
-    let without = Line {
-        pieces: 2,
-        saved: -3.0,
-        avoided_minutes: 8.0,
-        worse: 2,
-        later_minutes: 30.0,
-    };
+    let without =
+        Line { pieces: 2, saved: -3.0, avoided_minutes: 8.0, worse: 2, later_minutes: 30.0 };
     assert_eq!(lines["web/fixed-0"], without);
     let with = Line { pieces: 1, saved: 3.0, avoided_minutes: 0.0, worse: 0, later_minutes: 29.0 };
     assert_eq!(lines["web/fixed-25"], with);
@@ -141,6 +136,24 @@ fn what_cannot_follow_or_cannot_be_is_refused() {
 }
 
 #[test]
+fn what_was_done_instead_stands_beside_the_others_as_it_was_told_last() {
+    let mut chain = Chain::default();
+    let seq = chain.advise(0, advised("web", 30, 60));
+    let did = |cost: f64| {
+        let (told, load) = (Digest::zero(), BTreeMap::new());
+        let did = Did { advice: seq, told, until: at(80), load, came: came(cost, 2.0, 10.0) };
+        Event::AdviceAnswered(Box::new(did))
+    };
+    chain.write(65, did(1.0)).unwrap_err();
+    chain.write(70, judged(seq, &[("advice", came(1.0, 0.0, 60.0))])).unwrap();
+    chain.write(75, did(1.0)).unwrap();
+    chain.write(80, did(4.0)).unwrap();
+    chain.write(85, did(-4.0)).unwrap_err();
+    let line = &chain.lines()["web/did"];
+    assert_eq!((line.pieces, line.saved, line.avoided_minutes), (1, 3.0, 2.0));
+}
+
+#[test]
 fn the_stored_form_is_as_it_was() {
     let (kind, payload) = judged(1, &[("advice", came(1.0, 0.5, 60.0))]).to_parts();
     assert_eq!(kind, "AdviceSettled");
@@ -150,5 +163,8 @@ fn the_stored_form_is_as_it_was() {
     assert_eq!(payload, serde_json::from_str::<serde_json::Value>(text).unwrap());
     assert_eq!(Event::from_parts(&kind, &payload).unwrap().to_parts(), (kind, payload));
     let (kind, payload) = Event::Advised(Box::new(advised("web", 1, 2))).to_parts();
-    assert_eq!((kind.as_str(), payload["startAt"].as_str()), ("Advised", Some("1970-01-01T00:01:00Z")));
+    assert_eq!(
+        (kind.as_str(), payload["startAt"].as_str()),
+        ("Advised", Some("1970-01-01T00:01:00Z"))
+    );
 }

@@ -1,5 +1,6 @@
 //! Advice: writing down what was advised, and later what came of it, judged by the load that came.
 
+pub mod did;
 pub mod rows;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use domain::advice::{Advice, Advised, BadAdvice, Judged, Piece, Settled, Stands, Verdict};
 use domain::event::Event;
 use domain::journal::{Actor, Digest, Entry};
-use domain::plan::Plan;
+use domain::plan::{PerDimension, Plan};
 use domain::ports::{Clock, PortError};
 use jiff::Timestamp;
 use store::Store;
@@ -136,12 +137,12 @@ pub async fn plan_of(store: &dyn Store, advised: &Advised) -> Result<Plan, Unset
     if same { Ok(plan) } else { Err(other()) }
 }
 
-/// What could have been done, by the configuration of that time.
-async fn ways(
+/// The configuration of that time, and the plan.
+async fn recalled(
     store: &dyn Store,
     piece: &Piece,
     clock: &Arc<dyn Clock>,
-) -> Result<(Prepared, Ways), Unsettled> {
+) -> Result<(Prepared, Plan), Unsettled> {
     let advised = &piece.advised;
     let plan = plan_of(store, advised).await?;
     let documents = bundle::under(store, &advised.documents, clock).await?;
@@ -149,9 +150,7 @@ async fn ways(
     let all = all.map_err(|failed| Unsettled::Unusable(failed.to_string()))?;
     let mine = |part: &Prepared| part.fleet.name == advised.fleet && part.config == advised.spec;
     let part = all.parts.into_iter().find(mine).ok_or(Unsettled::OtherDocuments)?;
-    let part = part.with_learned_of(&plan.inputs);
-    let ways = Ways::new(&part, &plan, piece.at)?;
-    Ok((part, ways))
+    Ok((part.with_learned_of(&plan.inputs), plan))
 }
 
 /// Judges by the load that came, as its sources tell it now.
@@ -161,21 +160,42 @@ async fn judge(
     clock: &Arc<dyn Clock>,
     now: Timestamp,
 ) -> Result<Judged, Unsettled> {
-    let (part, ways) = ways(store, piece, clock).await?;
+    let (part, plan) = recalled(store, piece, clock).await?;
+    let ways = Ways::new(&part, &plan, piece.at)?;
+    let until = ways.until();
+    let load = came(&part, &ways, now, piece.advised.done_at + PATIENCE).await?;
+    let (batch, came) = computed(ways, load.truth).await?;
+    let load = kept(store, &part, &load.archived).await?;
+    Ok(Judged { until, load, batch, came })
+}
+
+/// The load of the time that some ways take, as its sources tell it now. Until `patient` it is not taken
+/// before it is known to its end.
+async fn came(
+    part: &Prepared,
+    ways: &Ways,
+    now: Timestamp,
+    patient: Timestamp,
+) -> Result<Came, Unsettled> {
     let until = ways.until();
     if now < until {
         return Err(Unsettled::Early(until));
     }
-    let load = Came::read(&part, (piece.at, until), now).await?;
-    if !load.whole && now < piece.advised.done_at + PATIENCE {
-        return Err(Unsettled::Early(until));
-    }
-    let (batch, came) = computed(ways, load.truth).await?;
+    let load = Came::read(part, (ways.from(), until), now).await?;
+    if load.whole || patient <= now { Ok(load) } else { Err(Unsettled::Early(until)) }
+}
+
+/// Keeps the samples of a fleet.
+async fn kept(
+    store: &dyn Store,
+    part: &Prepared,
+    samples: &PerDimension<Vec<u8>>,
+) -> Result<BTreeMap<String, Digest>, Unsettled> {
     let mut kept = BTreeMap::new();
-    for (dimension, samples) in &load.archived {
+    for (dimension, samples) in samples {
         kept.insert(format!("{}/{dimension}", part.fleet.name), store.put(samples).await?);
     }
-    Ok(Judged { until, load: kept, batch, came })
+    Ok(kept)
 }
 
 /// The figures, beside everything that waits.
@@ -201,20 +221,22 @@ pub async fn again(
     let (Some(judged), Stands::Settled { at, .. }) = (piece.judged(), &piece.stands) else {
         return Ok(None);
     };
-    let (part, ways) = ways(store, piece, clock).await?;
+    let (part, plan) = recalled(store, piece, clock).await?;
+    let ways = Ways::new(&part, &plan, piece.at)?;
     let part = part.as_recorded(store, &judged.load).await?;
     let until = ways.until();
-    let load = Came::read(&part, (piece.at, until), *at).await?;
+    let load = Came::read(&part, (ways.from(), until), *at).await?;
     let (batch, came) = computed(ways, load.truth).await?;
     Ok(Some(Judged { until, load: judged.load.clone(), batch, came }))
 }
 
-/// The account after what can be settled is, and why the rest cannot yet: by the number of its record.
+/// The account after what can be settled is.
+#[derive(Debug, Clone, Default)]
 pub struct Account {
     /// All advice.
     pub advice: Advice,
-    /// What is due, and why it is not settled.
-    pub waiting: Vec<(u64, Unsettled)>,
+    /// What is due, by the number of its record, and why it is not settled yet.
+    pub waiting: BTreeMap<u64, String>,
 }
 
 /// Settles every piece of advice whose time has passed and of which the load is known, or will not be. Whoever
@@ -229,13 +251,13 @@ pub async fn settle(
 ) -> Result<Account, AdviceError> {
     let mut advice: Advice = chain::read(store).await?;
     let due: Vec<Piece> = advice.pieces().filter(|piece| piece.is_due(now)).cloned().collect();
-    let mut waiting = Vec::new();
+    let mut waiting = BTreeMap::new();
     for piece in due {
         let seq = piece.seq;
         let verdict = match judge(store, &piece, clock, now).await {
             Ok(judged) => Verdict::Judged(judged),
             Err(why) if now < piece.advised.done_at + PATIENCE => {
-                waiting.push((seq, why));
+                waiting.insert(seq, crate::causes::chain(&why));
                 continue;
             }
             Err(why) => Verdict::Unknown { reason: crate::causes::chain(&why) },
@@ -257,3 +279,6 @@ pub async fn settle(
     }
     Ok(Account { advice, waiting })
 }
+
+#[cfg(test)]
+mod tests;

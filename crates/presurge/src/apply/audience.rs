@@ -270,7 +270,8 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         | Event::PermitRenewed { .. }
         | Event::PermitReleased { .. }
         | Event::Advised(_)
-        | Event::AdviceSettled(_) => return None,
+        | Event::AdviceSettled(_)
+        | Event::AdviceAnswered(_) => return None,
         // They are told one by one, with the command that ends each.
         Event::OrphansSuspected { .. } => return None,
         Event::Notified { .. } | Event::NotifyFailed { .. } => return None,

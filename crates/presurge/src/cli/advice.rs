@@ -1,25 +1,33 @@
 //! `presurge advice`: what was advised, what came of it, and what following it would have saved.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use adapters::clock::SystemClock;
-use clap::Args;
+use clap::{Args, Subcommand};
 use domain::advice::Piece;
 use domain::name::FleetName;
 use domain::ports::Clock;
 use serde_json::{Value, json};
 
+use super::freeze::reason;
 use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed, runtime};
+use crate::apply::advice::did::{self, NotTaken};
 use crate::apply::advice::rows::{Line, Row, Shown};
-use crate::apply::advice;
+use crate::apply::advice::{self, Unsettled};
+use crate::apply::chain;
+use crate::apply::control::Petition;
 
 /// Shows every plan that was told as advice, what would have come of it under the load that came, beside
 /// batches of a fixed size from the same moment on, and the sums: the account. What is due is settled first.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Advice {
+    #[command(subcommand)]
+    act: Option<Act>,
     /// Only of this fleet
     #[arg(value_name = "FLEET")]
     fleet: Option<FleetName>,
@@ -27,10 +35,29 @@ pub struct Advice {
     #[arg(long)]
     check: bool,
     /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value_t, global = true)]
     output: Format,
     #[command(flatten)]
     store: StoreArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Say what was done instead, so that it stands beside the advice
+    Did(WasDone),
+}
+
+#[derive(Debug, Args)]
+struct WasDone {
+    /// The number of the advice
+    #[arg(value_name = "ADVICE")]
+    advice: u64,
+    /// What was done: batches and surge with their times, in the words of a plan (docs/advice.md)
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where it is known from, for the journal
+    #[arg(long, value_parser = reason)]
+    reason: String,
 }
 
 impl Advice {
@@ -41,7 +68,17 @@ impl Advice {
     async fn answer(self) -> Result<Code, Failed> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = self.store.open()?;
-        let account = advice::settle(store.as_ref(), &clock, clock.now()).await?;
+        let mut account = advice::settle(store.as_ref(), &clock, clock.now()).await?;
+        if let Some(Act::Did(done)) = &self.act {
+            let file = done.file.display().to_string();
+            let text = std::fs::read_to_string(&done.file);
+            let text = text.map_err(|error| Failed::data(format!("{file}: {error}")))?;
+            let petition = Petition::here(&done.reason, clock.now());
+            let told = (file.as_str(), text.as_str());
+            let taken = did::answer(store.as_ref(), done.advice, told, &clock, &petition).await;
+            taken.map_err(not_taken)?;
+            account.advice = chain::read(store.as_ref()).await?;
+        }
         let mine = |piece: &Piece| self.fleet.as_ref().is_none_or(|f| *f == piece.advised.fleet);
         if self.check {
             let pieces = account.advice.pieces().filter(|piece| mine(piece));
@@ -80,21 +117,45 @@ impl Advice {
     }
 }
 
+/// What cannot be so is bad data; a store or a load that does not answer is an error.
+fn not_taken(why: NotTaken) -> Failed {
+    match why {
+        NotTaken::NotJudged(_) | NotTaken::Told(_) => Failed::data(why),
+        NotTaken::Unsettled(Unsettled::Judge(_) | Unsettled::Early(_)) => Failed::data(why),
+        NotTaken::Unsettled(_) | NotTaken::Advice(_) => Failed::new(Code::Error, why),
+    }
+}
+
 /// Whether what is written of a piece of advice comes out again.
 async fn comes_out(store: &dyn store::Store, piece: &Piece, clock: &Arc<dyn Clock>) -> bool {
-    let (seq, settled) = (piece.seq, piece.judged());
-    match (advice::again(store, piece, clock).await, settled) {
-        (Ok(None), _) => println!("advice {seq}: not judged"),
-        (Ok(Some(again)), Some(settled)) if again == *settled => {
-            println!("advice {seq}: every figure comes out again");
+    let again = advice::again(store, piece, clock).await;
+    let mut good = tell(piece.seq, "it", again, piece.judged());
+    if let Some((_, did)) = &piece.did {
+        let again = did::again(store, piece, clock).await;
+        good &= tell(piece.seq, "what was done", again, Some(&did.came));
+    }
+    good
+}
+
+fn tell<T: PartialEq + serde::Serialize>(
+    seq: u64,
+    what: &str,
+    again: Result<Option<T>, Unsettled>,
+    written: Option<&T>,
+) -> bool {
+    match (again, written) {
+        (Ok(None), _) => println!("advice {seq}: {what} is not judged"),
+        (Ok(Some(again)), Some(written)) if again == *written => {
+            println!("advice {seq}: every figure of {what} comes out again");
         }
         (Ok(Some(again)), _) => {
-            let (now, then) = (text(&again), text(&settled));
-            println!("advice {seq}: DIFFERS: it comes to {now}, and {then} is written");
+            let (now, then) = (text(&again), text(&written));
+            println!("advice {seq}: {what} DIFFERS: it comes to {now}, and {then} is written");
             return false;
         }
         (Err(error), _) => {
-            println!("advice {seq}: cannot be computed again: {}", crate::causes::chain(&error));
+            let why = crate::causes::chain(&error);
+            println!("advice {seq}: {what} cannot be computed again: {why}");
             return false;
         }
     }
@@ -106,8 +167,8 @@ fn text(judged: &impl serde::Serialize) -> String {
 }
 
 const COLUMNS: [&str; 11] = [
-    "advice", "fleet", "rollout", "asked", "state", "way", "waited", "finished", "cost", "overload",
-    "late",
+    "advice", "fleet", "rollout", "asked", "state", "way", "waited", "finished", "cost",
+    "overload", "late",
 ];
 
 const SUMS: [&str; 7] =

@@ -91,7 +91,11 @@ pub struct History {
 }
 
 /// The samples of a feed in `[from, to)`, each at its second.
-pub async fn samples(feed: &Feed, from: Timestamp, to: Timestamp) -> Result<Vec<Sample>, PortError> {
+pub async fn samples(
+    feed: &Feed,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<Sample>, PortError> {
     let mut samples = feed.source.samples(from, to).await?;
     samples.iter_mut().for_each(|sample| sample.at = whole(sample.at));
     Ok(samples)

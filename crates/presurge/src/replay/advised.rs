@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::advice::{ADVICE, Came};
+use domain::advice::{ADVICE, Came, DID};
 use domain::config::Finding;
 use domain::plan::Plan;
 use domain::spread::Spread;
@@ -47,9 +47,11 @@ pub enum NotJudged {
     },
 }
 
-/// A plan that was advised, and the other ways.
+/// Ways to do the same rollout.
 pub struct Ways {
     asked: Timestamp,
+    /// The first moment at which one of them does anything, or the advice was asked for.
+    from: Timestamp,
     facts: Facts,
     ways: BTreeMap<String, Course>,
     /// So many servers at a time are out in the others.
@@ -63,12 +65,7 @@ impl Ways {
     /// # Errors
     /// See [`NotJudged`].
     pub fn new(prepared: &Prepared, plan: &Plan, asked: Timestamp) -> Result<Self, NotJudged> {
-        let deadline = prepared.rollout.deadline(asked).map_err(NotJudged::Deadline)?;
-        let ask = Ask::first(asked, deadline, plan.seed);
-        let mut facts = facts(&prepared.fleet, &prepared.rollout, &ask);
-        for server in &mut facts.servers {
-            server.pending = plan.batches.iter().any(|batch| batch.servers.contains(&server.name));
-        }
+        let facts = facts_of(prepared, plan, asked)?;
         let batch = quarter(&facts).min(facts.max_unavailable as usize).max(1);
         let (seed, dimensions) = (plan.seed, prepared.fleet.capacity.keys().cloned().collect());
         let certain = certain(&facts, batch);
@@ -80,7 +77,27 @@ impl Ways {
                 ways.insert(Strategy::Fixed(percent).to_string(), course);
             }
         }
-        Ok(Self { asked, facts, ways, batch })
+        Ok(Self::of(asked, facts, ways, batch))
+    }
+
+    /// What was done instead of a plan, as if it had been one.
+    ///
+    /// # Errors
+    /// It names what the configuration does not know.
+    pub fn done(prepared: &Prepared, instead: &Plan, asked: Timestamp) -> Result<Self, NotJudged> {
+        let facts = facts_of(prepared, instead, asked)?;
+        let ways = BTreeMap::from([(DID.to_owned(), Course::of_plan(&facts, instead)?)]);
+        Ok(Self::of(asked, facts, ways, 0))
+    }
+
+    fn of(asked: Timestamp, facts: Facts, ways: BTreeMap<String, Course>, batch: usize) -> Self {
+        let first = ways.values().filter_map(|course| course.span.map(|(first, _)| first)).min();
+        Self { asked, from: first.map_or(asked, |first| first.min(asked)), facts, ways, batch }
+    }
+
+    /// The first moment at which one of them does anything, or the advice was asked for.
+    pub fn from(&self) -> Timestamp {
+        self.from
     }
 
     /// When the last of them has ended.
@@ -96,7 +113,7 @@ impl Ways {
         let until = self.until();
         self.is_seen(truth, until)?;
         let judged = self.ways.iter().map(|(name, course)| {
-            let account = course.judge_until(&self.facts, truth, self.asked, until);
+            let account = course.judge_until(&self.facts, truth, self.from, until);
             let since = |at: Timestamp| minutes_between(self.asked, at.max(self.asked));
             let (first, last) = course.span.unwrap_or((self.asked, self.asked));
             let came = Came {
@@ -115,7 +132,7 @@ impl Ways {
     /// The load has to be known wherever any of them has servers out; elsewhere none is to blame.
     fn is_seen(&self, truth: &Truth, until: Timestamp) -> Result<(), NotJudged> {
         let step = truth.step();
-        let (mut at, mut blind, mut first) = (step.floor(self.asked), 0, None);
+        let (mut at, mut blind, mut first) = (step.floor(self.from), 0, None);
         while at < until {
             let next = at + step.duration();
             let matters = || self.ways.values().any(|course| course.lacks(at, next));
@@ -127,11 +144,20 @@ impl Ways {
         }
         match first {
             None => Ok(()),
-            Some(first) => {
-                Err(NotJudged::Blind { steps: blind, seconds: step.seconds(), first })
-            }
+            Some(first) => Err(NotJudged::Blind { steps: blind, seconds: step.seconds(), first }),
         }
     }
+}
+
+/// The fleet as it was when the advice was asked for; those that the plan takes out are to be updated.
+fn facts_of(prepared: &Prepared, plan: &Plan, asked: Timestamp) -> Result<Facts, NotJudged> {
+    let deadline = prepared.rollout.deadline(asked).map_err(NotJudged::Deadline)?;
+    let ask = Ask::first(asked, deadline, plan.seed);
+    let mut facts = facts(&prepared.fleet, &prepared.rollout, &ask);
+    for server in &mut facts.servers {
+        server.pending = plan.batches.iter().any(|batch| batch.servers.contains(&server.name));
+    }
+    Ok(facts)
 }
 
 /// The same with every duration at the quantile at which plans put it: that of the slowest server of a batch.

@@ -55,12 +55,14 @@ impl Came {
         (from, to): (Timestamp, Timestamp),
         now: Timestamp,
     ) -> Result<Self, PlanError> {
-        let (mut series, mut archived, mut whole) = (PerDimension::new(), PerDimension::new(), true);
+        let (mut series, mut archived, mut whole) =
+            (PerDimension::new(), PerDimension::new(), true);
         let begin = from.checked_sub(STEPS_SEEN).unwrap_or(Timestamp::MIN);
         for feed in &prepared.feeds {
             let mut samples = pipeline::samples(feed, begin, now).await?;
             let step = Duration::from_secs(pipeline::usual_step(&samples).unsigned_abs().max(1));
-            samples.retain(|sample| from - step * KEPT_BEFORE <= sample.at && sample.at < to + step);
+            samples
+                .retain(|sample| from - step * KEPT_BEFORE <= sample.at && sample.at < to + step);
             let own = cleaned(feed, &samples, Some(now))?;
             whole &= own.end() >= to + own.step().duration();
             series.insert(feed.dimension.clone(), own);
@@ -130,11 +132,7 @@ impl Recorded {
 }
 
 /// The series of what was recorded; of what is still being recorded, only what is complete `now`.
-fn cleaned(
-    feed: &Feed,
-    samples: &[Sample],
-    now: Option<Timestamp>,
-) -> Result<Series, PlanError> {
+fn cleaned(feed: &Feed, samples: &[Sample], now: Option<Timestamp>) -> Result<Series, PlanError> {
     let delay = if now.is_some() { feed.delay } else { Duration::ZERO };
     let options = Hygiene { step: None, measure: feed.measure, delay, now };
     let cleaned = clean(samples, &options);

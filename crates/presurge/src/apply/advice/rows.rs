@@ -66,7 +66,8 @@ pub struct Row {
     pub why: Option<String>,
     /// So many servers at a time are out in the other ways.
     pub batch: Option<u32>,
-    /// What each way comes to by the load that came; `advice` is the plan.
+    /// What each way comes to by the load that came; `advice` is the plan, `did` what was done
+    /// instead, where that was told.
     pub came: BTreeMap<String, Came>,
 }
 
@@ -111,9 +112,8 @@ impl Account {
 
     fn row(&self, piece: &Piece) -> Row {
         let told = &piece.advised;
-        let waits = self.waiting.iter().find(|(seq, _)| *seq == piece.seq);
         let (state, why) = match &piece.stands {
-            Stands::Open => (State::Open, waits.map(|(_, why)| crate::causes::chain(why))),
+            Stands::Open => (State::Open, self.waiting.get(&piece.seq).cloned()),
             Stands::Replaced { by } => {
                 (State::Replaced, Some(format!("it was asked for again: advice {by}")))
             }
@@ -139,7 +139,7 @@ impl Account {
             state,
             why,
             batch: piece.judged().map(|judged| judged.batch),
-            came: piece.judged().map(|judged| judged.came.clone()).unwrap_or_default(),
+            came: piece.came(),
         }
     }
 }

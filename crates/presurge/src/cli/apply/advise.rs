@@ -102,6 +102,7 @@ async fn under_way(store: &dyn Store, all: &Together) -> Result<Option<String>, 
         }
     }
     let name = &all.first().rollout.name;
-    let text = || format!("{name} is done already with this configuration; nothing is to be advised");
+    let text =
+        || format!("{name} is done already with this configuration; nothing is to be advised");
     Ok((done == all.parts.len()).then(text))
 }
