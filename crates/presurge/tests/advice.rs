@@ -39,17 +39,23 @@ spec:
 
 const CHAIN: &str = "presurge#advice";
 
-/// A load of 120 of 300, with some unrest, for a day until an hour from now: what lies ahead is the load that
-/// comes.
+/// A quiet load of 120 of 300.
 fn desk() -> Folder {
     let desk = Folder::new();
     desk.write("web.yaml", CONFIG);
+    load(&desk, u64::MAX);
+    desk
+}
+
+/// A load of 120, with some unrest, and of 280 from a moment on, for a day until an hour from now: what lies
+/// ahead is the load that comes.
+fn load(desk: &Folder, peak: u64) {
     let mut text = String::from("ds,y\n");
     for at in ((now() - 86_400) / 10 * 10..now() + 3_600).step_by(10) {
-        writeln!(text, "{},{}", rfc3339(at), 120.0 + (at / 10 * 7919 % 31) as f64 / 10.0).unwrap();
+        let quiet = 120.0 + (at / 10 * 7919 % 31) as f64 / 10.0;
+        writeln!(text, "{},{}", rfc3339(at), if at < peak { quiet } else { 280.0 }).unwrap();
     }
     desk.write("load.csv", &text);
-    desk
 }
 
 fn advised(desk: &Folder) -> Value {
@@ -66,14 +72,16 @@ fn count(desk: &Folder, kind: &str) -> usize {
 /// By hand: the plan waits for nothing and buys nothing. A surge of a quarter is one instance; it is billed for
 /// its minimum of a minute, at 0.6 an hour.
 #[track_caller]
-fn is_as_counted(shown: &Value) {
+fn is_as_counted(shown: &Value, overload_seconds: [(&str, f64); 3]) {
     let piece = &shown["advice"][0];
     assert_eq!((&piece["state"], &piece["batch"]), (&json!("judged"), &json!(1)), "{shown}");
     let came = piece["came"].as_object().unwrap();
     assert_eq!(came.keys().collect::<Vec<_>>(), ["advice", "fixed-0", "fixed-25"]);
-    assert!(came.values().all(|came| came["attributableMinutes"] == 0.0), "{shown}");
     assert_eq!((&came["advice"]["cost"], &came["fixed-0"]["cost"]), (&json!(0.0), &json!(0.0)));
     let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-9;
+    for (way, seconds) in overload_seconds {
+        assert!(near(&came[way]["attributableMinutes"], seconds / 60.0), "{way}: {shown}");
+    }
     assert!(near(&came["fixed-25"]["cost"], 0.01), "{shown}");
     // Ready after two seconds, three times three seconds.
     assert!(near(&came["fixed-25"]["finishedMinutes"], 11.0 / 60.0), "{shown}");
@@ -101,6 +109,11 @@ fn a_plan_is_told_written_down_and_judged_once_by_whoever_looks() {
     let (listed, _) = desk.ends(0, "rollout list -o json --store s.db");
     assert_eq!(serde_json::from_str::<Value>(&listed).unwrap(), json!([]));
 
+    // A peak begins with the sample in which it was asked for, which nobody could know then.
+    let asked: jiff::Timestamp = shown["advice"][1]["askedAt"].as_str().unwrap().parse().unwrap();
+    let second = asked.as_second().cast_unsigned();
+    load(&desk, second / 10 * 10);
+
     // Several look at the moment at which it can be settled.
     let look = || {
         let mut look = Command::new(PRESURGE);
@@ -114,8 +127,13 @@ fn a_plan_is_told_written_down_and_judged_once_by_whoever_looks() {
     });
     assert_eq!(count(&desk, "AdviceSettled"), 1);
     let shown = advised(&desk);
+    // One is out for three times three seconds, and 200 are left for 280: of the plan, which begins with a second,
+    // nine seconds lack capacity, and of what begins at once also the rest of the one in which it begins. With one
+    // instance more 300 are left.
+    let whole = asked.subsec_nanosecond() == 0;
+    let seconds = [("advice", 9.0), ("fixed-0", if whole { 9.0 } else { 10.0 }), ("fixed-25", 0.0)];
     let last = json!({ "advice": [shown["advice"][1]], "account": shown["account"] });
-    is_as_counted(&last);
+    is_as_counted(&last, seconds);
     let (table, _) = desk.ends(0, "advice web --store s.db");
     assert!(
         table.contains("0.01 USD") && table.contains("it was asked for again: advice 2"),
@@ -125,10 +143,44 @@ fn a_plan_is_told_written_down_and_judged_once_by_whoever_looks() {
     assert_eq!(serde_json::from_str::<Value>(&none).unwrap()["advice"], json!([]));
     desk.ends(0, "audit verify presurge#advice --store s.db");
 
+    // What the team did instead: all at once for half a minute, with one instance for two minutes at 0.6.
+    let (out, back, end) = (rfc3339(second - 120), rfc3339(second - 90), rfc3339(second));
+    let told = format!(
+        "batches: [ {{ servers: [web-1, web-2, web-3], outAt: {out}, backAt: {back} }} ]\nsurge:\n  - {{ offer: od, \
+         count: 1, orderAt: {out}, readyAt: {out}, releaseAt: {end}, endAt: {end} }}\n"
+    );
+    desk.write("did.yaml", &told);
+    let did = "advice did 2 did.yaml --reason=by-hand --store s.db -o json";
+    let (out, _) = desk.ends(0, did);
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    let came = &shown["advice"][1]["came"]["did"];
+    let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-9;
+    // One instance carries 100 of 120: every second of it lacks capacity.
+    assert!(near(&came["attributableMinutes"], 0.5) && near(&came["cost"], 0.02), "{shown}");
+    let lines = shown["account"].as_array().unwrap();
+    let line = lines.iter().find(|line| line["against"] == "did").unwrap();
+    assert!(
+        near(&line["saved"], 0.02) && near(&line["avoidedMinutes"], 0.5 - 9.0 / 60.0),
+        "{shown}"
+    );
+    for (from, to, why) in [
+        ("web-3", "web-9", "there is no server web-9"),
+        ("outAt", "outAfter", "unknown field"),
+        ("offer: od", "offer: none", "none"),
+        (back.as_str(), "2020-01-01T00:00:00Z", "outAt is not before backAt"),
+    ] {
+        desk.write("did.yaml", &told.replace(from, to));
+        let (_, said) = desk.ends(65, did);
+        assert!(said.contains(why), "{from}: {said}");
+    }
+    let (_, said) = desk.ends(65, "advice did 1 did.yaml --reason=by-hand --store s.db");
+    assert!(said.contains("advice 1 is not one that is judged"), "{said}");
+
     // Every figure comes out again from the archive, also where the file of the load is gone.
     std::fs::remove_file(desk.path().join("load.csv")).unwrap();
     let (said, _) = desk.ends(0, "advice --check --store s.db");
     assert!(said.contains("advice 2: every figure of it comes out again"), "{said}");
+    assert!(said.contains("advice 2: every figure of what was done comes out again"), "{said}");
     // Somebody writes a saving that was none, and computes the chain anew.
     forge(&desk.path().join("s.db"), CHAIN, 3, |record| {
         record.payload["verdict"]["judged"]["came"]["fixed-25"]["cost"] = json!(100.0);
@@ -195,8 +247,9 @@ fn observing_says_what_comes_and_keeps_what_that_was_made_from() {
     let chains: u64 =
         store.query_row("SELECT count(*) FROM rollout", [], |row| row.get(0)).unwrap();
     assert_eq!((kept, chains), (1, 0));
-    desk.write("plan.json", "{\"kind\": \"Plan\"}");
-    desk.ends(65, "apply plan.json --config web.yaml --mode observe --store s.db");
+    // A plan is nothing to observe.
+    desk.ends(0, "plan web.yaml --out plan.json --store s.db");
+    desk.ends(64, "apply plan.json --config web.yaml --mode observe --store s.db");
 }
 
 fn daemon(desk: &Folder, mode: &str) -> Daemon {
@@ -237,7 +290,8 @@ fn a_daemon_that_advises_begins_nothing_and_another_settles_what_it_advised() {
     drop(second);
     let third = daemon(&desk, "observe");
     until("it is settled", || third.get("/v1/advice").json()["advice"][0]["state"] != "open");
-    is_as_counted(&third.get("/v1/advice").json());
+    let quiet = [("advice", 0.0), ("fixed-0", 0.0), ("fixed-25", 0.0)];
+    is_as_counted(&third.get("/v1/advice").json(), quiet);
     assert_eq!((count(&desk, "Advised"), count(&desk, "AdviceSettled")), (1, 1));
     until("it is measured", || {
         third.get("/metrics").text.contains("presurge_advice_pieces{state=\"judged\"} 1")

@@ -25,6 +25,9 @@ use crate::replay::{Came, NotJudged, Truth, Ways};
 /// What came of a piece of advice has to be known this long after its time; else it never will be.
 pub const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
+/// Nothing is judged that was asked for longer ago: its time is none that a plan could have.
+const OLDEST: Duration = Duration::from_secs(400 * 86_400);
+
 /// Why advice could not be written down or read.
 #[derive(Debug, thiserror::Error)]
 pub enum AdviceError {
@@ -160,6 +163,10 @@ async fn judge(
     clock: &Arc<dyn Clock>,
     now: Timestamp,
 ) -> Result<Judged, Unsettled> {
+    let age = now.duration_since(piece.at).unsigned_abs();
+    if piece.at > now || age > OLDEST {
+        return Err(Unsettled::Unusable("it was asked for too long ago, or later than now".into()));
+    }
     let (part, plan) = recalled(store, piece, clock).await?;
     let ways = Ways::new(&part, &plan, piece.at)?;
     let until = ways.until();

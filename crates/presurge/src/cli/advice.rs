@@ -17,7 +17,7 @@ use super::store::StoreArgs;
 use super::{Code, Failed, runtime};
 use crate::apply::advice::did::{self, NotTaken};
 use crate::apply::advice::rows::{Line, Row, Shown};
-use crate::apply::advice::{self, Unsettled};
+use crate::apply::advice::{self, Account, Unsettled};
 use crate::apply::chain;
 use crate::apply::control::Petition;
 
@@ -67,7 +67,12 @@ impl Advice {
 
     async fn answer(self) -> Result<Code, Failed> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = self.store.open()?;
+        let Some(store) = self.store.existing()? else {
+            return match &self.act {
+                Some(Act::Did(done)) => Err(not_taken(NotTaken::NotJudged(done.advice))),
+                None => self.print(&Account::default().shown(|_| true)).map(|()| Code::Done),
+            };
+        };
         let mut account = advice::settle(store.as_ref(), &clock, clock.now()).await?;
         if let Some(Act::Did(done)) = &self.act {
             let file = done.file.display().to_string();
