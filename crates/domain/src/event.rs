@@ -10,6 +10,7 @@ use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::advice::{Advised, Did, Settled};
 use crate::journal::{Digest, Record};
 use crate::learned::{Evidence, Figure, Quantity};
 use crate::models::Changed;
@@ -561,6 +562,13 @@ pub enum Event {
         /// Which.
         lease: Key,
     },
+    /// Decision: a plan that was asked for as advice. Stands in the chain of advice only, as the two
+    /// that follow.
+    Advised(Box<Advised>),
+    /// Outcome: what came of a piece of advice, by the load that came.
+    AdviceSettled(Box<Settled>),
+    /// Request: what the team did instead of following a piece of advice, and what that came to.
+    AdviceAnswered(Box<Did>),
 }
 
 impl Event {

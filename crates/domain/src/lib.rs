@@ -3,6 +3,7 @@
 //!
 //! Nothing here does I/O, reads a clock or draws a random number.
 
+pub mod advice;
 pub mod calendar;
 pub mod config;
 #[cfg(feature = "contract")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::name::{Dimension, OfferName, ServerName};
+use domain::plan::Plan;
 use jiff::Timestamp;
 
 use crate::ledger::{Ledger, Outage, Supply, Unknown};
@@ -84,5 +85,53 @@ impl Ledger {
             });
         }
         Ok(ledger)
+    }
+
+    /// The ledger of what happened where only a plan is at hand that took the same servers out: each server
+    /// carries an equal part of what its batch did. `None`: the plan, of one fleet, does not say what its figures
+    /// are made of.
+    pub fn of_journal(plan: &Plan, absences: &[Absence], presences: &[Presence]) -> Option<Self> {
+        let basis = plan.basis.first()?;
+        let mut ledger = Self::stated(basis);
+        let lines = std::mem::take(&mut ledger.outages);
+        ledger.supplies.clear();
+        let batch = |server: &ServerName| {
+            let batch = plan.batches.iter().find(|batch| batch.servers.contains(server));
+            lines.iter().find(|line| Some(line.batch) == batch.map(|batch| batch.index))
+        };
+        for (absence, index) in absences.iter().zip(1_u32..) {
+            let mut capacity = vec![0.0; ledger.dimensions.len()];
+            for server in &absence.servers {
+                let Some(line) = batch(server).or(lines.first()) else { continue };
+                let each = f64::from(line.servers.clamp(1, u32::MAX));
+                for (sum, of_batch) in capacity.iter_mut().zip(&line.capacity) {
+                    *sum += of_batch / each;
+                }
+            }
+            ledger.outages.push(Outage {
+                batch: index,
+                servers: u32::try_from(absence.servers.len()).unwrap_or(u32::MAX),
+                capacity,
+                out_at: absence.out_at,
+                warm_at: absence.warm_at,
+                back_at: absence.back_at,
+                then: Vec::new(),
+            });
+        }
+        for presence in presences {
+            let terms = basis.offers.iter().find(|terms| terms.offer == presence.offer);
+            let unit = |dimension: &Dimension| {
+                terms.and_then(|terms| terms.capacity.get(dimension).copied()).unwrap_or(0.0)
+            };
+            let count = f64::from(presence.count);
+            ledger.supplies.push(Supply {
+                offer: presence.offer.clone(),
+                count: presence.count,
+                capacity: ledger.dimensions.iter().map(|d| unit(d) * count).collect(),
+                ready_at: presence.ready_at,
+                release_at: presence.release_at,
+            });
+        }
+        Some(ledger)
     }
 }

@@ -137,6 +137,9 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
         Event::PermitGranted { .. }
         | Event::PermitRenewed { .. }
         | Event::PermitReleased { .. }                => Err("it belongs to the journal of permits".into()),
+        Event::Advised(_)
+        | Event::AdviceSettled(_)
+        | Event::AdviceAnswered(_)                    => Err("it belongs to the journal of advice".into()),
         Event::Held { hold, detail }                  => phase::hold(state, at, hold, detail),
         Event::HoldOverdue { .. }                     => phase::overdue(state, at),
         Event::Degraded { rung, .. }                  => phase::degrade(state, rung),

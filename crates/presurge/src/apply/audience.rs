@@ -269,7 +269,10 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
         | Event::ForecasterChanged { .. }
         | Event::PermitGranted { .. }
         | Event::PermitRenewed { .. }
-        | Event::PermitReleased { .. } => return None,
+        | Event::PermitReleased { .. }
+        | Event::Advised(_)
+        | Event::AdviceSettled(_)
+        | Event::AdviceAnswered(_) => return None,
         // They are told one by one, with the command that ends each.
         Event::OrphansSuspected { .. } => return None,
         Event::Notified { .. } | Event::NotifyFailed { .. } => return None,

@@ -66,7 +66,21 @@ pub async fn read(
     first: &Record,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Documents>, BundleError> {
-    let Some(digest) = &first.inputs else { return Ok(None) };
+    match &first.inputs {
+        Some(digest) => Ok(Some(under(archive, digest, clock).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The documents that were kept under a digest.
+///
+/// # Errors
+/// They are not there, or this build does not accept them.
+pub async fn under(
+    archive: &dyn Archive,
+    digest: &Digest,
+    clock: &Arc<dyn Clock>,
+) -> Result<Documents, BundleError> {
     let lost = || BundleError::Lost(format!("{digest} is not there"));
     let bytes = archive.get(digest).await?.ok_or_else(lost)?;
     let bundle: Bundle =
@@ -75,7 +89,7 @@ pub async fn read(
         (format!("document {} of {}", index + 1, digest.short()), kept.folder, kept.document)
     };
     let given: Vec<Given> = bundle.documents.into_iter().enumerate().map(given).collect();
-    Ok(Some(of_given(&given, clock)?))
+    Ok(of_given(&given, clock)?)
 }
 
 #[cfg(test)]

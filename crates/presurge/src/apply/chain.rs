@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use domain::advice::{Advice, BadAdvice};
 use domain::event::Event;
 use domain::freeze::{BadFreezes, Freezes};
 use domain::journal::{Entry, Head, Record};
@@ -78,9 +79,24 @@ impl Chain for Permits {
     }
 }
 
+impl Chain for Advice {
+    type Bad = BadAdvice;
+    fn name() -> RolloutId {
+        Self::chain()
+    }
+    fn head(&self) -> &Head {
+        self.head()
+    }
+    fn take(&mut self, record: &Record) -> Result<(), BadAdvice> {
+        self.take(record)
+    }
+}
+
 /// Whether an id is that of a rollout, and not of a chain beside them.
 pub fn is_rollout(id: &RolloutId) -> bool {
-    ![Freezes::chain(), Learned::chain(), Models::chain(), Permits::chain()].contains(id)
+    let chains =
+        [Freezes::chain(), Learned::chain(), Models::chain(), Permits::chain(), Advice::chain()];
+    !chains.contains(id)
 }
 
 /// Every rollout of a store, in the order of creation, without the chains beside them.

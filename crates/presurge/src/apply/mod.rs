@@ -1,5 +1,6 @@
 //! Performing a plan: keyed by name and specification, resumed after whatever happened.
 
+pub mod advice;
 pub mod again;
 pub mod audience;
 pub mod bundle;

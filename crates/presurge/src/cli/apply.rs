@@ -1,6 +1,8 @@
 //! `presurge apply`: shows the plan, asks, does it; goes on with what is open.
 
+mod advise;
 pub mod anchoring;
+mod observe;
 mod together;
 
 use std::io::{IsTerminal, Write};
@@ -46,7 +48,7 @@ pub struct Apply {
     /// Do not ask
     #[arg(long, short = 'y')]
     yes: bool,
-    /// How far to go: only say what would be done, or do it
+    /// How far to go: only say what will come, or what to do, or do it
     #[arg(long, value_enum, default_value_t = Mode::Act)]
     mode: Mode,
     /// Return with exit code 5 when a pause or a hold lasts longer than this
@@ -70,9 +72,9 @@ pub struct Apply {
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Mode {
-    /// Only forecast and record (not supported yet)
+    /// Forecast the load of the time until the deadline, and keep what that was made from
     Observe,
-    /// Plan and say
+    /// Plan, say, and write the advice down; `presurge advice` says what came of it
     Advise,
     /// Do it
     Act,
@@ -84,10 +86,6 @@ impl Apply {
     }
 
     async fn answer(self) -> Result<Code, Failed> {
-        if self.mode == Mode::Observe {
-            let text = "--mode observe is not supported yet; use advise or act";
-            return Err(Failed::usage(text));
-        }
         let key = self.anchoring.key()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let given = given_plan(&self.files, &self.config)?;
@@ -95,6 +93,15 @@ impl Apply {
         let documents = documents::load(files, &clock).map_err(Failed::data)?;
         let name = self.rollout.as_deref().or(given.as_ref().map(|plan| plan.rollout.as_str()));
         let all = Together::new(&documents, name, &clock, &[])?;
+        match self.mode {
+            Mode::Observe if given.is_some() => {
+                let text = "a plan is advised on or performed; give --mode observe a configuration";
+                return Err(Failed::usage(text));
+            }
+            Mode::Observe => return self.observe(&all, &clock).await,
+            Mode::Advise => return self.advise(all, &documents, given, &clock).await,
+            Mode::Act => {}
+        }
         let first = all.first();
         let receivers = || {
             let receivers = notify::receivers(&first.rollout.notify, &first.rollout_here);
@@ -162,17 +169,13 @@ impl Apply {
         }
     }
 
-    /// Begins nothing on a frozen fleet; advice is given all the same. What is open already is
-    /// driven, so that what is out comes back, and holds.
+    /// Begins nothing on a frozen fleet. What is open already is driven, so that what is out comes back,
+    /// and holds.
     async fn not_frozen(&self, journal: &dyn Journal, prepared: &Prepared) -> Result<(), Failed> {
         let now = prepared.fleet_here.clock.now();
         match freezes::none_on(journal, &prepared.fleet.name, now).await? {
             Ok(()) => Ok(()),
-            Err(frozen) if self.mode == Mode::Act => Err(Failed::new(Code::Refused, frozen)),
-            Err(frozen) => {
-                eprintln!("FROZEN: {frozen}");
-                Ok(())
-            }
+            Err(frozen) => Err(Failed::new(Code::Refused, frozen)),
         }
     }
 
@@ -228,10 +231,6 @@ impl Apply {
         let fleets = std::slice::from_ref(prepared.as_ref());
         render::plan::text(&mut std::io::stderr().lock(), fleets, &made.plan, now)?;
         let world = world::world(prepared, &made.histories, !made.plan.surge.is_empty())?;
-        if self.mode == Mode::Advise {
-            eprintln!("\nadvice only (--mode advise): nothing was done");
-            return Ok(Code::Done);
-        }
         if !self.yes && !agreed()? {
             eprintln!("nothing was done");
             return Ok(Code::Done);

@@ -1,6 +1,7 @@
 //! The command line: one verb per file. Data goes to standard output, words for people to
 //! standard error.
 
+mod advice;
 mod apply;
 mod audit;
 mod backtest;
@@ -77,6 +78,8 @@ enum Verb {
     Replay(replay::Replay),
     /// Perform a rollout
     Apply(apply::Apply),
+    /// Show what was advised, and what following it would have saved
+    Advice(advice::Advice),
     /// Look at rollouts; pause, resume, abort them and roll them back
     Rollout(rollout::Rollout),
     /// The kill switch: no more server goes out, of some fleets or of any
@@ -124,6 +127,7 @@ impl Cli {
             Verb::Explain(verb) => verb.run(),
             Verb::Replay(verb) => verb.run(),
             Verb::Apply(verb) => verb.run(),
+            Verb::Advice(verb) => verb.run(),
             Verb::Rollout(verb) => verb.run(),
             Verb::Freeze(verb) => verb.run(),
             Verb::Unfreeze(verb) => verb.run(),

@@ -1,8 +1,12 @@
 //! `presurge rollout`: look at rollouts, and say what shall become of them.
 
+mod happened;
 mod outcome;
+mod picture;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use adapters::clock::SystemClock;
 use clap::{Args, Subcommand};
@@ -19,11 +23,13 @@ use rollout::observe::Seen;
 use rollout::state::{OrderStage, Phase, Server, Stage, Way};
 use rollout::terms::Terms;
 use serde_json::json;
+use store::Store;
 
 use super::output::{self, Format};
+use super::render::plot;
 use super::render::time::percent;
 use super::store::StoreArgs;
-use super::{Code, Failed};
+use super::{Code, Failed, write_file};
 use crate::apply::audience::summary;
 use crate::apply::control::{self, ControlError, DigestStart, Judgement, Petition};
 use crate::apply::keyed::{self, LookError};
@@ -47,13 +53,7 @@ enum Verb {
         output: Format,
     },
     /// Where one rollout stands
-    Show {
-        /// Its name, or its id with the number of the attempt
-        name: String,
-        /// How to print it
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Format,
-    },
+    Show(Show),
     /// Open no further batch; the one that is out comes back
     Pause(Request),
     /// Go on; a failed server is tried once more
@@ -64,6 +64,23 @@ enum Verb {
     Rollback(Request),
     /// Agree to the plan that waits for it, or reject it, which ends the rollout
     Approve(Approve),
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// Its name, or its id with the number of the attempt
+    name: String,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    /// Draw the load that came and the capacity over what the first plan said: here, or into a file of
+    /// pictures or a page
+    #[arg(long, value_name = "FILE.svg|FILE.html", num_args = 0..=1)]
+    plot: Option<Option<PathBuf>>,
+    /// The configuration, to read the load that came from its source; without it the picture has what the
+    /// journal knows, the load at each batch, unless the documents are kept with the rollout
+    #[arg(long, value_name = "FILE", requires = "plot")]
+    config: Vec<PathBuf>,
 }
 
 /// What a person says of a plan.
@@ -102,7 +119,7 @@ impl Rollout {
         let journal: &dyn Journal = store.as_ref();
         match self.verb {
             Verb::List { output } => list(journal, output).await,
-            Verb::Show { name, output } => show(journal, &name, output).await,
+            Verb::Show(show) => show.answer(store.as_ref()).await,
             Verb::Pause(ask) => request(journal, "pause", Event::PauseRequested {}, ask).await,
             Verb::Resume(ask) => request(journal, "resume", Event::ResumeRequested {}, ask).await,
             Verb::Abort(ask) => request(journal, "abort", Event::AbortRequested {}, ask).await,
@@ -247,49 +264,114 @@ pub(crate) fn word(state: &State) -> String {
     }
 }
 
-async fn show(journal: &dyn Journal, name: &str, format: Format) -> Result<Code, Failed> {
-    let mut states = Vec::new();
-    for id in keyed::existing_all(journal, name).await? {
-        let state = keyed::state(journal, &id).await?;
-        let (state, records) = state.ok_or_else(|| keyed::LookError::NoSuch(name.into()))?;
-        let ended = state.outcome().is_some();
-        let compared = if ended { compared(&records)? } else { None };
-        states.push((id, state, records.len(), compared));
+/// One fleet of a rollout that is shown.
+struct Shown {
+    id: RolloutId,
+    state: State,
+    records: Vec<Record>,
+    /// What came beside what was planned, once it has ended.
+    compared: Option<Compared>,
+}
+
+impl Show {
+    async fn answer(self, store: &dyn Store) -> Result<Code, Failed> {
+        let journal: &dyn Journal = store;
+        let file = self.plot.as_ref().and_then(Option::as_deref);
+        let file = plot::Kind::asked(file)?;
+        if self.output != Format::Table && self.plot == Some(None) {
+            let text =
+                "a picture of characters goes with a table; give --plot a file, or no --output";
+            return Err(Failed::usage(text));
+        }
+        let mut all = Vec::new();
+        for id in keyed::existing_all(journal, &self.name).await? {
+            let state = keyed::state(journal, &id).await?;
+            let (state, records) =
+                state.ok_or_else(|| keyed::LookError::NoSuch(self.name.clone()))?;
+            let ended = state.outcome().is_some();
+            let compared = if ended { compared(&records)? } else { None };
+            all.push(Shown { id, state, records, compared });
+        }
+        let now = SystemClock.now();
+        let frozen = freezes::read(journal).await.unwrap_or_else(|error| {
+            eprintln!("warning: no server goes out: {}", crate::causes::chain(&error));
+            Freezes::default()
+        });
+        self.print(&all, &frozen, now)?;
+        if self.plot.is_some() {
+            self.draw(store, &all, file).await?;
+        }
+        Ok(Code::Done)
     }
-    let now = SystemClock.now();
-    let frozen = freezes::read(journal).await.unwrap_or_else(|error| {
-        eprintln!("warning: no server goes out: {}", crate::causes::chain(&error));
-        Freezes::default()
-    });
-    let freeze = |state: &State| match state.outcome() {
-        None => frozen.on(&state.created.fleet, now),
-        Some(_) => None,
-    };
-    let mut out = std::io::stdout().lock();
-    if format != Format::Table {
-        let values = states
-            .iter()
-            .map(|(_, state, n, c)| as_json(state, *n, freeze(state), c.as_ref(), now));
-        let values: Vec<_> = values.collect();
-        match values.as_slice() {
-            [one] => output::value(&mut out, format, one)?,
-            several => output::value(&mut out, format, &several)?,
+
+    fn print(&self, all: &[Shown], frozen: &Freezes, now: Timestamp) -> Result<(), Failed> {
+        let freeze = |state: &State| match state.outcome() {
+            None => frozen.on(&state.created.fleet, now),
+            Some(_) => None,
+        };
+        let mut out = std::io::stdout().lock();
+        if self.output != Format::Table {
+            let value = |shown: &Shown| {
+                let Shown { state, records, compared, .. } = shown;
+                as_json(state, records.len(), freeze(state), compared.as_ref(), now)
+            };
+            let values: Vec<_> = all.iter().map(value).collect();
+            match values.as_slice() {
+                [one] => output::value(&mut out, self.output, one)?,
+                several => output::value(&mut out, self.output, &several)?,
+            }
+            return Ok(());
         }
-        return Ok(Code::Done);
+        for (index, Shown { id, state, records, compared }) in all.iter().enumerate() {
+            if index > 0 {
+                writeln!(out)?;
+            }
+            if let Some(freeze) = freeze(state) {
+                writeln!(out, "FROZEN: {freeze}")?;
+            }
+            table(&mut out, id, state, records.len())?;
+            if let Some(compared) = compared {
+                outcome::table(&mut out, compared)?;
+            }
+        }
+        Ok(())
     }
-    for (index, (id, state, records, compared)) in states.iter().enumerate() {
-        if index > 0 {
-            writeln!(out)?;
+
+    /// The pictures of every fleet, here or into a file.
+    async fn draw(
+        &self,
+        store: &dyn Store,
+        all: &[Shown],
+        file: Option<(&Path, plot::Kind)>,
+    ) -> Result<(), Failed> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut pictures = Vec::new();
+        for Shown { id, state, records, compared } in all {
+            let Some(compared) = compared else {
+                eprintln!("{id} has not ended; what it came to is drawn then");
+                continue;
+            };
+            let documents = picture::documents(store, &self.config, records, &clock).await?;
+            let own = picture::pictures(state, records, compared, documents.as_ref(), &clock);
+            pictures.extend(own.await?);
         }
-        if let Some(freeze) = freeze(state) {
-            writeln!(out, "FROZEN: {freeze}")?;
-        }
-        table(&mut out, id, state, *records)?;
-        if let Some(compared) = compared {
-            outcome::table(&mut out, compared)?;
+        match file {
+            Some((path, kind)) => {
+                let drawings: Vec<&dyn plot::Drawing> =
+                    pictures.iter().map(|one| one as _).collect();
+                let head = format!("Rollout {}", self.name);
+                write_file(path, plot::file(kind, &head, &[], &drawings).as_bytes())
+            }
+            None => {
+                let mut out = std::io::stdout().lock();
+                for picture in &pictures {
+                    writeln!(out)?;
+                    picture.draw(&mut out)?;
+                }
+                Ok(())
+            }
         }
     }
-    Ok(Code::Done)
 }
 
 fn table(

@@ -12,7 +12,7 @@ mod typed;
 
 pub use explain::read_body;
 pub use load::{BadDocuments, Documents, FleetFile, Given, RolloutFile, load, of_given};
-pub use typed::read as read_all;
+pub use typed::{read as read_all, read_text};
 
 #[cfg(test)]
 mod tests;

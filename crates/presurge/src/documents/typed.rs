@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::explain::{Explained, Trouble, read_body};
+use crate::yaml;
 
 /// The most things that are looked for in one document.
 const MOST: usize = 20;
@@ -40,6 +41,24 @@ pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Findings> {
         }
     }
     Err(findings)
+}
+
+/// Reads the one document of a file; what is wrong is told with line and column.
+///
+/// # Errors
+/// Every thing that is wrong, a line for each.
+pub fn read_text<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
+    let nodes = yaml::documents(text)
+        .map_err(|e| format!("{file}:{}:{}: {}", e.mark.line, e.mark.column, e.message))?;
+    let [node] = nodes.as_slice() else {
+        return Err(format!("{file}: expected one document"));
+    };
+    let told = |finding: &Finding| {
+        let mark = node.find(&finding.place);
+        format!("{file}:{}:{}: {}: {}", mark.line, mark.column, finding.place, finding.message)
+    };
+    read(&node.to_value())
+        .map_err(|findings| findings.into_vec().iter().map(told).collect::<Vec<_>>().join("\n"))
 }
 
 /// The field that is missing, if that is what is wrong.

@@ -108,10 +108,20 @@ pub struct History {
     pub warnings: Vec<String>,
 }
 
+/// The samples of a feed in `[from, to)`, each at its second.
+pub async fn samples(
+    feed: &Feed,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<Sample>, PortError> {
+    let mut samples = feed.source.samples(from, to).await?;
+    samples.iter_mut().for_each(|sample| sample.at = whole(sample.at));
+    Ok(samples)
+}
+
 /// Reads and cleans the history of a feed up to `now`.
 pub async fn read(feed: &Feed, now: Timestamp) -> Result<History, PlanError> {
-    let mut samples = feed.source.samples(now - REACH, now).await?;
-    samples.iter_mut().for_each(|sample| sample.at = whole(sample.at));
+    let samples = samples(feed, now - REACH, now).await?;
     let mut archived = archived(&samples);
     let options = Hygiene { step: None, measure: feed.measure, delay: feed.delay, now: Some(now) };
     let cleaned = clean(&samples, &options)
@@ -165,7 +175,8 @@ pub async fn read_on(
     }
 }
 
-fn archived(samples: &[Sample]) -> Vec<u8> {
+/// Samples as they are archived.
+pub fn archived(samples: &[Sample]) -> Vec<u8> {
     use std::fmt::Write;
     let mut text = String::with_capacity(samples.len() * 24);
     for sample in samples {
@@ -182,7 +193,7 @@ fn spans(told: &[Sample], above: f64) -> Vec<(Timestamp, Timestamp)> {
 }
 
 /// The usual seconds between two samples; 0 where nobody can tell.
-pub(super) fn usual_step(samples: &[Sample]) -> i64 {
+pub fn usual_step(samples: &[Sample]) -> i64 {
     let gap = |pair: &[Sample]| pair[1].at.as_second() - pair[0].at.as_second();
     let mut gaps: Vec<i64> = samples.windows(2).map(gap).collect();
     gaps.sort_unstable();

@@ -33,7 +33,9 @@ pub use self::calendars::CalendarFile;
 #[cfg(test)]
 pub use self::carried::Witness;
 pub use self::carried::{Judged, with_capacity};
-pub use self::history::{Feed, History, REACH, Saturation, read, read_on};
+pub use self::history::{
+    Feed, History, REACH, Saturation, archived, forecaster, read, read_on, samples, usual_step,
+};
 pub use self::learned::configured;
 pub use self::outage::Outage;
 pub use self::request::{Ask, Outlook, Share, facts, request};

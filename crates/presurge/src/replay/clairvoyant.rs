@@ -3,9 +3,9 @@
 use domain::forecast::Probability;
 use domain::journal::Digest;
 use domain::plan::{Inputs, PerDimension};
-use plan::{Interruption, Ledger};
+use plan::Interruption;
 
-use super::course::{Course, Ended, Hire};
+use super::course::{Course, Ended};
 use super::settings::{AFTER_DEADLINE, CLAIRVOYANT_COPIES, CLAIRVOYANT_RISK};
 use super::{Broken, Case};
 use crate::pipeline::{Ask, Outlook, request};
@@ -48,16 +48,5 @@ pub fn clairvoyant(case: &Case<'_>) -> Result<Course, Broken> {
             return Ok(Course { refused: Some(refused), ..case.still(Ended::Refused) });
         }
     };
-    let ledger = Ledger::of(&plan, facts).map_err(|e| case.broken(e))?;
-    let hires = plan.surge.iter().flat_map(|purchase| {
-        let hire = Hire {
-            offer: purchase.offer.clone(),
-            ordered_at: purchase.order_at,
-            service: Some((purchase.ready_at, purchase.release_at)),
-            ended_at: purchase.end_at,
-        };
-        std::iter::repeat_n(hire, purchase.count as usize)
-    });
-    let span = Some((plan.start_at, plan.finish_at));
-    Ok(Course { ledger, hires: hires.collect(), span, ..case.still(Ended::Done) })
+    Course::of_plan(facts, &plan).map_err(|e| case.broken(e))
 }

@@ -128,10 +128,50 @@ impl Course {
         Ok(Self { ended, refused: None, ledger, hires, span: first.zip(last), told })
     }
 
+    /// A course that is the plan, to the second.
+    ///
+    /// # Errors
+    /// The plan names what the facts do not know.
+    pub fn of_plan(facts: &Facts, plan: &Plan) -> Result<Self, Unknown> {
+        let ledger = Ledger::of(plan, facts)?;
+        let hires = plan.surge.iter().flat_map(|purchase| {
+            let hire = Hire {
+                offer: purchase.offer.clone(),
+                ordered_at: purchase.order_at,
+                service: Some((purchase.ready_at, purchase.release_at)),
+                ended_at: purchase.end_at,
+            };
+            std::iter::repeat_n(hire, purchase.count as usize)
+        });
+        let ended = if plan.finish_at > facts.deadline { Ended::Late } else { Ended::Done };
+        let (span, told) = (Some((plan.start_at, plan.finish_at)), Told::default());
+        Ok(Self { ended, refused: None, ledger, hires: hires.collect(), span, told })
+    }
+
+    /// The last moment at which it changes anything.
+    pub fn end(&self) -> Option<Timestamp> {
+        self.ledger.moments().last().copied()
+    }
+
+    /// Whether it takes anything out of service in `[from, to)`: elsewhere it is to blame for nothing.
+    pub fn lacks(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.ledger.outages.iter().any(|outage| outage.out_at < to && from < outage.back_at)
+    }
+
     /// Judges the course from `from` to the deadline, or to its own end where that is later.
     pub fn judge(&self, facts: &Facts, truth: &Truth, from: Timestamp) -> Account {
-        let own = self.ledger.moments().last().copied().unwrap_or(from);
-        let until = facts.deadline.max(own);
+        let until = self.end().map_or(facts.deadline, |own| own.max(facts.deadline));
+        self.judge_until(facts, truth, from, until)
+    }
+
+    /// Judges the course over `[from, until)`.
+    pub fn judge_until(
+        &self,
+        facts: &Facts,
+        truth: &Truth,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Account {
         let (step, mut at) = (truth.step(), truth.step().floor(from));
         let minutes = step.seconds() as f64 / 60.0;
         let (mut attributable, mut baseline, mut unobserved) = (0_u32, 0_u32, 0_u32);

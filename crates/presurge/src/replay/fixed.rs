@@ -10,9 +10,9 @@ use jiff::tz::TimeZone;
 use plan::{Absence, Facts, Offer};
 use sim::draws::{Draws, Part};
 
-use super::course::{Course, Ended, Hire, servers};
+use super::course::{Course, Ended, Hire};
 use super::settings::{FIXED_BATCH_RATIO, NIGHT_HOURS};
-use super::{Broken, Case};
+use super::{Broken, Case, Scene};
 
 const WEEK: [Weekday; 7] = [
     Weekday::Monday,
@@ -62,8 +62,8 @@ pub enum From {
     Any,
 }
 
-/// Batches of 25 %, with surge of `percent` of the fleet's capacity.
-pub fn fixed(case: &Case<'_>, percent: u32, from: From, when: &When) -> Result<Course, Broken> {
+/// Batches of a fixed size, with surge of `percent` of the fleet's capacity.
+pub fn fixed(case: &Scene, percent: u32, from: From, when: &When) -> Result<Course, Broken> {
     let facts = &case.facts;
     let share = f64::from(percent) / 100.0;
     let Some((offer, count)) = surge(facts, share, from) else {
@@ -86,13 +86,13 @@ pub fn fixed(case: &Case<'_>, percent: u32, from: From, when: &When) -> Result<C
     case.course(&absences, hires.collect())
 }
 
-/// The servers of the fleet in batches of 25 %, each as soon as the one before is back.
-pub fn roll(case: &Case<'_>, begin: Timestamp, when: &When) -> Vec<Absence> {
+/// The servers of the fleet in batches of a fixed size, each as soon as the one before is back.
+pub fn roll(case: &Scene, begin: Timestamp, when: &When) -> Vec<Absence> {
     let (facts, draws) = (&case.facts, Draws::new(case.seed));
     let length = batch_length(facts);
     let mut absences = Vec::new();
     let mut free = begin;
-    for batch in batches(facts) {
+    for batch in batches(case) {
         let out_at = when.first(free, length);
         let times = batch.iter().map(|server| {
             let durations = &facts.durations;
@@ -108,11 +108,16 @@ pub fn roll(case: &Case<'_>, begin: Timestamp, when: &When) -> Vec<Absence> {
     absences
 }
 
-/// The batches of 25 %.
-pub fn batches(facts: &Facts) -> Vec<Vec<ServerName>> {
-    let all = servers(facts);
-    let size = (all.len() as f64 * FIXED_BATCH_RATIO).ceil() as usize;
-    all.chunks(size.max(1)).map(<[ServerName]>::to_vec).collect()
+/// A quarter of the fleet, rounded up.
+pub fn quarter(facts: &Facts) -> usize {
+    (facts.servers.len() as f64 * FIXED_BATCH_RATIO).ceil() as usize
+}
+
+/// The batches of servers that are to be updated.
+pub fn batches(case: &Scene) -> Vec<Vec<ServerName>> {
+    let servers = case.facts.servers.iter().filter(|server| server.pending);
+    let all: Vec<ServerName> = servers.map(|server| server.name.clone()).collect();
+    all.chunks(case.batch.max(1)).map(<[ServerName]>::to_vec).collect()
 }
 
 /// How long a batch takes, at the quantile `planAt`.
@@ -165,14 +170,14 @@ pub fn cheapest(
 }
 
 /// Instances that are ordered at one moment.
-pub struct Orders<'a, 'b> {
+pub struct Orders<'a> {
     /// The case.
-    pub case: &'a Case<'b>,
+    pub case: &'a Scene,
     /// The moment.
     pub order_at: Timestamp,
 }
 
-impl Orders<'_, '_> {
+impl Orders<'_> {
     fn name(&self, nth: u32) -> ServerName {
         let text = format!("extra-{}-{nth}", self.order_at.as_second());
         ServerName::new(text).expect("letters, digits and dashes")

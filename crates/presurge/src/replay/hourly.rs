@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use domain::name::Dimension;
 use jiff::Timestamp;
-use plan::Facts;
 
 use super::course::{Course, Ended};
 use super::fixed::{From, Orders, When, batches, cheapest, lead, roll};
 use super::settings::HOURLY_DAYS_BACK;
-use super::{Broken, Case};
+use super::{Broken, Case, Scene};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 86_400;
@@ -54,7 +53,7 @@ pub fn hourly(case: &Case<'_>, addition: Addition) -> Result<Course, Broken> {
 /// the capacity of the whole fleet, as everywhere.
 fn needed(case: &Case<'_>, addition: Addition, dimension: &Dimension, end: Timestamp) -> f64 {
     let facts = &case.facts;
-    let (full, largest) = sizes(facts, dimension);
+    let (full, largest) = sizes(case, dimension);
     let first = case.instant.as_second().div_euclid(HOUR);
     let last = end.as_second().div_euclid(HOUR);
     let hour = |hour: i64| {
@@ -70,13 +69,14 @@ fn needed(case: &Case<'_>, addition: Addition, dimension: &Dimension, end: Times
 }
 
 /// Capacity of the fleet and of its largest batch, after `balance`.
-fn sizes(facts: &Facts, dimension: &Dimension) -> (f64, f64) {
+fn sizes(case: &Scene, dimension: &Dimension) -> (f64, f64) {
+    let facts = &case.facts;
     let capacity = |server: &plan::Server| server.capacity.get(dimension).copied().unwrap_or(0.0);
     let full: f64 = facts.servers.iter().map(capacity).sum();
     let of = |batch: &Vec<_>| -> f64 {
         facts.servers.iter().filter(|s| batch.contains(&s.name)).map(capacity).sum()
     };
-    let largest = batches(facts).iter().map(of).fold(0.0, |a, b| if b > a { b } else { a });
+    let largest = batches(case).iter().map(of).fold(0.0, |a, b| if b > a { b } else { a });
     (full * facts.balance, largest * facts.balance)
 }
 

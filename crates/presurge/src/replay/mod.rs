@@ -1,5 +1,6 @@
 //! Replay: a rollout started at many past instants of real load, by Presurge and by others.
 
+mod advised;
 mod clairvoyant;
 mod course;
 mod driven;
@@ -13,6 +14,7 @@ mod summary;
 mod truth;
 
 use std::error::Error;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::name::Dimension;
@@ -20,11 +22,12 @@ use jiff::Timestamp;
 use plan::{Absence, Facts};
 use rayon::prelude::*;
 
+pub use advised::{NotJudged, Ways};
 pub use course::{Account, Course, Ended, Hire};
 pub use settings::{AFTER_DEADLINE, HISTORY_AT_LEAST, MOST_INSTANTS};
 pub use strategy::Strategy;
 pub use summary::{Summary, summaries};
-pub use truth::{Recorded, Truth};
+pub use truth::{Came, Recorded, Truth};
 
 use crate::pipeline::Prepared;
 use fixed::{From, When};
@@ -63,19 +66,49 @@ impl Broken {
     }
 }
 
+/// A rollout that is asked for at an instant, as ways that do not look at the load know it.
+pub struct Scene {
+    /// The instant.
+    pub instant: Timestamp,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// The fleet, its bounds and what can be bought.
+    pub facts: Facts,
+    /// The dimensions of the load.
+    pub dimensions: Vec<Dimension>,
+    /// So many servers at a time are out in batches of a fixed size.
+    pub batch: usize,
+}
+
+impl Scene {
+    fn broken(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Broken {
+        Broken::new(self.instant, source)
+    }
+
+    fn still(&self, ended: Ended) -> Course {
+        Course::still(&self.facts, &self.dimensions, ended)
+    }
+
+    fn course(&self, absences: &[Absence], hires: Vec<Hire>) -> Result<Course, Broken> {
+        Course::of_record(&self.facts, &self.dimensions, absences, hires)
+            .map_err(|e| self.broken(e))
+    }
+}
+
 /// One instant of a replay.
 pub struct Case<'a> {
     /// The rollout.
     pub prepared: &'a Prepared,
     /// The load.
     pub recorded: &'a Recorded,
-    /// The instant.
-    pub instant: Timestamp,
-    /// The seed of every draw.
-    pub seed: u64,
-    /// The fleet, its bounds and what can be bought.
-    facts: Facts,
-    dimensions: Vec<Dimension>,
+    scene: Scene,
+}
+
+impl Deref for Case<'_> {
+    type Target = Scene;
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
 }
 
 impl<'a> Case<'a> {
@@ -88,21 +121,9 @@ impl<'a> Case<'a> {
         let seed = mixed(seed, instant);
         let facts = driven::facts(prepared, instant, seed);
         let facts = facts.map_err(|e| Broken::new(instant, e))?;
-        let dimensions = recorded.truth.dimensions();
-        Ok(Self { prepared, recorded, instant, seed, facts, dimensions })
-    }
-
-    fn broken(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Broken {
-        Broken::new(self.instant, source)
-    }
-
-    fn still(&self, ended: Ended) -> Course {
-        Course::still(&self.facts, &self.dimensions, ended)
-    }
-
-    fn course(&self, absences: &[Absence], hires: Vec<Hire>) -> Result<Course, Broken> {
-        Course::of_record(&self.facts, &self.dimensions, absences, hires)
-            .map_err(|e| self.broken(e))
+        let (dimensions, batch) = (recorded.truth.dimensions(), fixed::quarter(&facts));
+        let scene = Scene { instant, seed, facts, dimensions, batch };
+        Ok(Self { prepared, recorded, scene })
     }
 
     fn row(&self, strategy: Strategy, trace: &str) -> Result<Row, Broken> {

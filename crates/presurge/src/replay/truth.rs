@@ -12,7 +12,7 @@ use forecast::hygiene::{Hygiene, clean};
 use jiff::Timestamp;
 use sim::{RecordedLoad, SimClock};
 
-use crate::pipeline::{Feed, PlanError, Prepared, REACH, Saturation};
+use crate::pipeline::{self, Feed, PlanError, Prepared, REACH, Saturation};
 
 /// Everything that was recorded, read once.
 pub struct Recorded {
@@ -26,6 +26,52 @@ struct Tape {
     load: Arc<Vec<Sample>>,
     /// What tells of saturation.
     saturation: Option<Arc<Vec<Sample>>>,
+}
+
+/// The load that came in a stretch of time, and the samples that say so.
+pub struct Came {
+    /// The load in the unit of the capacity, per dimension.
+    pub truth: Truth,
+    /// The samples as they are archived.
+    pub archived: PerDimension<Vec<u8>>,
+    /// Whether it is known to its end, so that nothing changes when more is known.
+    pub whole: bool,
+}
+
+/// So far before a stretch of time samples are read, to see how far apart they are.
+const STEPS_SEEN: Duration = Duration::from_secs(3 * 86_400);
+
+/// So many samples before a stretch of time are kept.
+const KEPT_BEFORE: u32 = 3;
+
+impl Came {
+    /// Reads what is complete `now` of the load in `[from, to)`, and as much around it as the line through it
+    /// depends on.
+    ///
+    /// # Errors
+    /// A source fails, or what it says cannot be used.
+    pub async fn read(
+        prepared: &Prepared,
+        (from, to): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Result<Self, PlanError> {
+        let (mut series, mut archived, mut whole) =
+            (PerDimension::new(), PerDimension::new(), true);
+        let begin = from.checked_sub(STEPS_SEEN).unwrap_or(Timestamp::MIN);
+        for feed in &prepared.feeds {
+            let mut samples = pipeline::samples(feed, begin, now).await?;
+            let step = Duration::from_secs(pipeline::usual_step(&samples).unsigned_abs().max(1));
+            samples
+                .retain(|sample| from - step * KEPT_BEFORE <= sample.at && sample.at < to + step);
+            let own = cleaned(feed, &samples, Some(now))?;
+            whole &= own.end() >= to + own.step().duration();
+            series.insert(feed.dimension.clone(), own);
+            archived.insert(feed.dimension.clone(), pipeline::archived(&samples));
+        }
+        let truth = Truth::new(&series, prepared.rollout.step)
+            .ok_or(PlanError::Nothing { from: begin, until: to })?;
+        Ok(Self { truth, archived, whole })
+    }
 }
 
 /// The load of every step of the plan's grid.
@@ -47,9 +93,9 @@ impl Recorded {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Self, PlanError> {
+        let begin = from.checked_sub(REACH).unwrap_or(Timestamp::MIN);
         let mut feeds = Vec::new();
         let mut series = PerDimension::new();
-        let begin = from.checked_sub(REACH).unwrap_or(Timestamp::MIN);
         for feed in &prepared.feeds {
             let samples = feed.source.samples(begin, to).await?;
             let told = match &feed.saturation {
@@ -58,7 +104,7 @@ impl Recorded {
                 }
                 Some(Saturation::Kept(_)) | None => None,
             };
-            series.insert(feed.dimension.clone(), cleaned(feed, &samples)?);
+            series.insert(feed.dimension.clone(), cleaned(feed, &samples, None)?);
             feeds.push(Tape { load: Arc::new(samples), saturation: told });
         }
         let truth = Truth::new(&series, prepared.rollout.step)
@@ -85,8 +131,10 @@ impl Recorded {
     }
 }
 
-fn cleaned(feed: &Feed, samples: &[Sample]) -> Result<Series, PlanError> {
-    let options = Hygiene { step: None, measure: feed.measure, delay: Duration::ZERO, now: None };
+/// The series of what was recorded; of what is still being recorded, only what is complete `now`.
+fn cleaned(feed: &Feed, samples: &[Sample], now: Option<Timestamp>) -> Result<Series, PlanError> {
+    let delay = if now.is_some() { feed.delay } else { Duration::ZERO };
+    let options = Hygiene { step: None, measure: feed.measure, delay, now };
     let cleaned = clean(samples, &options);
     let failed = |source| PlanError::History { dimension: feed.dimension.clone(), source };
     Ok(cleaned.map_err(failed)?.series)

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domain::config::Finding;
 use domain::journal::Actor;
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
@@ -13,8 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::problem::Problem;
 use crate::apply::control::login;
-use crate::documents::read_all;
-use crate::yaml;
+use crate::documents::read_text;
 
 /// What a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -133,18 +131,7 @@ impl Access {
     pub fn read(path: &Path) -> Result<Self, String> {
         let file = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
-        let nodes = yaml::documents(&text)
-            .map_err(|e| format!("{file}:{}:{}: {}", e.mark.line, e.mark.column, e.message))?;
-        let [node] = nodes.as_slice() else {
-            return Err(format!("{file}: expected one document with `tokens:`"));
-        };
-        let told = |finding: &Finding| {
-            let mark = node.find(&finding.place);
-            format!("{file}:{}:{}: {}: {}", mark.line, mark.column, finding.place, finding.message)
-        };
-        let tokens: TokenFile = read_all(&node.to_value()).map_err(|findings| {
-            findings.into_vec().iter().map(told).collect::<Vec<_>>().join("\n")
-        })?;
+        let tokens: TokenFile = read_text(&file.to_string(), &text)?;
         for (index, token) in tokens.tokens.iter().enumerate() {
             let digits = token.sha256.bytes();
             if token.sha256.len() != 64 || !digits.clone().all(|b| b.is_ascii_hexdigit()) {

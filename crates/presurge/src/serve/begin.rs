@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use domain::advice::{Advice, Piece};
 use domain::journal::Digest;
 use domain::name::RolloutId;
 use domain::plan::Plan;
 use rollout::state::Phase;
 
-use super::Server;
 use super::problem::Problem;
 use super::route::Call;
+use super::{Mode, Server};
+use crate::apply::advice::{self, Told};
 use crate::apply::keyed::{self, Found};
 use crate::apply::shares::{self, Owned};
-use crate::apply::{bundle, former, freezes, taught, world};
-use crate::documents::Documents;
+use crate::apply::{bundle, chain, former, freezes, taught, world};
+use crate::documents::{Documents, Given};
 use crate::pipeline::{MadeTogether, PlanError, Prepared, Together};
 
 /// What became of the wish to begin a rollout.
@@ -25,6 +27,19 @@ pub enum Begun {
     Before(Vec<RolloutId>),
     /// It was done with the same configuration.
     Done(Vec<RolloutId>),
+    /// It was not: this daemon advises.
+    Advised(Box<Advised>),
+}
+
+/// What was advised.
+#[derive(Debug)]
+pub struct Advised {
+    /// The pieces of advice, one for each fleet.
+    pub pieces: Vec<Piece>,
+    /// The plan.
+    pub plan: Plan,
+    /// What was odd, and what would stand in its way now.
+    pub warnings: Vec<String>,
 }
 
 /// A fleet with what there is of it in the store.
@@ -77,6 +92,15 @@ pub async fn begin(
         server.keeper.wake();
         return Ok(Begun::Before(ids));
     }
+    if server.mode == Mode::Advise {
+        if !old.is_empty() {
+            return Ok(Begun::Before(ids));
+        }
+        let all = Together { parts: new.into_iter().map(|part| part.prepared).collect() };
+        let documents = bundle::of(documents, file);
+        let advised = advise(server, call, &all, documents, seed, reason).await?;
+        return Ok(Begun::Advised(Box::new(advised)));
+    }
     server.acts()?;
     let owned: Vec<Owned> = old.iter().map(|part| part.owns).collect();
     let (mut prepared, mut chains) = (Vec::new(), Vec::new());
@@ -100,6 +124,45 @@ pub async fn begin(
     write(server, call, all, chains, made, &documents, reason).await?;
     server.keeper.wake();
     Ok(Begun::Now(ids, plan))
+}
+
+/// Says how it would be done, and writes that down. A request that comes again is answered as before.
+async fn advise(
+    server: &Arc<Server>,
+    call: &Call,
+    all: &Together,
+    documents: Vec<Given>,
+    seed: u64,
+    reason: &str,
+) -> Result<Advised, Problem> {
+    let store = server.store.as_ref();
+    let mut warnings: Vec<String> = all.parts.iter().flat_map(Prepared::left_alone).collect();
+    for part in &all.parts {
+        if let Err(frozen) = freezes::none_on(store, &part.fleet.name, call.now).await? {
+            warnings.push(frozen.to_string());
+        }
+    }
+    let known: Advice = chain::read(store).await?;
+    let before: Vec<Piece> = known.answering(call.request.as_ref()).into_iter().cloned().collect();
+    if !before.is_empty() {
+        let mut plans = Vec::with_capacity(before.len());
+        for piece in &before {
+            let plan = advice::plan_of(store, &piece.advised).await;
+            plans.push(plan.map_err(|error| Problem::failed(crate::causes::chain(&error)))?);
+        }
+        let risk = all.first().rollout.risk.get();
+        let joint = if plans.len() > 1 { Plan::joining(&plans, risk, seed) } else { plans.pop() };
+        let plan = joint.ok_or_else(|| Problem::failed("the advice has no plan"))?;
+        return Ok(Advised { pieces: before, plan, warnings });
+    }
+    let made = plan(server, all, call, seed).await?;
+    warnings.extend(made.warnings());
+    let documents = bundle::keep(store, &documents).await?;
+    let told = all.parts.iter().zip(&made.parts);
+    let told: Vec<Told<'_>> = told.map(|(prepared, made)| Told { prepared, made }).collect();
+    let given = advice::give(store, &told, &documents, &call.petition(reason)).await;
+    let pieces = given.map_err(|error| Problem::store(&error))?;
+    Ok(Advised { pieces, plan: made.plan, warnings })
 }
 
 const REFUSED: &str = "Risk or policy refuses it";

@@ -8,6 +8,7 @@
 //! Replicas know nothing of each other: the store says who drives what, by leases.
 
 pub mod access;
+mod advice;
 mod answered;
 mod begin;
 mod events;
@@ -56,6 +57,8 @@ use crate::pipeline::{Forecasters, Prepared, Together};
 pub enum Mode {
     /// Forecast, plan and record; begin and drive nothing
     Observe,
+    /// The same, and answer who would begin a rollout with advice, which is written down
+    Advise,
     /// Begin and drive rollouts
     Act,
 }
@@ -101,6 +104,7 @@ pub struct Server {
     answered: Answered,
     meters: Meters,
     fresh: Arc<Fresh>,
+    told_advice: advice::Kept,
     /// Asks drivers to stop.
     stop: Stop,
     /// How many drivers plan at once …
@@ -244,6 +248,7 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
         answered: Answered::default(),
         meters: Meters::default(),
         fresh: Arc::default(),
+        told_advice: advice::Kept::default(),
         stop: Stop::default(),
         turns: Arc::new(Semaphore::new(cores)),
         asked: Semaphore::new(cores.div_ceil(2)),
@@ -258,9 +263,10 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
     eprintln!("presurge listens on {} ({scheme}, mode {mode})", door.name());
     let listening = tokio::spawn(listen::serve(server.clone(), door, tls, told.clone()));
     let freshening = tokio::spawn(fresh::keep(server.clone(), told.clone()));
+    let settling = tokio::spawn(advice::keep(server.clone(), told.clone()));
     let keeping = match server.mode {
         Mode::Act => Some(tokio::spawn(keeper::keep(server.clone(), told))),
-        Mode::Observe => None,
+        Mode::Observe | Mode::Advise => None,
     };
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -268,7 +274,7 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
         if let Some(keeping) = keeping {
             let _ = keeping.await;
         }
-        let _ = (listening.await, freshening.await);
+        let _ = (listening.await, freshening.await, settling.await);
     };
     tokio::select! {
         _ = terminate.recv() => {}

@@ -102,3 +102,9 @@ pub const HORIZON: usize = 60;
 
 /// … and so many at most: a day of minutes.
 pub const HORIZON_LONGEST: usize = 1440;
+
+/// Advice whose time has passed is looked for this often, and less often while the load of it is not known …
+pub const SETTLE_FIRST: Duration = Duration::from_secs(10);
+
+/// … but at least this often.
+pub const SETTLE_LONGEST: Duration = Duration::from_secs(600);

@@ -264,30 +264,12 @@ impl Lab {
 
     /// The records of a chain, as the store holds them.
     pub fn records(&self, id: &str) -> Vec<Record> {
-        let store = rusqlite::Connection::open(self.path("presurge.db")).unwrap();
-        let sql = format!("SELECT line FROM record WHERE {OF_CHAIN} ORDER BY seq");
-        let mut query = store.prepare(&sql).unwrap();
-        let lines = query.query_map([id], |row| row.get::<_, String>(0)).unwrap();
-        lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+        records(&self.path("presurge.db"), id)
     }
 
-    /// Somebody who holds the store changes one record, and computes the chain anew from there on: in
-    /// itself it is whole.
+    /// See [`forge`].
     pub fn forge(&self, id: &str, seq: u64, change: impl FnOnce(&mut Record)) {
-        let mut records = self.records(id);
-        let store = rusqlite::Connection::open(self.path("presurge.db")).unwrap();
-        store.execute_batch("DROP TRIGGER IF EXISTS record_unchanged").unwrap();
-        let first = usize::try_from(seq - 1).unwrap();
-        change(&mut records[first]);
-        for here in first..records.len() {
-            if here > 0 {
-                records[here].previous = records[here - 1].hash.clone();
-            }
-            records[here].hash = records[here].computed_hash();
-            let line = serde_json::to_string(&records[here]).unwrap();
-            let sql = format!("UPDATE record SET line = ?2 WHERE {OF_CHAIN} AND seq = ?3");
-            store.execute(&sql, rusqlite::params![id, line, here + 1]).unwrap();
-        }
+        forge(&self.path("presurge.db"), id, seq, change);
         assert!(self.run(&["audit", "verify", id]).status.success(), "it is whole in itself");
     }
 
@@ -309,6 +291,34 @@ impl Lab {
             let _ = writeln!(text, "web,{},{value:.4}", rfc3339(at));
         }
         self.write("load.csv", &text)
+    }
+}
+
+/// The records of a chain, as a store holds them.
+pub fn records(store: &Path, id: &str) -> Vec<Record> {
+    let store = rusqlite::Connection::open(store).unwrap();
+    let sql = format!("SELECT line FROM record WHERE {OF_CHAIN} ORDER BY seq");
+    let mut query = store.prepare(&sql).unwrap();
+    let lines = query.query_map([id], |row| row.get::<_, String>(0)).unwrap();
+    lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+}
+
+/// Somebody who holds the store changes one record, and computes the chain anew from there on: in
+/// itself it is whole.
+pub fn forge(store: &Path, id: &str, seq: u64, change: impl FnOnce(&mut Record)) {
+    let mut records = records(store, id);
+    let store = rusqlite::Connection::open(store).unwrap();
+    store.execute_batch("DROP TRIGGER IF EXISTS record_unchanged").unwrap();
+    let first = usize::try_from(seq - 1).unwrap();
+    change(&mut records[first]);
+    for here in first..records.len() {
+        if here > 0 {
+            records[here].previous = records[here - 1].hash.clone();
+        }
+        records[here].hash = records[here].computed_hash();
+        let line = serde_json::to_string(&records[here]).unwrap();
+        let sql = format!("UPDATE record SET line = ?2 WHERE {OF_CHAIN} AND seq = ?3");
+        store.execute(&sql, rusqlite::params![id, line, here + 1]).unwrap();
     }
 }
 

@@ -13,7 +13,7 @@ use rollout::driver::Stop;
 use rollout::state::Phase;
 use store::Store;
 
-use super::{Apply, Mode, agreed, anchoring};
+use super::{Apply, agreed, anchoring};
 use crate::anchors::{Watched, Writer};
 use crate::apply::audience::Storyteller;
 use crate::apply::control::Petition;
@@ -150,10 +150,6 @@ impl Apply {
             eprintln!("warning: {warning}");
         }
         render::plan::text(&mut std::io::stderr().lock(), &all.parts, &made.plan, now)?;
-        if self.mode == Mode::Advise {
-            eprintln!("\nadvice only (--mode advise): nothing was done");
-            return Ok(None);
-        }
         if !self.yes && !agreed()? {
             eprintln!("nothing was done");
             return Ok(None);
@@ -266,7 +262,7 @@ fn going_on(part: Part) -> Option<Driven> {
 }
 
 /// Performs the plan that was given instead of the one that was just made.
-fn take_given(made: &mut MadeTogether, plan: Plan) -> Result<(), Failed> {
+pub(super) fn take_given(made: &mut MadeTogether, plan: Plan) -> Result<(), Failed> {
     let bad = || {
         let text = "the parts of the plan are not those that its fleets were planned with; make a \
                     new one with `presurge plan`";

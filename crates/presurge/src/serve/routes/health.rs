@@ -12,7 +12,7 @@ use super::super::metrics::Gauge;
 use super::super::problem::Problem;
 use super::super::route::{Call, Response, Route, json};
 use super::super::settings::READY;
-use super::super::{Server, exchange, openapi};
+use super::super::{Server, advice, exchange, openapi};
 
 /// It is well.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -105,6 +105,7 @@ async fn metrics(server: Arc<Server>, call: Call) -> Result<Response, Problem> {
         help: "The age of the newest sample that a forecast stands on.",
         values: known.collect(),
     });
+    gauges.extend(advice::gauges(&server.told_advice.get()));
     if let Some((memory, seconds)) = process() {
         gauges.push(Gauge {
             name: "process_resident_memory_bytes",

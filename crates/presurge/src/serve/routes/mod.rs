@@ -1,5 +1,6 @@
 //! The routes, one file for each thing that they are about.
 
+mod advice;
 mod forecasts;
 mod health;
 mod journal;
@@ -16,6 +17,7 @@ pub fn table() -> Vec<Route> {
     all.extend(rollouts::routes());
     all.extend(requests::routes());
     all.extend(plans::routes());
+    all.extend(advice::routes());
     all.extend(forecasts::routes());
     all.extend(permits::routes());
     all.extend(journal::routes());

@@ -88,12 +88,19 @@ fn one() -> u64 {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Started {
-    /// `begun`, `open` (it was under way) or `done` (it had been done).
+    /// `begun`, `open` (it was under way), `done` (it had been done) or `advised` (nothing was begun: the
+    /// daemon advises).
     state: &'static str,
     /// Its ids, one for each fleet.
     rollouts: Vec<RolloutId>,
-    /// The plan, where it was begun now.
+    /// The plan, where it was begun or advised now.
     plan: Option<Box<Plan>>,
+    /// The numbers of the advice, one for each fleet; `/v1/advice` says what comes of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advice: Vec<u64>,
+    /// What was odd about the inputs of the advice, and what would stand in its way now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 const AFTER: &[Query] = &[Query {
@@ -112,9 +119,13 @@ pub fn routes() -> Vec<Route> {
     stream.statuses = &[200, 204];
     vec![
         Route::get("/v1/rollouts", "Every rollout", list),
-        Route::post(("/v1/rollouts", Right::Operate, &[200, 201]), "Begin a rollout", start)
-            .or_yaml()
-            .problems(&[404]),
+        Route::post(
+            ("/v1/rollouts", Right::Operate, &[200, 201]),
+            "Begin a rollout, or have it advised on",
+            start,
+        )
+        .or_yaml()
+        .problems(&[404]),
         Route::get("/v1/rollouts/{name}", "Where a rollout stands", show),
         stream.query(AFTER).problems(&[409]),
     ]
@@ -218,12 +229,25 @@ async fn start(server: Arc<Server>, call: Call, wish: Wish) -> Result<Reply<Star
     let documents = own.as_ref().unwrap_or(&server.documents);
     let reason = if wish.reason.is_empty() { "it was asked for" } else { &wish.reason };
     let begun = begin::begin(&server, &call, documents, &name, wish.seed, reason).await?;
-    let (status, state, rollouts, plan) = match begun {
-        Begun::Now(ids, plan) => (StatusCode::CREATED, "begun", ids, Some(plan)),
-        Begun::Before(ids) => (StatusCode::OK, "open", ids, None),
-        Begun::Done(ids) => (StatusCode::OK, "done", ids, None),
+    let of = |state, rollouts, plan| Started {
+        state,
+        rollouts,
+        plan,
+        advice: Vec::new(),
+        warnings: Vec::new(),
     };
-    let mut reply = Reply::new(status, Started { state, rollouts, plan });
+    let (status, started) = match begun {
+        Begun::Now(ids, plan) => (StatusCode::CREATED, of("begun", ids, Some(plan))),
+        Begun::Before(ids) => (StatusCode::OK, of("open", ids, None)),
+        Begun::Done(ids) => (StatusCode::OK, of("done", ids, None)),
+        Begun::Advised(advised) => {
+            let begin::Advised { pieces, plan, warnings } = *advised;
+            let advice = pieces.iter().map(|piece| piece.seq).collect();
+            let none = of("advised", Vec::new(), Some(Box::new(plan)));
+            return Ok(Reply::new(StatusCode::OK, Started { advice, warnings, ..none }));
+        }
+    };
+    let mut reply = Reply::new(status, started);
     reply.location = Some(format!("/v1/rollouts/{}", name.replace('/', "%2F")));
     Ok(reply)
 }

@@ -13,6 +13,7 @@ use crate::cli::Failed;
 
 #[cfg(feature = "train")]
 mod curve;
+mod outcome;
 mod plan;
 mod replay;
 mod series;
