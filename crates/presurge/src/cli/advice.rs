@@ -113,9 +113,11 @@ impl Advice {
                     let why = row.why.as_deref().unwrap_or_default();
                     writeln!(out, "advice {}: {}", row.advice, why)?;
                 }
-                writeln!(out, "\nFollowing the advice would have saved:")?;
-                let lines: Vec<Value> = shown.account.iter().map(line).collect();
-                output::rows(&mut out, Format::Table, &SUMS, &lines)?;
+                if !shown.account.is_empty() {
+                    writeln!(out, "\nFollowing the advice would have saved:")?;
+                    let lines: Vec<Value> = shown.account.iter().map(line).collect();
+                    output::rows(&mut out, Format::Table, &SUMS, &lines)?;
+                }
             }
         }
         Ok(())
