@@ -17,7 +17,8 @@ use crate::pipeline::{self, Prepared};
 const CONFIGURATION: &str = "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
   servers: { static: { prefix: web, count: 6 } }
   capacity: { requests: 100 }
-  load: { requests: { csv: { path: load.csv }, saturation: { csv: { path: full.csv }, above: 0.5 } } }
+  load: { requests: { csv: { path: load.csv } } }
+  saturation: { requests: { csv: { path: full.csv }, above: 0.5 } }
   durations: { drain: 1m, update: 5m, warmup: 2m }
   surge: { offers: [{ name: od, capacity: { requests: 100 }, price: 0.2, lead: 3m, max: 6 }] }
 ---\napiVersion: presurge/v1\nkind: Rollout\nmetadata: { name: kernel }\nspec:
