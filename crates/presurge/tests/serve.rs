@@ -111,6 +111,36 @@ fn a_daemon_that_is_killed_or_ended_goes_on_with_what_was_posted_when_it_is_back
     assert!(lab.updates("2").iter().all(|(_, count)| *count == 1), "{:?}", lab.updates("2"));
 }
 
+/// What was fitted is not fitted anew by the next daemon, and people see how it does.
+#[test]
+fn a_daemon_goes_on_with_the_forecasters_of_the_one_before() {
+    if !has("haproxy") {
+        return;
+    }
+    let (lab, file) = fleet("  risk: 0.01\n");
+    let fitted = |daemon: &Daemon| {
+        let models = daemon.get("/v1/models").json();
+        models["fleets"][0]["forecasters"]["requests"].clone()
+    };
+    let mut first = daemon(&lab, &file, &[]);
+    until("the load is forecast", || fitted(&first)["fittedAt"].is_string());
+    let before = fitted(&first);
+    assert_eq!(before["scored"][0]["band"], "step", "{before}");
+    let ready = first.get("/readyz").json();
+    assert_eq!((&ready["forecasters"], &ready["of"]), (&json!(1), &json!(1)));
+    let metrics = first.get("/metrics").text;
+    assert!(metrics.contains("presurge_forecasters{state=\"fitted\"} 1"), "{metrics}");
+    first.signal("-TERM");
+    assert!(first.child.wait().unwrap().success(), "{}", first.said());
+    let (code, said) = lab.says(&["models", "scores"]);
+    assert!(code == Some(0) && said.contains("requests") && said.contains("24h"), "{said}");
+    let second = daemon(&lab, &file, &[]);
+    until("it is there again", || fitted(&second)["fittedAt"].is_string());
+    assert_eq!(fitted(&second)["fittedAt"], before["fittedAt"], "{}", second.said());
+    let works = second.get("/metrics").text;
+    assert!(works.contains("presurge_forecaster_works{of=\"fit\"} 0"), "{works}");
+}
+
 #[test]
 fn people_say_what_shall_become_of_a_rollout_and_are_named_in_its_journal() {
     if !has("haproxy") {

@@ -14,12 +14,12 @@ pub const STEP: i64 = 600;
 pub const DAY: usize = 144;
 pub const HOUR: usize = 6;
 
-/// Days of history before the shift, and what load is multiplied by from then on.
+/// Days of history before the shift.
 const HISTORY: usize = 14 * DAY;
-const SHIFT: f64 = 1.4;
 
 /// A day with a swing of two fifths, and noise of 4 % of which a part lasts for an hour or two.
-pub fn load(seed: u64, steps: usize) -> Vec<f64> {
+/// After the shift all of it is multiplied by `shift`.
+fn load(seed: u64, shift: f64, steps: usize) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // The sum of twelve even draws is near enough to normal.
     let mut normal = || (0..12).map(|_| rng.random_range(0.0..1.0)).sum::<f64>() - 6.0;
@@ -28,7 +28,7 @@ pub fn load(seed: u64, steps: usize) -> Vec<f64> {
         .map(|index| {
             lasting = 0.8 * lasting + 0.015 * normal();
             let day = std::f64::consts::TAU * (index % DAY) as f64 / DAY as f64;
-            let level = if index < HISTORY { 1.0 } else { SHIFT };
+            let level = if index < HISTORY { 1.0 } else { shift };
             let usual = 100.0 + 40.0 * day.sin() + 10.0 * (2.0 * day).cos();
             level * usual * (1.0 + lasting + 0.03 * normal())
         })
@@ -40,8 +40,8 @@ pub type Inside = [bool; 2];
 
 /// For each step after the shift: what the intervals held that were said one step and one hour before.
 /// The forecaster is kept as the daemon keeps one: carried on, and fitted anew when it asks for it.
-pub fn lived_through(seed: u64, steps: usize) -> Vec<[Inside; 2]> {
-    let values = load(seed, steps + HOUR);
+pub fn lived_through(seed: u64, shift: f64, steps: usize) -> Vec<[Inside; 2]> {
+    let values = load(seed, shift, steps + HOUR);
     let series = Series::new(
         Timestamp::UNIX_EPOCH,
         Step::from_seconds(STEP).expect("it is positive"),

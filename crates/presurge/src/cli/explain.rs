@@ -126,6 +126,11 @@ impl Explain {
             );
             return Err(Failed::data(text));
         }
+        if !stated.inputs.models.is_empty() {
+            let text = "it was made with forecasters that a daemon keeps, which only the archive of its \
+                        store has (`presurge audit replay` computes it again); explain it without --config";
+            return Err(Failed::data(text));
+        }
         let made_at = stated.created_at;
         let clock: Arc<dyn Clock> = clock(Some(made_at))?;
         let documents = documents::load(&self.config, &clock).map_err(Failed::data)?;

@@ -7,7 +7,7 @@ use domain::journal::Digest;
 use domain::models::Models;
 use domain::name::FleetName;
 use domain::ports::Clock;
-use forecast::{ForecastError, RefitReason};
+use forecast::ForecastError;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
@@ -81,7 +81,7 @@ pub async fn keep(server: Arc<Server>, mut stop: watch::Receiver<bool>) {
                 let fitting = under_way.values().filter(|(_, fits)| *fits).count();
                 let Some((key, fits)) = queue.next(fitting < FITS_AT_ONCE) else { break };
                 let Some((feed, load)) = feeds.0.get(&key).cloned() else { continue };
-                let task = work.spawn(renewed(server.clone(), key.clone(), feed, load));
+                let task = work.spawn(renewed(server.clone(), key.clone(), feed, load, fits));
                 under_way.insert(task.id(), (key, fits));
             }
             tokio::select! {
@@ -122,7 +122,8 @@ impl Fresh {
         let mut queue = Queue::default();
         for (key, (feed, _)) in feeds.0.iter().filter(|(key, _)| !busy.contains(key)) {
             let (kept, wish) = (self.get(key), self.wish(key));
-            if kept.rests.is_some_and(|until| now < until) {
+            let rests = kept.rests.is_some_and(|until| now < until);
+            if rests && kept.trouble.is_some() {
                 continue;
             }
             let Some(known) = &kept.known else {
@@ -133,10 +134,11 @@ impl Fresh {
                 continue;
             };
             let length = known.taken.step().duration();
-            if wants_a_fit(known, wish, now) {
-                queue.fits.push_front(key.clone());
-            } else if now >= known.forecaster.end() + length + feed.delay {
+            // A fit may wait; what is kept until then goes on.
+            if !rests && now >= known.forecaster.end() + length + feed.delay {
                 queue.updates.push_back(key.clone());
+            } else if wants_a_fit(known, wish, now) {
+                queue.fits.push_front(key.clone());
             }
         }
         queue
@@ -144,37 +146,46 @@ impl Fresh {
 }
 
 fn wants_a_fit(known: &Known, wish: Wish, now: Timestamp) -> bool {
-    wish.reach > known.reach || wish.anew && now >= known.fitted_at + FRESH_ANEW
+    let changed = wish.anew && now >= known.fitted_at + FRESH_ANEW;
+    wish.reach > known.reach || changed || known.forecaster.refit_due().is_some()
 }
 
 /// A forecaster with what is new, or one that is fitted where that is due.
-async fn renewed(server: Arc<Server>, key: Key, feed: Arc<Feed>, load: Digest) -> Kept {
+async fn renewed(server: Arc<Server>, key: Key, feed: Arc<Feed>, load: Digest, fits: bool) -> Kept {
     let (mut kept, now) = (server.fresh.get(&key), server.clock.now());
-    if !std::mem::replace(&mut kept.asked_for, true) {
+    let first = !std::mem::replace(&mut kept.asked_for, true);
+    if first {
         restore(&server, &key, &load, &mut kept).await;
     }
-    kept.trouble = renew(&server, &key, &feed, &mut kept, now).await.err();
-    kept.rests = kept.trouble.as_ref().map(|_| now + FRESH_REST);
+    let known = kept.known.clone().filter(|_| first || !fits);
+    let (before, step) = (kept.known_until(), known.as_ref().map(|known| known.taken.step()));
+    let done = match known {
+        Some(known) => renew(&server, &key, &feed, &mut kept, known, now).await,
+        None => fit(&server, &key, &feed, &mut kept, now).await,
+    };
+    // Where nothing has come there is soon enough to look in a quarter of a step.
+    let in_vain = step.filter(|_| kept.known_until() == before);
+    let rest = in_vain.map(|step| (step.duration() / 4).min(FRESH_REST));
+    kept.rests = match &done {
+        Ok(()) => rest.map(|rest| now + rest),
+        Err(_) => Some(now + FRESH_REST),
+    };
+    kept.trouble = done.err();
     if kept.trouble.is_some() {
         server.meters.trouble();
     }
     kept
 }
 
-/// Takes in what is new, or fits where that is due.
+/// Takes in what is new.
 async fn renew(
     server: &Server,
     key: &Key,
     feed: &Feed,
     kept: &mut Kept,
+    known: Known,
     now: Timestamp,
 ) -> Result<(), String> {
-    let Some(known) = kept.known.clone() else {
-        return fit(server, key, feed, kept, None, now).await;
-    };
-    if wants_a_fit(&known, server.fresh.wish(key), now) {
-        return fit(server, key, feed, kept, None, now).await;
-    }
     let step = known.taken.step();
     let from = known.forecaster.end() - step.duration() * 2;
     let read = pipeline::read_on(feed, step, from, now).await;
@@ -183,16 +194,12 @@ async fn renew(
     match carried.await? {
         Ok((known, told)) => {
             server.fresh.counts(|progress| progress.updates += 1);
-            let due = known.forecaster.refit_due();
             kept.known = Some(known);
             server.fresh.tell(key, kept, &told);
-            match due {
-                Some(_) => fit(server, key, feed, kept, due, now).await,
-                None => Ok(()),
-            }
+            Ok(())
         }
         // Too long was nothing known.
-        Err(ForecastError::Ahead { .. }) => fit(server, key, feed, kept, None, now).await,
+        Err(ForecastError::Ahead { .. }) => fit(server, key, feed, kept, now).await,
         Err(error) => Err(error.to_string()),
     }
 }
@@ -203,7 +210,6 @@ async fn fit(
     key: &Key,
     feed: &Feed,
     kept: &mut Kept,
-    due: Option<RefitReason>,
     now: Timestamp,
 ) -> Result<(), String> {
     let read = pipeline::read(feed, now).await;
@@ -217,8 +223,7 @@ async fn fit(
         Server::compute(&server.fits, move || Known::fit(former.as_ref(), &series, reach, now));
     let (known, told) = fitted.await?.map_err(|error| error.to_string())?;
     server.fresh.wishes(key.clone(), |wish| wish.anew = false);
-    let change = before.zip(due).and_then(|(former, why)| Change::fit(key, &former, &known, why));
-    server.fresh.note(change);
+    server.fresh.note(before.and_then(|former| Change::fit(key, &former, &known)));
     server.fresh.counts(|progress| progress.fits += 1);
     kept.known = Some(known);
     server.fresh.tell(key, kept, &told);
@@ -232,7 +237,7 @@ async fn restore(server: &Server, key: &Key, load: &Digest, kept: &mut Kept) {
         Ok(None) => return,
         Err(error) => return server.trouble("no forecaster is taken from the store", &error),
     };
-    match rows::Row::read(&bytes).and_then(|row| row.of(load)) {
+    match rows::Row::read(&bytes).and_then(|row| row.of(key, load)) {
         Ok(row) => {
             kept.stored = Some((row.known.fitted_at, row.known.forecaster.end()));
             (kept.known, kept.events) = (Some(row.known), row.events);

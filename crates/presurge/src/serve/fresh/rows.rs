@@ -108,8 +108,8 @@ impl Row {
         Ok(Self { key: (fleet, dimension), known, events, load })
     }
 
-    /// The same if it is of a load that is configured like this.
-    pub fn of(self, load: &Digest) -> Result<Self, BadRow> {
-        if self.load == *load { Ok(self) } else { Err(BadRow::Other) }
+    /// The same if it is of this dimension, and its load is configured like this.
+    pub fn of(self, key: &Key, load: &Digest) -> Result<Self, BadRow> {
+        if self.key == *key && self.load == *load { Ok(self) } else { Err(BadRow::Other) }
     }
 }

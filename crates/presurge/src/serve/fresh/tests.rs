@@ -17,7 +17,8 @@ use crate::pipeline::{self, Prepared};
 const CONFIGURATION: &str = "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
   servers: { static: { prefix: web, count: 6 } }
   capacity: { requests: 100 }
-  load: { requests: { csv: { path: load.csv }, saturation: { csv: { path: full.csv }, above: 0.5 } } }
+  load: { requests: { csv: { path: load.csv } } }
+  saturation: { requests: { csv: { path: full.csv }, above: 0.5 } }
   durations: { drain: 1m, update: 5m, warmup: 2m }
   surge: { offers: [{ name: od, capacity: { requests: 100 }, price: 0.2, lead: 3m, max: 6 }] }
 ---\napiVersion: presurge/v1\nkind: Rollout\nmetadata: { name: kernel }\nspec:
@@ -171,4 +172,85 @@ async fn what_does_not_know_exactly_the_history_is_not_asked() {
     assert!(made.plan.inputs.models.is_empty());
     assert!(desk.fresh.wish(&key()).reach > 4 * 86_400);
     assert_eq!(desk.clock.now(), at(STEPS));
+}
+
+#[tokio::test]
+async fn what_the_store_keeps_goes_on_as_it_would_have() {
+    let desk = Desk::new();
+    desk.fits(STEPS - 40).await;
+    desk.carries_on(STEPS - 20).await;
+    let kept = desk.fresh.get(&key());
+    let known = kept.known.clone().unwrap();
+    let load = domain::journal::Digest::of_bytes(b"the configuration");
+    let bytes = rows::written(&key(), &known, &kept, &load);
+    desk.store.keep(vec![(rows::name(&key()), bytes.clone())]).await.unwrap();
+    let found = desk.store.kept(&rows::name(&key())).await.unwrap().unwrap();
+    let row = rows::Row::read(&found).unwrap().of(&key(), &load).unwrap();
+    assert!(row.known.forecaster.save() == known.forecaster.save());
+    assert_eq!(row.known.scores.table(), known.scores.table());
+    assert!(known.scores.table()[0].forecasts == 20);
+    let back = Kept { known: Some(row.known), ..Kept::default() };
+    desk.fresh.set(key(), back);
+    assert!(desk.plans(STEPS - 18).await.1, "it knows the same history");
+    // What is of another load, or not whole, is not used.
+    let other = domain::journal::Digest::of_bytes(b"another configuration");
+    assert!(rows::Row::read(&bytes).unwrap().of(&key(), &other).is_err());
+    let api = (FleetName::new("api").unwrap(), key().1);
+    assert!(rows::Row::read(&bytes).unwrap().of(&api, &load).is_err());
+    for cut in [0, 10, bytes.len() / 3, bytes.len() - 1] {
+        assert!(rows::Row::read(&bytes[..cut]).is_err(), "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_measured_at_saturation_is_a_lower_bound() {
+    let desk = Desk::new();
+    desk.fits(STEPS).await;
+    let known = desk.fresh.get(&key()).known.unwrap();
+    let (step, end) = (known.taken.step(), known.forecaster.end());
+    let plain = Series::new(end, step, vec![400.0; 3]);
+    let full = plain.clone().saturated_during(&[(end, plain.end())]);
+    let mut by_hand = AutoForecaster::clone(&known.forecaster);
+    for index in 0..3 {
+        let sample = Sample { at: full.at(index), value: 400.0 };
+        by_hand.update_at_saturation(sample).unwrap();
+    }
+    assert!(known.carried(&full).unwrap().0.forecaster.save() == by_hand.save());
+    assert!(known.carried(&plain).unwrap().0.forecaster.save() != by_hand.save());
+}
+
+#[tokio::test]
+async fn changes_are_written_once_and_no_more_than_a_few_in_an_hour() {
+    let (desk, other) = (Desk::new(), Fresh::default());
+    let led = |sample: i64| {
+        let event = Event::LeaderChanged {
+            from: "naive".into(),
+            to: "mstl".into(),
+            relative_losses: [1.2, 0.9],
+        };
+        (at(sample), event)
+    };
+    let told: Told = (0..10).map(led).collect();
+    let (mut mine, mut theirs) = (Default::default(), Default::default());
+    let store = desk.store.as_ref();
+    desk.fresh.note(Change::among(&key(), &told));
+    desk.fresh.write_down(store, &mut mine, at(10)).await.unwrap();
+    // Another replica has seen the same.
+    other.note(Change::among(&key(), &told[..4].to_vec()));
+    other.write_down(store, &mut theirs, at(20)).await.unwrap();
+    let drifted = vec![(at(30), Event::Drifted(forecast::Drift::Above)), led(31)];
+    other.note(Change::among(&key(), &drifted));
+    other.write_down(store, &mut theirs, at(31)).await.unwrap();
+    let chain = domain::models::Models::chain();
+    let records = store.read(&chain, 0).await.unwrap();
+    assert_eq!(records.len(), 6);
+    let first = &records[0];
+    assert_eq!(
+        (first.actor.0.as_str(), first.payload["before"].as_str()),
+        ("forecaster", Some("naive"))
+    );
+    assert!(first.reason.contains("mstl leads instead of naive"), "{}", first.reason);
+    assert_eq!(records[4].payload["what"], "width");
+    let listed = crate::apply::chain::rollouts(store).await.unwrap();
+    assert!(listed.is_empty(), "it is no rollout");
 }

@@ -46,10 +46,9 @@ impl Change {
     }
 
     /// A new fit, where it was not due by age alone.
-    pub fn fit(key: &Key, former: &Known, now: &Known, reason: RefitReason) -> Option<Self> {
-        if matches!(reason, RefitReason::Age { .. }) {
-            return None;
-        }
+    pub fn fit(key: &Key, former: &Known, now: &Known) -> Option<Self> {
+        let due = former.forecaster.refit_due();
+        let reason = due.filter(|due| !matches!(due, RefitReason::Age { .. }))?;
         let fit = |known: &Known| {
             let led = known.forecaster.report().chosen;
             format!("of {:.0}, {led} leads", known.fitted_at)
