@@ -271,7 +271,7 @@ impl AutoForecaster {
     pub fn benchmark(&self, horizon: usize) -> Vec<f64> {
         let members = self.panel.members();
         let place = |name: &&str| members.iter().position(|member| member.name == **name);
-        let known = models::BENCHMARKS.iter().rev().find_map(|name| place(&name));
+        let known = models::BENCHMARKS.iter().rev().find_map(place);
         let Some(known) = known else { return vec![self.last; horizon] };
         let (mut said, _) = self.panel.say(horizon, self.bounds(), |expert| expert == known);
         std::mem::take(&mut said[known])

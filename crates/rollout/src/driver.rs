@@ -390,7 +390,7 @@ fn with_weighing(mut event: Event, seen: &Seen) -> Event {
         && let Some(Verdict { at, after, answer: Ok(weighed), .. }) = &seen.verdict
     {
         let (load, models) = (weighed.load.clone(), weighed.models.clone());
-        look.weighed = Some(Weighing { at: *at, after: *after, load, models });
+        look.weighed = Some(Box::new(Weighing { at: *at, after: *after, load, models }));
     }
     event
 }

@@ -27,7 +27,7 @@ pub struct Look {
     pub foreseen: Option<f64>,
     /// What that was estimated from; absent where `foreseen` is, and in journals of former releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weighed: Option<Weighing>,
+    pub weighed: Option<Box<Weighing>>,
     /// What the load was known from.
     #[serde(default, skip_serializing_if = "is_live")]
     pub rung: Rung,

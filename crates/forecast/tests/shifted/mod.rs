@@ -53,7 +53,7 @@ pub fn lived_through(seed: u64, shift: f64, steps: usize) -> Vec<[Inside; 2]> {
     let mut kept: AutoForecaster = auto(&series.head(begin), &options).expect("it is fitted");
     let mut said: VecDeque<Vec<Vec<f64>>> = VecDeque::new();
     let mut found = Vec::with_capacity(steps);
-    for index in begin..HISTORY + steps {
+    for (index, value) in values.into_iter().enumerate().take(HISTORY + steps).skip(begin) {
         let forecast = kept.forecast(HOUR, &levels).expect("there is a forecast");
         said.push_back(forecast.quantiles);
         if said.len() > HOUR {
@@ -61,12 +61,11 @@ pub fn lived_through(seed: u64, shift: f64, steps: usize) -> Vec<[Inside; 2]> {
         }
         if index >= HISTORY {
             let inside = |row: &[f64]| {
-                let value = values[index];
                 [(row[1]..=row[2]).contains(&value), (row[0]..=row[3]).contains(&value)]
             };
             found.push([inside(&said[said.len() - 1][0]), inside(&said[0][HOUR - 1])]);
         }
-        kept.update(Sample { at: series.at(index), value: values[index] }).expect("it is the next");
+        kept.update(Sample { at: series.at(index), value }).expect("it is the next");
         if kept.refit_due().is_some() {
             kept.refit(&series.head(index + 1), &options).expect("it is fitted again");
         }
