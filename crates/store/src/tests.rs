@@ -345,8 +345,11 @@ async fn calls_that_come_together_are_kept_together_and_each_by_itself() {
 async fn a_disk_that_is_full_loses_nothing_that_was_answered() {
     let disk = OnDisk::new();
     let store = disk.open();
-    let full = "PRAGMA max_page_count = 40";
-    store.run(move |s| s.read(|c| c.query_row(full, [], |_| Ok(())))).await.unwrap();
+    let fill = |c: &Connection| {
+        let pages: i64 = c.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        c.query_row(&format!("PRAGMA max_page_count = {}", pages + 30), [], |_| Ok(()))
+    };
+    store.run(move |session| session.read(fill)).await.unwrap();
     let put = |k: u32| {
         let store = store.clone();
         async move {
