@@ -244,7 +244,7 @@ mod tests {
         let names: Vec<&str> = good.table().iter().map(|row| row.band).collect();
         assert_eq!(names, ["step", "1h", "6h", "24h"]);
         for (good, bad) in good.table().iter().zip(bad.table()) {
-            assert!(good.forecasts > 20 && good.forecasts == bad.forecasts, "{good:?}");
+            assert!(good.forecasts > 12 && good.forecasts == bad.forecasts, "{good:?}");
             assert!(good.inside95.unwrap() > 0.85 && good.relative_loss.unwrap() < 1.0, "{good:?}");
             assert!(good.inside80.unwrap() <= good.inside95.unwrap());
             assert!(
