@@ -328,7 +328,8 @@ impl Planner for Reviser {
         // Batches may run late, as far as the forecast has to see.
         let until = ask.deadline + Duration::from_secs(3_600);
         let weigh = move |outlook: &Outlook| {
-            let counts = [1, plan::paths_for(question.risk)];
+            // What is left of the risk would take ever more paths, and time is short here.
+            let counts = [1, plan::paths_for(question.risk).min(plan::paths_for(risk()))];
             let request = Request { schedule, ..outlook.asked(&question, until, counts)? };
             Ok(plan::standing(&request)?)
         };
