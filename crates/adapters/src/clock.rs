@@ -91,7 +91,7 @@ fn wall_now() -> Timestamp {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is given")]
-fn monotonic_now() -> Instant {
+pub(crate) fn monotonic_now() -> Instant {
     Instant::now()
 }
 

@@ -4,6 +4,7 @@
 mod created;
 mod look;
 mod policy;
+mod serving;
 
 use jiff::Timestamp;
 use serde::de::value::MapDeserializer;
@@ -24,6 +25,8 @@ pub use policy::{
     AfterHold, ApprovalRule, HoldLimit, HookLimit, HookPoint, OnFailure, OnTimeout, Policy,
     SizeRule,
 };
+
+pub use serving::{Known, SharedOut, WarmUp};
 
 /// The version of the stored events that this build writes; it reads this one and the one before.
 pub const FORMAT: u32 = 1;
@@ -479,6 +482,16 @@ pub enum Event {
         server: ServerName,
         /// What it runs.
         version: Version,
+    },
+    /// Outcome: what the load balancer counted of single servers since it was last told; once after each
+    /// batch, where it counts.
+    ServingSeen {
+        /// How evenly it shared the requests out; absent where too few came or servers changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shared: Option<SharedOut>,
+        /// How long servers that came back took to warm up, as far as it can be told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warmed: Vec<WarmUp>,
     },
     /// Outcome: surge runs that no open rollout answers for. Said once for the same names.
     OrphansSuspected {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use domain::event::{Event, HoldReason, HookPoint, Outcome, Weighing};
 use domain::journal::{Actor, Digest, Entry, Head, Record};
-use domain::name::{Dimension, RolloutId};
+use domain::name::{Dimension, RolloutId, ServerName};
 use domain::plan::Plan;
 use domain::ports::{
     Clock, Hook, Journal, LoadSource, PortError, Provisioner, Size, Traffic, Updater,
@@ -72,6 +72,8 @@ pub struct World {
     pub hooks: BTreeMap<HookPoint, Arc<dyn Hook>>,
     /// The auto-scaler, where there is one.
     pub size: Option<Arc<dyn Size>>,
+    /// What each server carries, in shares of any one amount; 1 where it is missing.
+    pub shares: BTreeMap<ServerName, f64>,
 }
 
 /// Who watches a rollout: a terminal, a log, nobody.
@@ -214,6 +216,7 @@ impl Driver {
         let mut found = self.losses(book.state(), &seen);
         found.extend(self.reversions(book.state(), &seen));
         found.extend(self.verdicts(book.state(), memory));
+        found.extend(self.served(book.state(), memory));
         if book.write(found).await? != Written::Done {
             return Ok(false);
         }

@@ -22,6 +22,9 @@ pub const ROLLOUTS: usize = 32;
 /// this share of itself: plans should not change for noise.
 pub const STEP: f64 = 0.05;
 
+/// The same of `balance`, which is close to 1 and counts for the whole fleet.
+pub const BALANCE_STEP: f64 = 0.01;
+
 /// A figure that was learned, and from what.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finding {
@@ -57,8 +60,10 @@ pub fn findings(configured: &Figures, newest_first: &[Observed]) -> BTreeMap<Qua
             Figure::Probability { probability: prior } => {
                 (trials.tried > 0.0).then(|| {
                     let share = match quantity {
-                        // What is delivered, not what is missing.
-                        Quantity::Fulfilment(_) => 1.0 - probability(1.0 - prior, trials),
+                        // What is delivered, or used; not what is missing.
+                        Quantity::Fulfilment(_) | Quantity::Balance => {
+                            1.0 - probability(1.0 - prior, trials)
+                        }
                         _ => probability(prior, trials),
                     };
                     Figure::probability(share)
@@ -75,8 +80,9 @@ pub fn findings(configured: &Figures, newest_first: &[Observed]) -> BTreeMap<Qua
 }
 
 /// Whether a figure is so far from the one in force that plans should be made with it.
-pub fn moves(before: Figure, after: Figure) -> bool {
-    let far = |from: f64, to: f64| (to - from).abs() > STEP * from.abs().max(f64::MIN_POSITIVE);
+pub fn moves(quantity: &Quantity, before: Figure, after: Figure) -> bool {
+    let step = if *quantity == Quantity::Balance { BALANCE_STEP } else { STEP };
+    let far = |from: f64, to: f64| (to - from).abs() > step * from.abs().max(f64::MIN_POSITIVE);
     match (before, after) {
         (
             Figure::Duration { p50_seconds: p50, p95_seconds: p95 },

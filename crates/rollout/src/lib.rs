@@ -31,6 +31,7 @@ pub mod outcome;
 pub mod planner;
 pub mod pressure;
 pub mod rollback;
+mod serving;
 pub mod settings;
 pub mod size;
 pub mod state;

@@ -193,6 +193,7 @@ fn transition(state: &mut State, at: &Record, event: Event) -> Result<(), Refusa
                                                       => size::restoring(state, at, found, wanted, left_alone),
         Event::SizeRestored { left_alone }            => size::restored(state, at, &left_alone),
         Event::OrphansSuspected { names }             => phase::suspect(state, names),
+        Event::ServingSeen { shared, warmed }         => fleet::served(state, shared.as_ref(), &warmed),
         Event::ServerReverted { server, version }     => fleet::reverted(state, at, &server, &version),
     }
 }

@@ -174,6 +174,7 @@ impl Stage {
                 load: vec![watch],
                 hooks: BTreeMap::new(),
                 size: None,
+                shares: Default::default(),
             },
             journal: self.hands.journal.clone(),
             planner: self.planner.clone(),

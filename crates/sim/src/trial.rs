@@ -318,6 +318,7 @@ impl Trial<'_> {
                 load: vec![watch],
                 hooks: hooks.map(|point| (point, hook.clone())).into(),
                 size: Some(Fused::<dyn Size>::new(fuse, size)),
+                shares: Default::default(),
             },
             journal: (rig.journal)(Fused::<dyn Journal>::new(fuse, journal)),
             planner: (rig.planner)(scene.planner.clone()),

@@ -152,7 +152,7 @@ fn what_nobody_saw_end_is_not_taken_for_short_or_long() {
     assert_eq!(lengths.iter().filter(ended).count(), 6, "{lengths:?}");
     assert_eq!(lengths.len(), 7, "{lengths:?}");
     let longest = lengths.iter().map(|length| match length {
-        Length::Ended(seconds) | Length::AtLeast(seconds) => *seconds,
+        Length::Ended(seconds) | Length::AtLeast(seconds) | Length::AtMost(seconds) => *seconds,
     });
     assert!(longest.fold(0.0, f64::max) < 1500.0, "{lengths:?}");
 }

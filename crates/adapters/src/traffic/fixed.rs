@@ -28,6 +28,7 @@ impl Traffic for FixedTraffic {
             state: BackendState::InService,
             in_flight: None,
             weight: None,
+            served: None,
         };
         Ok(self.servers.iter().map(in_service).collect())
     }

@@ -290,6 +290,7 @@ impl Traffic for Haproxy {
             state: server.state(),
             in_flight: Some(server.in_flight()),
             weight: server.percent(),
+            served: server.served(),
         });
         Ok(seen.collect())
     }

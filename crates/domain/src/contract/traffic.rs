@@ -72,6 +72,7 @@ pub trait World: Send + Sync {
 /// When the adapter breaks its contract; the message says how.
 pub async fn run<W: World>(make: impl AsyncFn() -> W) {
     members_are_in_service(&make().await).await;
+    what_is_served_is_counted(&make().await).await;
     a_drain_waits_for_what_is_under_way(&make().await).await;
     a_drain_can_be_taken_back(&make().await).await;
     a_cut_ends_what_is_under_way(&make().await).await;
@@ -101,6 +102,26 @@ async fn members_are_in_service<W: World>(world: &W) {
         done(world, &wish(&member, "already", Wanted::Admit(100))).await;
     }
     assert_serves(world, &world.members()[0].server, true).await;
+}
+
+/// Requests that are said to be counted are counted at the server that they went to.
+async fn what_is_served_is_counted<W: World>(world: &W) {
+    let counts = |seen: &[Backend]| -> BTreeMap<ServerName, u64> {
+        let of = |b: &Backend| Some((b.server.clone(), b.served?.requests));
+        seen.iter().filter_map(of).collect()
+    };
+    let before = counts(&observe(world).await);
+    let served = world.requests(30).await.expect("the members serve");
+    let seen = observe(world).await;
+    let after = counts(&seen);
+    assert_eq!(before.len(), after.len(), "who counts, goes on counting");
+    for (server, was) in before {
+        let mine = served.get(&server).copied().unwrap_or(0);
+        assert_eq!(after[&server] - was, mine as u64, "{server}: {served:?}");
+        let response = find(&seen, &server).served.and_then(|s| s.response_micros);
+        let most = 10_000_000;
+        assert!(response.is_none_or(|micros| micros < most), "{server}: {response:?} µs");
+    }
 }
 
 async fn a_drain_waits_for_what_is_under_way<W: World>(world: &W) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::figure::{BadFigure, Figure};
 use crate::name::{BadName, Dimension, OfferName};
 
-/// Something that the journals of a fleet show. Written `drain`, `update`, `verify`,
+/// Something that the journals of a fleet show. Written `drain`, `update`, `verify`, `warmup`, `balance`,
 /// `updateFailure`, or with an offer or a dimension behind a colon: `lead:m6i-spot`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -19,6 +19,10 @@ pub enum Quantity {
     Update,
     /// From then on until its gates have passed.
     Verify,
+    /// From its return until a server answers as fast as it does later.
+    Warmup,
+    /// Mean over peak of what the load balancer gives to servers, for what they carry.
+    Balance,
     /// The probability that the update of one server fails, retries included.
     UpdateFailure,
     /// From an order until its instances run.
@@ -50,7 +54,7 @@ pub enum Kind {
 pub enum BadQuantity {
     /// It is not in the list.
     #[error(
-        "{0:?} is nothing that is learned: drain, update, verify, updateFailure, or lead, \
+        "{0:?} is nothing that is learned: drain, update, verify, warmup, balance, updateFailure, or lead, \
          interruption, fulfilment, bootFailure with an offer behind a colon, such as lead:m6i-spot, or \
          capacity with a dimension, such as capacity:requests"
     )]
@@ -64,8 +68,11 @@ impl Quantity {
     /// What kind of figure it has.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Drain | Self::Update | Self::Verify | Self::Lead(_) => Kind::Duration,
+            Self::Drain | Self::Update | Self::Verify | Self::Warmup | Self::Lead(_) => {
+                Kind::Duration
+            }
             Self::UpdateFailure
+            | Self::Balance
             | Self::Interruption(_)
             | Self::Fulfilment(_)
             | Self::BootFailure(_) => Kind::Probability,
@@ -83,7 +90,7 @@ impl Quantity {
             }
             (Kind::Amount, _) => return Err(BadFigure::NoAmount),
             (Kind::Probability, Figure::Probability { probability }) => {
-                let certain = matches!(self, Self::Fulfilment(_));
+                let certain = matches!(self, Self::Fulfilment(_) | Self::Balance);
                 let good = match certain {
                     true => probability > 0.0 && probability <= 1.0,
                     false => (0.0..1.0).contains(&probability),
@@ -115,9 +122,13 @@ impl Quantity {
             | Self::Interruption(offer)
             | Self::Fulfilment(offer)
             | Self::BootFailure(offer) => Some(offer),
-            Self::Drain | Self::Update | Self::Verify | Self::UpdateFailure | Self::Capacity(_) => {
-                None
-            }
+            Self::Drain
+            | Self::Update
+            | Self::Verify
+            | Self::Warmup
+            | Self::Balance
+            | Self::UpdateFailure
+            | Self::Capacity(_) => None,
         }
     }
 }
@@ -128,6 +139,8 @@ impl fmt::Display for Quantity {
             Self::Drain => "drain".into(),
             Self::Update => "update".into(),
             Self::Verify => "verify".into(),
+            Self::Warmup => "warmup".into(),
+            Self::Balance => "balance".into(),
             Self::UpdateFailure => "updateFailure".into(),
             Self::Lead(offer) => format!("lead:{offer}"),
             Self::Interruption(offer) => format!("interruption:{offer}"),
@@ -149,6 +162,8 @@ impl FromStr for Quantity {
                 "drain" => Ok(Self::Drain),
                 "update" => Ok(Self::Update),
                 "verify" => Ok(Self::Verify),
+                "warmup" => Ok(Self::Warmup),
+                "balance" => Ok(Self::Balance),
                 "updateFailure" => Ok(Self::UpdateFailure),
                 _ => Err(unknown()),
             };

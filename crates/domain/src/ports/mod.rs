@@ -30,7 +30,7 @@ pub use notify::Notify;
 pub use provisioner::{Instance, InstanceState, Provisioner, SurgeOrder};
 pub use signal::{SignalSource, Tells};
 pub use size::{Size, SizeEnd, SizeOrder};
-pub use traffic::{Admission, Backend, BackendState, Drained, Traffic, Wanted};
+pub use traffic::{Admission, Backend, BackendState, Drained, Served, Traffic, Wanted};
 pub use updater::{UpdateOrder, UpdateState, Updater};
 
 use crate::name::ServerName;

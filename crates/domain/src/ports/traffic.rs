@@ -51,6 +51,24 @@ pub struct Backend {
     pub in_flight: Option<u64>,
     /// Its share of its full weight in percent, where the load balancer tells it.
     pub weight: Option<u8>,
+    /// What it has served so far, where the load balancer counts it.
+    pub served: Option<Served>,
+}
+
+/// What a load balancer has counted of one server. A count that falls began anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// Requests that it was given since the count began.
+    pub requests: u64,
+    /// The mean of its response times, in microseconds, in which each new request weighs 1 /
+    /// [`Served::SMOOTHED_OVER`] (an exponentially weighted moving average); as fine as the load
+    /// balancer tells it, to a millisecond at worst. `None` where it does not time responses.
+    pub response_micros: Option<u64>,
+}
+
+impl Served {
+    /// So many requests ago one weighs a third of the newest.
+    pub const SMOOTHED_OVER: u64 = 512;
 }
 
 /// How a drain ended, and of what was asked in general.

@@ -265,6 +265,7 @@ fn driver(
             load: watches(prepared, &made.histories),
             hooks: BTreeMap::new(),
             size: None,
+            shares: Default::default(),
         },
         journal,
         planner,

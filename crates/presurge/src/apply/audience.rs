@@ -229,6 +229,7 @@ fn tell(state: &State, event: &Event, reason: &str) -> Option<String> {
             format!("size     to be put back: {wanted}; {reason}")
         }
         Event::SizeRestored { .. } => format!("size     {reason}"),
+        Event::ServingSeen { .. } => format!("seen     {reason}"),
         Event::ServerReverted { server, version } => {
             format!("  {server} runs {version} again: it is to be updated again")
         }

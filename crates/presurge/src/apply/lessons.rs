@@ -90,7 +90,7 @@ pub async fn learn(
         for (quantity, finding) in &found {
             let before = known.learned.get(quantity).map(|lesson| lesson.figure);
             let before = before.unwrap_or(configured[quantity]);
-            if lessons::moves(before, finding.figure) {
+            if lessons::moves(quantity, before, finding.figure) {
                 let (quantity, after) = (quantity.clone(), finding.figure);
                 changes.push((Change { quantity, before, after }, finding.evidence));
             }
@@ -129,6 +129,11 @@ fn words(change: &Change, evidence: &domain::learned::Evidence) -> String {
     let seen = match &change.quantity {
         Quantity::Interruption(_) => {
             format!("{:.0} lost in {:.1} hours of instances", evidence.of_which, evidence.seen)
+        }
+        Quantity::Balance => {
+            let lost = 100.0 * evidence.of_which / evidence.seen;
+            let (seen, more) = (evidence.seen, 100.0 * lost / (100.0 - lost));
+            format!("over {seen:.0} stretches the busiest server got {more:.1} % more than its share")
         }
         Quantity::UpdateFailure | Quantity::Fulfilment(_) | Quantity::BootFailure(_) => {
             format!("{:.0} of {:.0} failed", evidence.of_which, evidence.seen)

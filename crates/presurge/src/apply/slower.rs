@@ -166,6 +166,7 @@ fn performed(times: f64) -> Vec<Record> {
             load: watches(&prepared, &histories),
             hooks: BTreeMap::new(),
             size: None,
+            shares: Default::default(),
         },
         journal: Arc::new(MemoryJournal::new()),
         planner: Arc::new(Plans(prepared.clone())),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::config::Measure;
+use domain::config::{Fleet, FleetServer, Measure};
 use domain::event::{
     ApprovalRule, Created, FORMAT, HoldLimit, HookLimit, HookPoint, Member, Policy, SizeRule,
 };
+use domain::name::{Dimension, ServerName};
 use domain::plan::{PerDimension, Plan};
 use domain::ports::{Hook, Size};
 use domain::series::Step;
@@ -86,7 +87,23 @@ pub fn world(
         load: watches(prepared, histories),
         hooks: hooks(prepared)?,
         size: size(prepared)?,
+        shares: shares(fleet),
     })
+}
+
+/// What each server carries beside the others: the mean over the dimensions of its share of what the
+/// largest carries.
+fn shares(fleet: &Fleet) -> BTreeMap<ServerName, f64> {
+    let largest = |dimension: &Dimension| {
+        let all = fleet.servers.iter().filter_map(|server| server.capacity.get(dimension));
+        all.copied().fold(0.0, f64::max)
+    };
+    let share = |server: &FleetServer| {
+        let parts = server.capacity.iter().map(|(dimension, amount)| amount / largest(dimension));
+        let share = parts.clone().sum::<f64>() / parts.count() as f64;
+        (share > 0.0 && share < 1.0).then(|| (server.name.clone(), share))
+    };
+    fleet.servers.iter().filter_map(share).collect()
 }
 
 fn gates(prepared: &Prepared) -> Result<Vec<Gate>, Failed> {

@@ -294,6 +294,7 @@ impl Stage<'_> {
                 load: vec![watch],
                 hooks: BTreeMap::new(),
                 size: None,
+                shares: Default::default(),
             },
             journal: Arc::clone(journal),
             planner: Arc::new(Reviser(Arc::clone(&self.common.outlook))),

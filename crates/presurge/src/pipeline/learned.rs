@@ -18,6 +18,8 @@ pub fn configured(fleet: &Fleet, rollout: &Rollout) -> Figures {
         (Quantity::Drain, Figure::duration(durations.drain)),
         (Quantity::Update, Figure::duration(durations.update)),
         (Quantity::Verify, Figure::duration(Spread::exactly(proof(rollout)))),
+        (Quantity::Warmup, Figure::duration(durations.warmup)),
+        (Quantity::Balance, Figure::probability(fleet.balance)),
         (Quantity::UpdateFailure, Figure::probability(rollout.update_failure)),
     ]);
     let given = fleet.capacity.iter().filter(|(d, _)| !fleet.objectives.contains_key(*d));
@@ -83,6 +85,9 @@ impl Prepared {
             (Quantity::UpdateFailure, Figure::Probability { probability }, _) => {
                 self.rollout.update_failure = probability;
             }
+            (Quantity::Balance, Figure::Probability { probability }, _) => {
+                self.fleet.balance = probability;
+            }
             (Quantity::Interruption(_), Figure::Probability { probability }, Some(offer)) => {
                 offer.interruption.per_hour = probability;
             }
@@ -98,6 +103,7 @@ impl Prepared {
                     (Quantity::Drain, _) => durations.drain = spread,
                     (Quantity::Update, _) => durations.update = spread,
                     (Quantity::Verify, _) => durations.verify = spread,
+                    (Quantity::Warmup, _) => durations.warmup = spread,
                     (Quantity::Lead(_), Some(offer)) => offer.lead = spread,
                     _ => return false,
                 }

@@ -93,6 +93,7 @@ impl Stage {
                 load: watches(prepared, &made.histories),
                 hooks: BTreeMap::new(),
                 size: None,
+                shares: Default::default(),
             },
             journal: journal.clone(),
             planner: Arc::new(planner),

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::gates::{Gate, Tallies};
 use crate::observe::{Runs, Verdict};
+use crate::serving::Serving;
 use crate::settings::{BACKOFF_FIRST_SECONDS, BACKOFF_LONGEST_SECONDS, FAILURES_TO_HOLD};
 
 /// The failures of one call in a row.
@@ -58,6 +59,8 @@ pub(super) struct Memory {
     pub(super) size_loose_since: Option<Timestamp>,
     /// What updated servers run.
     pub(super) runs: BTreeMap<ServerName, Runs>,
+    /// What the load balancer counted.
+    pub(super) serving: Serving,
 }
 
 impl Memory {

@@ -72,6 +72,7 @@ impl Driver {
         self.look_at_versions(state, memory, now).await;
         if let Some(traffic) = &traffic {
             note_down(state, traffic, memory, now);
+            memory.serving.take(state, traffic, &self.world.shares, now);
         }
         let asked = asked(state);
         let gates = asked
@@ -178,6 +179,12 @@ impl Driver {
             }
         }
         list
+    }
+
+    /// What the load balancer counted of single servers, when it is time to tell.
+    pub(super) fn served(&self, state: &State, memory: &mut Memory) -> Option<Entry> {
+        let told = memory.serving.told(state)?;
+        Some(world_entry(told, self.world.clock.now()))
     }
 
     /// Surge that is gone without having been asked to go.

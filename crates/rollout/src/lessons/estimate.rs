@@ -11,6 +11,8 @@ pub enum Length {
     Ended(f64),
     /// It lasted at least so long, in seconds: it was cut off, or it failed.
     AtLeast(f64),
+    /// It had ended by then, in seconds; nobody looked sooner.
+    AtMost(f64),
 }
 
 impl Length {
@@ -83,6 +85,7 @@ pub fn duration(configured: Spread, seen: &[(Length, f64)]) -> Option<Spread> {
             let (first, second) = match length {
                 Length::Ended(seconds) => (log(*seconds), log(*seconds).powi(2)),
                 Length::AtLeast(seconds) => beyond(log(*seconds), mean, deviation),
+                Length::AtMost(seconds) => within(log(*seconds), mean, deviation),
             };
             sum += weight * first;
             squares += weight * second;
@@ -105,6 +108,12 @@ fn beyond(least: f64, mean: f64, deviation: f64) -> (f64, f64) {
     let first = mean + deviation * hazard;
     let variance = deviation.powi(2) * (1.0 + z * hazard - hazard * hazard).max(0.0);
     (first, first * first + variance)
+}
+
+/// Mean and mean square of a normal variable that is known to lie below `most`: the mirror image.
+fn within(most: f64, mean: f64, deviation: f64) -> (f64, f64) {
+    let (first, square) = beyond(-most, -mean, deviation);
+    (-first, square)
 }
 
 /// The hazard φ(z) / (1 − Φ(z)) of the standard normal distribution. From 3 on by the continued

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::event::Event;
+use domain::event::{Event, Known};
 use domain::journal::Record;
 use domain::learned::Quantity;
 use domain::name::{FleetName, Key, OfferName, ServerName};
@@ -150,6 +150,21 @@ impl Walk {
                 self.begins(at, server, Quantity::Verify);
             }
             Event::Verified { server } => self.ends(at, &server, &Quantity::Verify),
+            Event::ServingSeen { shared, warmed } => {
+                for warm in warmed {
+                    let length = match warm.known {
+                        Known::Exactly => Length::Ended(warm.seconds),
+                        Known::AtLeast => Length::AtLeast(warm.seconds),
+                        Known::AtMost => Length::AtMost(warm.seconds),
+                    };
+                    self.lengths.entry(Quantity::Warmup).or_default().push(length);
+                }
+                if let Some(shared) = shared {
+                    let stretches = f64::from(shared.stretches);
+                    let lost = stretches * (1.0 - shared.balance);
+                    self.tried(Quantity::Balance, stretches, lost);
+                }
+            }
             Event::SurgeOrdered { key, offer, names, .. } => {
                 for name in names {
                     let instance = Instance { offer: offer.clone(), runs: None, joined: false };

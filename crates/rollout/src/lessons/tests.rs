@@ -43,6 +43,26 @@ fn few_observations_move_it_a_little_and_widen_it() {
 }
 
 #[test]
+fn what_had_ended_before_anybody_looked_shortens_it_a_little() {
+    let configured = spread(120, 120);
+    let seen = |count: usize| vec![(Length::AtMost(120.0), 1.0); count];
+    let p50 = |count| duration(configured, &seen(count)).unwrap().p50().as_secs_f64();
+    let (few, many) = (p50(4), p50(400));
+    assert!(few < 118.0 && many < few, "{few} s, {many} s");
+    assert!(many > 75.0, "nobody has seen that it takes so little: {many} s");
+    // Half of a sample that is known to lie below its own median is no sample of half the length.
+    let truth = spread(480, 720);
+    let below = |s: &f64| match *s < 480.0 {
+        true => (Length::AtMost(480.0), 1.0),
+        false => (Length::Ended(*s), 1.0),
+    };
+    let mixed: Vec<_> = sample(truth, 400).iter().map(below).collect();
+    let learned = duration(spread(300, 300), &mixed).unwrap();
+    assert!(near(learned.p50(), 480.0, 0.02), "{learned:?}");
+    assert!(near(learned.p95(), 720.0, 0.05), "{learned:?}");
+}
+
+#[test]
 fn what_was_cut_off_counts_as_longer() {
     // All that lasts more than 8 minutes, which is half of it, is cut off there.
     let (configured, truth) = (spread(300, 300), spread(480, 720));
@@ -102,11 +122,14 @@ fn probabilities_start_from_what_is_configured() {
 #[test]
 fn plans_do_not_change_for_noise() {
     let length = |p50, p95| Figure::duration(spread(p50, p95));
+    let moves = |from, to| super::moves(&Quantity::Update, from, to);
     assert!(!moves(length(300, 540), length(310, 550)));
     assert!(moves(length(300, 540), length(320, 540)));
     assert!(moves(length(300, 540), length(300, 600)));
     assert!(moves(Figure::probability(0.0), Figure::probability(0.01)));
     assert!(!moves(Figure::probability(0.5), Figure::probability(0.52)));
+    let balances = [Figure::probability(1.0), Figure::probability(0.98)];
+    assert!(super::moves(&Quantity::Balance, balances[0], balances[1]), "2 % of every server");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Transitions of batches and of the servers in them.
 
-use domain::event::RiskSpent;
+use domain::event::{RiskSpent, SharedOut, WarmUp};
 use domain::journal::Record;
 use domain::name::{ServerName, Version};
 use jiff::Timestamp;
@@ -130,6 +130,28 @@ pub(super) fn updated(
         Way::Forth => Runs::Target,
         Way::Back => Runs::Before,
     };
+    Ok(())
+}
+
+/// What the load balancer counted changes nothing, but has to be possible.
+pub(super) fn served(
+    state: &State,
+    shared: Option<&SharedOut>,
+    warmed: &[WarmUp],
+) -> Result<(), Refusal> {
+    if let Some(SharedOut { balance, least, .. }) = shared
+        && !(*least > 0.0 && least <= balance && *balance <= 1.0)
+    {
+        return Err(format!("{least} and {balance} are no shares"));
+    }
+    for WarmUp { server, seconds, .. } in warmed {
+        if !state.servers.contains_key(server) {
+            return Err(format!("{server} is not in the fleet"));
+        }
+        if !(seconds.is_finite() && *seconds >= 0.0) {
+            return Err(format!("{server}: {seconds} s is no length of time"));
+        }
+    }
     Ok(())
 }
 

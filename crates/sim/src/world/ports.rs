@@ -81,6 +81,7 @@ impl Traffic for SimWorld {
             state,
             in_flight,
             weight: Some(inner.weights.get(name).copied().unwrap_or(100)),
+            served: None,
         };
         Ok(fleet.chain(surge).map(backend).collect())
     }

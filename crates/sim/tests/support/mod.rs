@@ -12,7 +12,7 @@ use domain::event::{Created, Event, FORMAT, HookPoint, Member, OnFailure, OnTime
 use domain::freeze::Freezes;
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
-use domain::ports::{Append, Authority, Clock, Hook, Journal, LoadSource, PortError, Size};
+use domain::ports::{Append, Authority, Clock, Hook, Journal, LoadSource, PortError, Size, Traffic};
 use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
@@ -43,6 +43,8 @@ pub struct Stage {
     pub queries: Arc<AtomicU32>,
     /// The auto-scaler, where it is not that of the world.
     pub size: Option<Arc<dyn Size>>,
+    /// The load balancer, where it is not that of the world.
+    pub traffic: Option<Arc<dyn Traffic>>,
     script: Arc<Script>,
 }
 
@@ -177,7 +179,7 @@ impl Stage {
             Script { hands: hands.clone(), acts: Mutex::default(), then: Mutex::default() };
         let queries = Arc::default();
         let script = Arc::new(script);
-        let stage = Self { hands, timetable, drivers: 0, queries, size: None, script };
+        let stage = Self { hands, timetable, drivers: 0, queries, size: None, traffic: None, script };
         stage.create(&names, policy, names.iter().map(before).collect());
         stage
     }
@@ -244,16 +246,18 @@ impl Stage {
         let journal: Arc<dyn Journal> = self.journal.clone();
         let size = self.size.clone().unwrap_or_else(|| self.world.size());
         let size = Fused::<dyn Size>::new(fuse, size);
+        let traffic = self.traffic.clone().unwrap_or_else(|| self.world.traffic());
         let driver = Driver {
             world: World {
                 clock,
-                traffic: Fused::new(fuse, self.world.traffic()),
+                traffic: Fused::<dyn Traffic>::new(fuse, traffic),
                 provisioner: Some(Fused::new(fuse, self.world.provisioner())),
                 updater: Fused::new(fuse, self.world.updater()),
                 gates: vec![gate],
                 load: vec![watch],
                 hooks: POINTS.map(|point| (point, hook())).into(),
                 size: Some(size),
+                shares: BTreeMap::new(),
             },
             journal: Fused::new(fuse, journal),
             planner: Arc::new(self.timetable.clone()),

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::members::{Members, Pass};
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, monotonic_now};
 
 /// Headers that speak of one connection only (RFC 9110, 7.6.1).
 const OF_ONE_HOP: [HeaderName; 7] = [
@@ -130,6 +130,7 @@ impl Forwarder {
             Ok(request) => request,
             Err(_) => return says(StatusCode::BAD_REQUEST, "this is no request for a proxy"),
         };
+        let asked = monotonic_now();
         let answer = tokio::time::timeout(self.timeout, self.client.request(request));
         let answer = tokio::select! {
             answer = answer => answer,
@@ -139,7 +140,10 @@ impl Forwarder {
             }
         };
         match answer {
-            Ok(Ok(response)) => returned(response, pass),
+            Ok(Ok(response)) => {
+                self.members.responded(&pass.server, asked.elapsed());
+                returned(response, pass)
+            }
             Ok(Err(error)) => {
                 if error.is_connect() {
                     self.members.checked(&pass.server, pass.address, false);

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use domain::name::ServerName;
-use domain::ports::{Backend, BackendState};
+use domain::ports::{Backend, BackendState, Served};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -25,6 +26,12 @@ struct Member {
     ended: u64,
     /// The sum of 1/weight over the requests it was given: who is behind goes first.
     served: f64,
+    /// Requests that it was given.
+    requests: u64,
+    /// Responses that it gave.
+    responses: u64,
+    /// The moving mean of its response times, in microseconds.
+    response_micros: f64,
 }
 
 impl Member {
@@ -80,6 +87,11 @@ impl Members {
             state: state(member),
             in_flight: Some(member.in_flight()),
             weight: Some(member.weight),
+            served: Some(Served {
+                requests: member.requests,
+                response_micros: (member.responses > 0)
+                    .then_some(member.response_micros.round() as u64),
+            }),
         };
         self.lock().iter().map(backend).collect()
     }
@@ -110,8 +122,18 @@ impl Members {
             None => {
                 let Some(address) = address else { return false };
                 let cut = watch::Sender::default();
-                let (well, in_flight, ended, served) = (None, Arc::default(), 0, behind);
-                let member = Member { address, weight, well, in_flight, cut, ended, served };
+                let member = Member {
+                    address,
+                    weight,
+                    well: None,
+                    in_flight: Arc::default(),
+                    cut,
+                    ended: 0,
+                    served: behind,
+                    requests: 0,
+                    responses: 0,
+                    response_micros: 0.0,
+                };
                 members.insert(name.clone(), member);
                 false
             }
@@ -170,6 +192,7 @@ impl Members {
             a.served.total_cmp(&b.served).then(busy(a).total_cmp(&busy(b)))
         })?;
         member.served += 1.0 / f64::from(member.weight);
+        member.requests += 1;
         member.in_flight.fetch_add(1, Ordering::SeqCst);
         let (server, address) = (name.clone(), member.address);
         let mut cut = member.cut.subscribe();
@@ -180,6 +203,15 @@ impl Members {
             }
         });
         Some(Pass { server, address, cut, in_flight: member.in_flight.clone() })
+    }
+
+    /// Takes in how long a server took to answer a request.
+    pub(super) fn responded(&self, name: &ServerName, took: Duration) {
+        if let Some(member) = self.lock().get_mut(name) {
+            member.responses += 1;
+            let over = member.responses.min(Served::SMOOTHED_OVER) as f64;
+            member.response_micros += (took.as_micros() as f64 - member.response_micros) / over;
+        }
     }
 
     /// Everybody whose health is asked.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use domain::name::ServerName;
-use domain::ports::BackendState;
+use domain::ports::{BackendState, Served};
 
 use super::runtime::{Failure, quote};
 
@@ -39,6 +39,10 @@ pub(super) struct Server {
     check_status: String,
     sessions: u64,
     queued: u64,
+    /// Sessions so far, where they are told; in HTTP mode each request is one.
+    served: Option<u64>,
+    /// The mean of the newest response times in milliseconds, where HAProxy speaks HTTP.
+    response: Option<u64>,
 }
 
 impl Server {
@@ -60,6 +64,13 @@ impl Server {
     /// Requests under way, and those that wait for this server.
     pub(super) fn in_flight(&self) -> u64 {
         self.sessions.saturating_add(self.queued)
+    }
+
+    /// What HAProxy has counted of it. Its mean is a moving one over 512 responses, a plain one until
+    /// there are so many (`swrate_add_dynamic` with `TIME_STATS_SAMPLES` in its source).
+    pub(super) fn served(&self) -> Option<Served> {
+        let response_micros = self.response.map(|millis| millis.saturating_mul(1000));
+        Some(Served { requests: self.served?, response_micros })
     }
 
     /// Its share of the weight of its configuration line, in percent.
@@ -222,5 +233,7 @@ fn server(stat: &Row, state: &Row) -> Option<Server> {
         check_status: stat.get("check_status")?.clone(),
         sessions: number(stat, "scur")?,
         queued: number(stat, "qcur")?,
+        served: number(stat, "stot"),
+        response: number(stat, "rtime").filter(|_| stat.get("mode").is_some_and(|m| m == "http")),
     })
 }
