@@ -233,7 +233,7 @@ class World:
     def open(self) -> int:
         """How many rollouts have not ended; all, where the store does not answer the daemon yet."""
         try:
-            text = serve_scale.ask(self.ports[0], "/v1/rollouts")[1]
+            text = serve_scale.ask(self.ports[0], "/v1/rollouts?limit=1000")[1]
         except OSError:
             return self.args.rollouts
         ended = ("done", "incomplete", "aborted", "rolledBack")

@@ -157,6 +157,19 @@ fn replicas_that_are_killed_frozen_or_cut_off_are_taken_over_and_do_no_harm() {
         replicas.iter().map(|replica| replica.get("/v1/rollouts").json()).collect();
     assert!(seen[0]["rollouts"].as_array().unwrap().len() == 3, "{seen:?}");
     assert!(seen.iter().all(|list| *list == seen[0]), "{seen:?}");
+    // Page by page, the newest first.
+    let newest = replicas[0].get("/v1/rollouts?limit=2").json();
+    assert_eq!(
+        newest["rollouts"].as_array().unwrap()[..],
+        seen[0]["rollouts"].as_array().unwrap()[1..]
+    );
+    let oldest =
+        replicas[1].get(&format!("/v1/rollouts?limit=2&before={}", newest["before"])).json();
+    assert_eq!(oldest["rollouts"][0], seen[0]["rollouts"][0]);
+    assert_eq!(
+        (oldest["rollouts"].as_array().unwrap().len(), &oldest["before"]),
+        (1, &Value::Null)
+    );
     drop(replicas);
     all.runtime.shutdown_background();
 }

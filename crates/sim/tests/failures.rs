@@ -231,7 +231,10 @@ fn a_failed_server_is_tried_again_once_it_gets_no_requests_and_its_gates_rest() 
         let backend = |(state, in_flight)| {
             let server = web_3.clone();
             let weight = None;
-            (server.clone(), Backend { server, address: None, state, in_flight, weight, served: None })
+            (
+                server.clone(),
+                Backend { server, address: None, state, in_flight, weight, served: None },
+            )
         };
         let traffic = traffic.map(|all| all.into_iter().map(backend).collect());
         let gates = gate.map(|gate| (web_3.clone(), gate)).into_iter().collect();

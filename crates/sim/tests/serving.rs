@@ -167,9 +167,11 @@ fn a_slower_version_is_not_for_ever_warming_up() {
     let (told, figures) = performed(Behind { slower: 1.5, ..EVEN });
     let first = &told[0].1;
     assert!(first.is_empty(), "slower than the others all the time: {first:?}");
-    assert!(figures.get(&Quantity::Warmup).is_none_or(|figure| {
-        figure.spread().unwrap().p50() <= Duration::from_secs(30)
-    }));
+    assert!(
+        figures
+            .get(&Quantity::Warmup)
+            .is_none_or(|figure| { figure.spread().unwrap().p50() <= Duration::from_secs(30) })
+    );
     let (told, _) = performed(Behind { slower: 1.5, cold_seconds: 150.0, ..EVEN });
     let good = |w: &WarmUp| w.known == Known::Exactly && (130.0..=190.0).contains(&w.seconds);
     assert!(told[0].1.len() == 2 && told[0].1.iter().all(good), "{:?}", told[0]);

@@ -133,7 +133,9 @@ fn words(change: &Change, evidence: &domain::learned::Evidence) -> String {
         Quantity::Balance => {
             let lost = 100.0 * evidence.of_which / evidence.seen;
             let (seen, more) = (evidence.seen, 100.0 * lost / (100.0 - lost));
-            format!("over {seen:.0} stretches the busiest server got {more:.1} % more than its share")
+            format!(
+                "over {seen:.0} stretches the busiest server got {more:.1} % more than its share"
+            )
         }
         Quantity::UpdateFailure | Quantity::Fulfilment(_) | Quantity::BootFailure(_) => {
             format!("{:.0} of {:.0} failed", evidence.of_which, evidence.seen)

@@ -131,7 +131,8 @@ impl Curve {
         let slow = |(value, rounded): &(f64, f64)| *value > last * (1.0 + IN_LINE) + rounded;
         // One slow point among fast ones is an accident; two in a row are not.
         let slow: Vec<bool> = values.iter().map(slow).collect();
-        let warms = |i: &usize| slow[*i] && (*i == 0 || slow[*i - 1] || slow.get(*i + 1) == Some(&true));
+        let warms =
+            |i: &usize| slow[*i] && (*i == 0 || slow[*i - 1] || slow.get(*i + 1) == Some(&true));
         let newest = (0..slow.len()).filter(warms).next_back();
         Some(match newest {
             Some(index) => {

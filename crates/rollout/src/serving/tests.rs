@@ -85,7 +85,10 @@ fn balance_is_mean_over_peak_of_what_servers_get_for_what_they_carry() {
     let told = shared(&[even, even, even], &[1.0; 3]).unwrap();
     assert_eq!(told, SharedOut { stretches: 2, balance: 1.0, least: 1.0 });
     let told = shared(&[even, &[1500.0, 750.0, 750.0], even], &[1.0; 3]).unwrap();
-    assert_eq!(told, SharedOut { stretches: 2, balance: (2.0 / 3.0 + 1.0) / 2.0, least: 2.0 / 3.0 });
+    assert_eq!(
+        told,
+        SharedOut { stretches: 2, balance: (2.0 / 3.0 + 1.0) / 2.0, least: 2.0 / 3.0 }
+    );
     // The first carries twice as much as the others and gets as much as they do.
     let told = shared(&[even, even], &[1.0, 0.5, 0.5]).unwrap();
     assert!((told.balance - 0.75).abs() < 1e-12, "{told:?}");

@@ -12,7 +12,9 @@ use domain::event::{Created, Event, FORMAT, HookPoint, Member, OnFailure, OnTime
 use domain::freeze::Freezes;
 use domain::journal::{Actor, Digest, Entry, Head, Record};
 use domain::name::{Dimension, FleetName, OfferName, RolloutId, ServerName, Version};
-use domain::ports::{Append, Authority, Clock, Hook, Journal, LoadSource, PortError, Size, Traffic};
+use domain::ports::{
+    Append, Authority, Clock, Hook, Journal, LoadSource, PortError, Size, Traffic,
+};
 use domain::series::Sample;
 use jiff::Timestamp;
 use rollout::State;
@@ -179,7 +181,8 @@ impl Stage {
             Script { hands: hands.clone(), acts: Mutex::default(), then: Mutex::default() };
         let queries = Arc::default();
         let script = Arc::new(script);
-        let stage = Self { hands, timetable, drivers: 0, queries, size: None, traffic: None, script };
+        let stage =
+            Self { hands, timetable, drivers: 0, queries, size: None, traffic: None, script };
         stage.create(&names, policy, names.iter().map(before).collect());
         stage
     }

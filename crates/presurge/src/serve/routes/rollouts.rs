@@ -24,12 +24,18 @@ use crate::apply::{chain, freezes};
 use crate::cli::rollout::{as_json, word};
 use crate::documents::{Documents, of_given};
 
-/// Every rollout.
+/// Rollouts, the newest ones unless others are asked for.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Rollouts {
     /// One for each attempt and fleet, in the order of creation.
     rollouts: Vec<Row>,
+    /// There are older ones: they are had with `before` set to this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
 }
+
+/// So many rollouts are told at once unless another number is asked for: each is read from its journal.
+const ROLLOUTS: u64 = 100;
 
 /// A rollout, in short.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -110,6 +116,21 @@ const AFTER: &[Query] = &[Query {
     most: None,
 }];
 
+const PAGE: &[Query] = &[
+    Query {
+        name: "limit",
+        about: "The newest so many; 100 unless given. Those of fleets out of scope are left out of them.",
+        least: 1,
+        most: Some(1000),
+    },
+    Query {
+        name: "before",
+        about: "Only those that were begun before: the number that the answer with newer ones told.",
+        least: 0,
+        most: None,
+    },
+];
+
 pub fn routes() -> Vec<Route> {
     let mut stream = Route::other(
         ("/v1/rollouts/{name}/events", Right::Read, events::MEDIA),
@@ -118,7 +139,8 @@ pub fn routes() -> Vec<Route> {
     );
     stream.statuses = &[200, 204];
     vec![
-        Route::get("/v1/rollouts", "Every rollout", list),
+        Route::get("/v1/rollouts", "Rollouts, the newest ones unless others are asked for", list)
+            .query(PAGE),
         Route::post(
             ("/v1/rollouts", Right::Operate, &[200, 201]),
             "Begin a rollout, or have it advised on",
@@ -132,9 +154,14 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn list(server: Arc<Server>, call: Call) -> Result<Rollouts, Problem> {
+    let limit = call.number("limit")?.unwrap_or(ROLLOUTS);
     let mut rollouts = Vec::new();
     let store = server.store.as_ref();
-    for id in chain::rollouts(store).await? {
+    let all = chain::rollouts(store).await?;
+    let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let to = call.number("before")?.map_or(all.len(), |before| place(before).min(all.len()));
+    let from = to.saturating_sub(place(limit));
+    for id in all.into_iter().take(to).skip(from) {
         let (state, records) = match keyed::state(store, &id).await {
             Ok(Some(found)) => found,
             Ok(None) => continue,
@@ -156,7 +183,8 @@ async fn list(server: Arc<Server>, call: Call) -> Result<Rollouts, Problem> {
             rollout: id,
         });
     }
-    Ok(Rollouts { rollouts })
+    let before = (from > 0).then_some(from as u64);
+    Ok(Rollouts { rollouts, before })
 }
 
 async fn show(server: Arc<Server>, call: Call) -> Result<Shown, Problem> {
