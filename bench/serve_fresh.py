@@ -32,6 +32,7 @@ spec:
   servers: {{ static: {{ prefix: web-{n}-s, count: 4 }} }}
   capacity: {{ requests: 400 }}
   load: {{ requests: {{ prometheus: {{ url: "http://127.0.0.1:{port}", query: "load_{n}", step: 1m }} }} }}
+  durations: {{ drain: 1m, update: 5m }}
 """
 
 
@@ -104,6 +105,8 @@ def main() -> None:
             port = None
             while port is None:
                 time.sleep(0.2)
+                if daemon.poll() is not None:
+                    sys.exit((folder / "log").read_text())
                 port = re.search(r"listens on 127.0.0.1:(\d+)", (folder / "log").read_text())
             port, begun = int(port.group(1)), time.monotonic()
             empty = metric(ask(port, "/metrics")[1], "process_resident_memory_bytes")
