@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::config::{Fleet, Rollout};
-use domain::learned::{Figure, Figures, Quantity};
+use domain::learned::{Figure, Figures, Hourly, Quantity};
 use domain::name::FleetName;
 use domain::plan::Inputs;
 use domain::spread::Spread;
@@ -56,7 +56,9 @@ impl Prepared {
     #[must_use]
     pub fn with_learned(mut self, figures: &Figures) -> Self {
         for (quantity, figure) in figures {
-            let known = self.configured.contains_key(quantity) || self.learns(quantity);
+            let day = quantity.of_day();
+            let known = self.configured.contains_key(day.as_ref().unwrap_or(quantity))
+                || self.learns(quantity);
             let good = known && quantity.check(*figure).is_ok();
             if good && self.takes(quantity, *figure) {
                 self.learned.insert(quantity.clone(), *figure);
@@ -99,6 +101,15 @@ impl Prepared {
                     (Quantity::Update, _) => durations.update = spread,
                     (Quantity::Verify, _) => durations.verify = spread,
                     (Quantity::Lead(_), Some(offer)) => offer.lead = spread,
+                    (Quantity::At(what, hour), offer) => {
+                        let all = match (what, offer) {
+                            (Hourly::Drain, _) => &mut durations.drain_in,
+                            (Hourly::Update, _) => &mut durations.update_in,
+                            (Hourly::Lead(_), Some(offer)) => &mut offer.lead_in,
+                            _ => return false,
+                        };
+                        all.insert(*hour, spread);
+                    }
                     _ => return false,
                 }
             }
