@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(part.learned.len(), 4);
         let ask = part.first(now, 1).unwrap();
         let facts = crate::pipeline::facts(&part.fleet, &part.rollout, &ask);
-        let minutes = |count| Spread::exactly(std::time::Duration::from_secs(60 * count));
+        let minutes = |count: u64| Spread::exactly(std::time::Duration::from_secs(60 * count));
         let hour = |number| Hour::new(number).unwrap();
         let in_hour = |number| {
             let own = facts.durations_in(hour(number));
