@@ -60,6 +60,9 @@ impl Quote {
     }
 }
 
+/// What a mix depends on: how long the surge serves, and the offers that are there in time with their leads.
+type Terms = (i64, Vec<(usize, i64)>);
+
 /// The offers in numbers.
 #[derive(Debug)]
 pub(crate) struct Shop<'a> {
@@ -74,8 +77,7 @@ pub(crate) struct Shop<'a> {
     unit_of: Vec<usize>,
     needs: Vec<Vec<f64>>,
     scratch: Vec<f64>,
-    /// Mixes by how long the surge serves, and by the offers that are there in time with how long they take.
-    mixes: BTreeMap<(i64, Vec<(usize, i64)>), Vec<Family>>,
+    mixes: BTreeMap<Terms, Vec<Family>>,
 }
 
 impl<'a> Shop<'a> {
