@@ -101,7 +101,7 @@ fn an_order_takes_the_lead_of_its_hour() {
 
 #[test]
 fn hours_that_are_like_the_day_change_nothing() {
-    let plain = Request { facts: facts(10), ..request(facts(10), |p, t| load(p, t)) };
+    let plain = request(facts(10), load);
     let mut same = plain.clone();
     let day = same.facts.durations;
     let own = InHour { drain: day.drain, work: day.work };
