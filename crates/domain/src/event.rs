@@ -505,9 +505,10 @@ pub enum Event {
         fleet: FleetName,
         /// Of what.
         quantity: Quantity,
-        /// The figure until now: of the configuration, where nothing was learned before.
+        /// The figure until now: of the configuration, where nothing was learned before; of an hour of the
+        /// day, where it had none of its own, that of the whole day.
         before: Figure,
-        /// The figure from now on.
+        /// The figure from now on. An hour that gets what was learned of the whole day has none of its own any more.
         after: Figure,
         /// What it was learned from.
         evidence: Evidence,

@@ -14,7 +14,7 @@ use crate::journal::{Actor, Broken, Head, Record, UnknownEvent};
 use crate::name::{FleetName, RolloutId};
 
 pub use figure::{BadFigure, Figure};
-pub use quantity::{BadQuantity, Kind, Quantity};
+pub use quantity::{BadQuantity, Hourly, Kind, Quantity};
 
 /// The name of the chain. The name of a rollout has no `#`, and the number of an attempt is no word.
 const CHAIN: &str = "presurge#learned";
@@ -73,12 +73,28 @@ pub struct Lessons {
 }
 
 impl Lessons {
-    /// What plans of the fleet are made with, where it is not what the configuration says.
+    /// What plans of the fleet are made with, where it is not what the configuration says. In an hour the
+    /// first of these counts that there is: what is pinned for the hour, what is pinned for the whole day, what
+    /// was learned of the hour, what was learned of the whole day. An hour that is pinned to the
+    /// configuration, which knows no hours, goes by the whole day.
     pub fn figures(&self) -> Figures {
-        let learned = self.learned.iter().filter(|(what, _)| !self.pinned.contains_key(what));
+        let pinned = |what: &Quantity| self.pinned.contains_key(what);
+        let hidden =
+            |what: &Quantity| pinned(what) || what.of_day().is_some_and(|day| pinned(&day));
+        let learned = self.learned.iter().filter(|(what, _)| !hidden(what));
         let learned = learned.map(|(what, lesson)| (what.clone(), lesson.figure));
         let pinned = self.pinned.iter().filter_map(|(what, pin)| Some((what.clone(), pin.figure?)));
         learned.chain(pinned).collect()
+    }
+
+    /// Takes in what was learned. An hour that is adjusted to what was learned of the whole day has no
+    /// figure of its own any more, and follows the day from then on.
+    fn learn(&mut self, what: Quantity, lesson: Lesson) {
+        let day = what.of_day().and_then(|day| self.learned.get(&day));
+        match day.is_some_and(|day| day.figure == lesson.figure) {
+            true => self.learned.remove(&what),
+            false => self.learned.insert(what, lesson),
+        };
     }
 }
 
@@ -153,7 +169,7 @@ impl Learned {
             Event::Adjusted { fleet, quantity, after, evidence, .. } => {
                 good(&quantity, Some(after))?;
                 let lesson = Lesson { figure: after, evidence, at, seq };
-                self.fleets.entry(fleet).or_default().learned.insert(quantity, lesson);
+                self.fleets.entry(fleet).or_default().learn(quantity, lesson);
             }
             Event::PinRequested { fleet, quantity, figure } => {
                 good(&quantity, figure)?;

@@ -11,6 +11,7 @@ pub mod contract;
 pub mod event;
 pub mod forecast;
 pub mod freeze;
+pub mod hour;
 pub mod journal;
 pub mod learned;
 pub mod models;

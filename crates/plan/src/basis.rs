@@ -119,12 +119,12 @@ fn offers(problem: &Problem<'_>, choice: &Choice, hits: f64, plan: &Plan) -> Vec
     let facts = fleet.facts;
     let singles = problem.singles(choice.layout, choice.start, &problem.limits(hits));
     let alone = |quote: Option<Quote>| quote.map(|q| Alone { count: q.count(), cost: q.cost });
-    let surge_at =
-        problem.grid.at(choice.start).as_second() + problem.layouts[choice.layout].surge_at;
+    let layout = &problem.layouts[choice.layout];
+    let surge_at = problem.grid.at(choice.start).as_second() + layout.surge_at;
     let line = |(index, quote): (usize, Option<Quote>)| {
         let offer = &facts.offers[index];
         let bought = plan.surge.iter().filter(|p| p.offer == offer.name).map(|p| p.count).sum();
-        let lead_seconds = lead_seconds(facts, offer);
+        let lead_seconds = lead_seconds(facts, offer, layout);
         let after = plan.stabilised_at.as_second() - surge_at;
         let run_seconds = lead_seconds + after + release_seconds(facts);
         let unit = fleet.unit(offer);

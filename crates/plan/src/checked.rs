@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::name::{Dimension, ServerName, Zone};
 use domain::plan::{PerDimension, Refused};
+use domain::spread::Spread;
 
 use crate::demand::after;
 use crate::request::{Canary, Facts, Margin, Offer, Request};
@@ -198,11 +199,12 @@ impl Facts {
         ensure((0.0..=1.0).contains(&from), "durations.warmupFrom", || {
             format!("{from} is no share between 0 and 1")
         })?;
-        let parts = [self.durations.drain, self.durations.work, self.durations.warmup];
-        parts.iter().try_for_each(|part| length("durations", part.p95()))?;
+        let every = || self.every_durations().map(|all| [all.drain, all.work, all.warmup]);
+        every().flatten().try_for_each(|part| length("durations", part.p95()))?;
         chance("updateFailure", self.update_failure)?;
         length("stabilisation", self.stabilisation)?;
-        ensure(parts.iter().any(|part| !part.p95().is_zero()), "durations", || {
+        let passes = |parts: [Spread; 3]| parts.iter().any(|part| !part.p95().is_zero());
+        ensure(every().all(passes), "durations", || {
             "an update takes some time; give drain, update or warmup".into()
         })
     }
@@ -246,6 +248,7 @@ impl Offer {
         })?;
         chance(&field("bootFailure"), self.boot_failure)?;
         length(&field("lead"), self.lead.p95())?;
+        self.leads.values().try_for_each(|lead| length(&field("lead"), lead.p95()))?;
         length(&field("lead"), self.warmup.p95())?;
         length(&field("billing"), self.billing.minimum)?;
         length(&field("billing"), self.billing.granularity)

@@ -168,7 +168,7 @@ fn purchases(
     let ready_at = after(first_out, layout.surge_at);
     let purchase = |order: &Order| {
         let offer = &facts.offers[order.offer];
-        let lead = Duration::from_secs(lead_seconds(facts, offer).unsigned_abs());
+        let lead = Duration::from_secs(lead_seconds(facts, offer, layout).unsigned_abs());
         SurgePurchase {
             fleet: facts.fleet.clone(),
             offer: offer.name.clone(),

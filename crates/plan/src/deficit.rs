@@ -270,7 +270,7 @@ pub(crate) fn sampled(
         fleet.rows.iter().map(|row| fleet.lacks_on_paths(row, paths)).collect();
     for (index, slot) in layout.slots.iter().enumerate() {
         let pause = if index == 1 { watch } else { 0.0 };
-        draw(fleet, slot, index, seed, step, pause, &mut drawn);
+        draw(slot, index, seed, step, pause, &mut drawn);
         let (first, last) = steps_of(&drawn, step);
         for offset in first..last.max(slot.newer.as_ref().map_or(0, |newer| newer.until)) {
             let from = (offset as i64 * step) as f64;
@@ -365,7 +365,7 @@ fn left_in_service(
     let mut drawn = [Drawn::NOTHING];
     for (index, slot) in layout.slots.iter().enumerate() {
         let pause = if index == 1 { layout.watch as f64 } else { 0.0 };
-        draw(fleet, slot, index, 0, step, pause, &mut drawn);
+        draw(slot, index, 0, step, pause, &mut drawn);
         let (first, last) = steps_of(&drawn, step);
         for offset in first..last.clamp(first, left.len().max(first)) {
             let share = drawn[0].share(offset, step, facts.durations.warmup_from);
@@ -387,32 +387,18 @@ pub(crate) fn followed(fleet: &Fleet<'_>, at: usize, start: usize, layout: &Layo
     at.clamp(0, last)
 }
 
-fn draw(
-    fleet: &Fleet<'_>,
-    slot: &Slot,
-    index: usize,
-    seed: u64,
-    step: i64,
-    pause: f64,
-    drawn: &mut [Drawn],
-) {
+fn draw(slot: &Slot, index: usize, seed: u64, step: i64, pause: f64, drawn: &mut [Drawn]) {
     for (path, drawn) in drawn.iter_mut().enumerate() {
         let planned = (slot.offset as i64 * step) as f64;
         let free = drawn.back + pause;
         let out = if free > planned { free } else { planned };
-        *drawn = times(fleet, slot, [path, index], seed, out);
+        *drawn = times(slot, [path, index], seed, out);
     }
 }
 
 /// The times that one path (the first of `which`) gives to a batch that goes out at `out`.
-pub(crate) fn times(
-    fleet: &Fleet<'_>,
-    slot: &Slot,
-    which: [usize; 2],
-    seed: u64,
-    out: f64,
-) -> Drawn {
-    let durations = fleet.facts.durations;
+pub(crate) fn times(slot: &Slot, which: [usize; 2], seed: u64, out: f64) -> Drawn {
+    let durations = slot.durations;
     let parts = [durations.drain, durations.work, durations.warmup];
     let length = |part: usize| {
         let spread = parts[part];

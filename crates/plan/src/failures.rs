@@ -101,7 +101,7 @@ fn course(fleet: &Fleet<'_>, layout: &Layout, path: usize, seed: u64, batch: usi
         let pause = if index == 1 { layout.watch as f64 } else { 0.0 };
         let planned = (slot.offset as i64 * fleet.facts.step.seconds()) as f64;
         let free = last.back + pause;
-        last = times(fleet, slot, [path, index], seed, if free > planned { free } else { planned });
+        last = times(slot, [path, index], seed, if free > planned { free } else { planned });
     }
     last
 }

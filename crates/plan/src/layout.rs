@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use domain::name::Zone;
 
+use crate::hours::{Starts, Timetable, Timing};
 use crate::problem::Fleet;
 use crate::purchase::stabilisation_seconds;
 use crate::request::{Canary, Durations, Facts};
@@ -19,11 +20,11 @@ pub(crate) struct Lengths {
     pub(crate) back: i64,
 }
 
-/// The planned lengths of a batch of `servers`: each part stands at the quantile `planAt` of the
+/// The planned lengths of a batch of `servers` that take so long each: each part stands at the quantile `planAt` of the
 /// slowest of them (the level `planAt^(1/n)` of one).
-pub(crate) fn lengths(facts: &Facts, servers: usize) -> Lengths {
+pub(crate) fn lengths(facts: &Facts, durations: Durations, servers: usize) -> Lengths {
     let level = facts.plan_at.get().powf(1.0 / servers as f64);
-    let Durations { drain, work, warmup, .. } = facts.durations;
+    let Durations { drain, work, warmup, .. } = durations;
     let out = drain.quantile_seconds(level) + work.quantile_seconds(level);
     let whole = |seconds: f64| (seconds - 1e-6).ceil() as i64;
     Lengths { warm: whole(out), back: whole(out + warmup.quantile_seconds(level)) }
@@ -40,8 +41,10 @@ pub(crate) struct Slot {
     pub(crate) offset: usize,
     /// Steps in which any of it is not fully back.
     pub(crate) covers: usize,
-    /// How long its parts take.
+    /// How long its parts take by the plan.
     pub(crate) lengths: Lengths,
+    /// How long they take each of its servers.
+    pub(crate) durations: Durations,
     /// Capacity that it takes out, per row, before `balance`.
     pub(crate) loss: Vec<f64>,
     /// Who runs the new version meanwhile, where that makes a difference.
@@ -67,6 +70,8 @@ pub(crate) struct Phase {
 /// what is bought is there.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
+    /// When it may start.
+    pub(crate) starts: Starts,
     /// Indices of servers; the batches are runs of it.
     pub(crate) order: Rc<Vec<usize>>,
     pub(crate) slots: Vec<Slot>,
@@ -85,33 +90,27 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Batches of these sizes, taken from `order` one after the other. The second one waits `watch` seconds
-    /// after the first.
+    /// Batches of these sizes, taken from `order` one after the other, at these times. The second one waits
+    /// `watch` seconds after the first.
     pub(crate) fn place(
         fleet: &Fleet,
         order: &Rc<Vec<usize>>,
         sizes: &[usize],
+        times: Timetable,
         watch: i64,
     ) -> Self {
         let step = fleet.facts.step.seconds();
         let ceil = |seconds: i64| usize::try_from((seconds + step - 1) / step).unwrap_or(0);
         let mut slots: Vec<Slot> = Vec::with_capacity(sizes.len());
-        let (mut first, mut offset, mut known) = (0, 0, None);
+        let mut first = 0;
         let mut versions = Versions::new(fleet);
-        for (index, &size) in sizes.iter().enumerate() {
-            let lengths = match known {
-                Some((same, lengths)) if same == size => lengths,
-                _ => lengths(fleet.facts, size),
-            };
-            known = Some((size, lengths));
+        for (&size, Timing { offset, durations, lengths }) in sizes.iter().zip(times.timings) {
             let covers = ceil(lengths.back);
             let members = &order[first..first + size];
             let loss = fleet.row_loss(members);
             let newer = versions.as_mut().map(|versions| versions.pass(members, &loss));
-            slots.push(Slot { first, size, offset, covers, lengths, loss, newer });
-            let pause = if index == 0 { watch } else { 0 };
+            slots.push(Slot { first, size, offset, covers, lengths, durations, loss, newer });
             first += size;
-            offset += ceil(lengths.back + pause);
         }
         let finish = slots.last().map_or(0, |s| s.offset as i64 * step + s.lengths.back);
         let watched = ceil(finish + stabilisation_seconds(fleet.facts));
@@ -124,8 +123,8 @@ impl Layout {
         }
         let phases = phases(&slots, 0);
         let largest = sizes.iter().copied().max().unwrap_or(0);
-        let order = Rc::clone(order);
-        Self { order, slots, phases, finish, largest, watch, bare: 0, surge_at: 0 }
+        let (order, starts) = (Rc::clone(order), times.starts);
+        Self { starts, order, slots, phases, finish, largest, watch, bare: 0, surge_at: 0 }
     }
 
     /// The same batches, of which the first `bare` go out before what is bought is there.
@@ -143,6 +142,11 @@ impl Layout {
     /// The step after the start from which on what is bought is there.
     pub(crate) fn surge_step(&self, step: i64) -> usize {
         usize::try_from(self.surge_at / step).unwrap_or(0)
+    }
+
+    /// How many servers its batches have.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.slots.iter().map(|slot| slot.size)
     }
 
     /// The servers of a batch.

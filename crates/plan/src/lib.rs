@@ -21,6 +21,7 @@ mod draw;
 mod explain;
 mod failures;
 mod held;
+mod hours;
 mod layout;
 mod ledger;
 mod losses;
@@ -62,12 +63,13 @@ pub use odds::upper_bound;
 pub use purchase::bill;
 pub use record::{Absence, Presence};
 pub use request::{
-    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Quota, Request,
-    Schedule, Server, Survive, Updated, paths_for,
+    Billing, Canary, Durations, Facts, Held, InHour, Interruption, Margin, Market, Offer, Quota,
+    Request, Schedule, Server, Survive, Updated, paths_for,
 };
 pub use shares::{paths_for_each, plan_together};
 pub use standing::{Standing, standing};
 
+use hours::timetables;
 use layout::{Layout, sizes, spread_order};
 use problem::Fleet;
 use search::Problem;
@@ -220,19 +222,31 @@ pub(crate) fn layouts(request: &Request, fleet: &Fleet<'_>) -> Result<Vec<Layout
             facts.servers.iter().enumerate().map(|(i, s)| (&s.name, i)).collect();
         let order = batches.iter().flatten().filter_map(|name| places.get(name).copied()).collect();
         let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
-        let given = Layout::place(fleet, &Rc::new(order), &sizes, watch);
-        return Ok(with_later_surge(spread(vec![given], facts)?, facts));
+        let given = placed(fleet, &Rc::new(order), &sizes, watch);
+        return Ok(with_later_surge(spread(given.collect(), facts)?, facts));
     }
     let order = Rc::new(spread_order(facts));
     let sizes = sizes(order.len(), most, request.canary);
-    let layouts = sizes.iter().map(|sizes| {
+    let layouts = sizes.iter().flat_map(|sizes| {
         let order = match facts.zone_limits.is_empty() {
             true => Rc::clone(&order),
             false => Rc::new(dealt_order(facts, &order, sizes, request.canary)),
         };
-        Layout::place(fleet, &order, sizes, watch)
+        placed(fleet, &order, sizes, watch)
     });
     Ok(with_later_surge(spread(layouts.collect(), facts)?, facts))
+}
+
+/// The same batches, once for all starts for which they come out the same.
+fn placed<'a>(
+    fleet: &'a Fleet<'_>,
+    order: &Rc<Vec<usize>>,
+    sizes: &'a [usize],
+    watch: i64,
+) -> impl Iterator<Item = Layout> + use<'a> {
+    let order = Rc::clone(order);
+    let tables = timetables(fleet.facts, sizes, watch).into_iter();
+    tables.map(move |times| Layout::place(fleet, &order, sizes, times, watch))
 }
 
 /// Each layout, followed by the same batches of which the first go out before there is surge.

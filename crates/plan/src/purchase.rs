@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::deficit::Deficits;
+use crate::hours::lead_for;
 use crate::layout::Layout;
 use crate::mix::{Bounds, Ceiling, Family, Line, Lot, lots};
 use crate::odds::Losses;
 use crate::problem::Fleet;
-use crate::request::{Billing, Facts, Offer, Quota};
+use crate::request::{Billing, Durations, Facts, Offer, Quota};
 use crate::settings::{COST_UNIT, LOSS_SHARE, RISKY_OFFERS_AT_MOST};
 
 /// What a purchase may be.
@@ -59,6 +60,9 @@ impl Quote {
     }
 }
 
+/// What a mix depends on: how long the surge serves, and the offers that are there in time with their leads.
+type Terms = (i64, Vec<(usize, i64)>);
+
 /// The offers in numbers.
 #[derive(Debug)]
 pub(crate) struct Shop<'a> {
@@ -73,8 +77,7 @@ pub(crate) struct Shop<'a> {
     unit_of: Vec<usize>,
     needs: Vec<Vec<f64>>,
     scratch: Vec<f64>,
-    /// Mixes by how long the surge serves and by the offers that are there in time.
-    mixes: BTreeMap<(i64, Vec<usize>), Vec<Family>>,
+    mixes: BTreeMap<Terms, Vec<Family>>,
 }
 
 impl<'a> Shop<'a> {
@@ -122,7 +125,7 @@ impl<'a> Shop<'a> {
         if deficits.lacking(self.fleet) as f64 <= self.limits.hits {
             return self.affordable(Quote { orders: Vec::new(), cost: kept });
         }
-        let on_sale = self.on_sale(start + layout.surge_at);
+        let on_sale = self.on_sale(layout, start);
         self.measure(deficits, &on_sale);
         let mut best: Option<Quote> = None;
         for offer in on_sale.iter().copied() {
@@ -161,7 +164,7 @@ impl<'a> Shop<'a> {
         if deficits.lacking(self.fleet) as f64 <= self.limits.hits {
             return self.affordable(Quote { orders: Vec::new(), cost: kept });
         }
-        let on_sale = self.on_sale(starts.1 + layout.surge_at);
+        let on_sale = self.on_sale(layout, starts.1);
         self.measure(deficits, &on_sale);
         let mut least = f64::INFINITY;
         for offer in on_sale.iter().copied() {
@@ -199,7 +202,7 @@ impl<'a> Shop<'a> {
         layout: &Layout,
         start: i64,
     ) -> Vec<(usize, Option<Quote>)> {
-        let on_sale = self.on_sale(start + layout.surge_at);
+        let on_sale = self.on_sale(layout, start);
         self.measure(deficits, &on_sale);
         let kept = kept_cost(self.fleet.facts, layout, start - self.now);
         let all = 0..self.fleet.facts.offers.len();
@@ -214,11 +217,12 @@ impl<'a> Shop<'a> {
         (quote.cost.is_finite() && quote.cost <= self.limits.budget + COST_UNIT).then_some(quote)
     }
 
-    /// The offers of which instances can be there at a moment, in seconds from the origin.
-    fn on_sale(&self, at: i64) -> Vec<usize> {
-        let facts = self.fleet.facts;
+    /// The offers of which instances can be there in time for a start at `start` (seconds from the origin).
+    fn on_sale(&self, layout: &Layout, start: i64) -> Vec<usize> {
+        let (facts, at) = (self.fleet.facts, start + layout.surge_at);
         let in_time = |offer: &usize| {
-            self.now + lead_seconds(facts, &facts.offers[*offer]) <= at && self.most(*offer) > 0
+            let ready = self.now + lead_seconds(facts, &facts.offers[*offer], layout);
+            ready <= at && self.most(*offer) > 0
         };
         (0..facts.offers.len()).filter(in_time).collect()
     }
@@ -275,7 +279,9 @@ impl<'a> Shop<'a> {
         if on_sale.len() < 2 {
             return &mut [];
         }
-        let key = (layout.surge_seconds(), on_sale.to_vec());
+        let facts = self.fleet.facts;
+        let lead = |offer: &usize| (*offer, lead_seconds(facts, &facts.offers[*offer], layout));
+        let key = (layout.surge_seconds(), on_sale.iter().map(lead).collect());
         if !self.mixes.contains_key(&key) {
             let families = self.new_families(layout, on_sale);
             self.mixes.insert(key.clone(), families);
@@ -395,17 +401,19 @@ fn smaller(a: f64, b: f64) -> f64 {
     if b < a { b } else { a }
 }
 
-/// Whole seconds from an order until its instances carry full load, at the quantile `planAt`.
-pub(crate) fn lead_seconds(facts: &Facts, offer: &Offer) -> i64 {
-    let level = facts.plan_at.get();
-    let seconds = offer.lead.quantile_seconds(level) + offer.warmup.quantile_seconds(level);
-    (seconds - 1e-6).ceil() as i64
+/// Whole seconds from the order of what a layout needs until it carries full load, at the quantile
+/// `planAt`.
+pub(crate) fn lead_seconds(facts: &Facts, offer: &Offer, layout: &Layout) -> i64 {
+    lead_for(facts, offer, &layout.starts, layout.surge_at)
 }
 
 /// Whole seconds from the release of an instance until it stops costing: its drain, at the
-/// quantile `planAt`.
+/// quantile `planAt`, in the hour of the day in which it takes longest.
 pub(crate) fn release_seconds(facts: &Facts) -> i64 {
-    (facts.durations.drain.quantile_seconds(facts.plan_at.get()) - 1e-6).ceil() as i64
+    let level = facts.plan_at.get();
+    let drain = |durations: Durations| durations.drain.quantile_seconds(level);
+    let longest = facts.every_durations().map(drain).fold(0.0, |a, b| if b > a { b } else { a });
+    (longest - 1e-6).ceil() as i64
 }
 
 /// Whole seconds of the watch after the last batch.
@@ -430,7 +438,7 @@ pub(crate) fn billed_seconds(billing: Billing, seconds: i64) -> f64 {
 /// What so many instances cost from their order until they are given back with a layout.
 pub(crate) fn price(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> f64 {
     let after = layout.surge_seconds() + stabilisation_seconds(facts) + release_seconds(facts);
-    bill(offer.billing, offer.price_per_hour, count, lead_seconds(facts, offer) + after)
+    bill(offer.billing, offer.price_per_hour, count, lead_seconds(facts, offer, layout) + after)
 }
 
 /// What held surge costs from now on until it goes with a rollout that starts in `wait` seconds.

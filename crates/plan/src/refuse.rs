@@ -1,5 +1,6 @@
 //! No plan fits: which constraint binds, and what would fit if one gave way.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::forecast::Probability;
@@ -187,6 +188,7 @@ fn anything(facts: &Facts, capacity: PerDimension<f64>) -> Offer {
         capacity,
         price_per_hour: 1.0,
         lead: Spread::ZERO,
+        leads: BTreeMap::new(),
         warmup: Spread::ZERO,
         max: u32::MAX,
         billing: Billing { minimum: Duration::from_secs(3600), granularity: Duration::ZERO },

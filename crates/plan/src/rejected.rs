@@ -95,22 +95,22 @@ fn after_losses(fleet: &Fleet<'_>, row: usize) -> String {
 pub(crate) fn rejected(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec<Rejected> {
     let mut looked: Vec<(usize, usize)> = Vec::new();
     let mut list = other_offers(problem, choice, hits);
-    let soonest = |layout: usize| problem.soonest(&problem.layouts[layout]);
     let fewest = 0;
-    let mut candidates: Vec<(usize, Option<usize>)> =
-        vec![(choice.layout, soonest(choice.layout)), (fewest, soonest(fewest))];
-    // The same batches with surge from the first on, and other batches.
+    let at_once = [choice.layout, fewest].map(|layout| problem.soonest(layout));
+    let mut candidates: Vec<(usize, usize)> = at_once.into_iter().flatten().collect();
+    // The same batches with surge from the first on, and other batches, as they come out at this start.
+    let first_out = problem.grid.at(choice.start);
+    let here = |layout: &Layout| layout.bare == 0 && layout.starts.admit(first_out);
     let sizes: Vec<usize> =
-        (0..problem.layouts.len()).filter(|i| problem.layouts[*i].bare == 0).collect();
+        (0..problem.layouts.len()).filter(|i| here(&problem.layouts[*i])).collect();
     let step = sizes.len().div_ceil(REJECTED_AT_MOST - 3);
     let own = soonest_surge(problem.layouts, choice.layout);
     let place = sizes.iter().position(|index| *index == own).unwrap_or(0);
     let near = [Some(place), place.checked_sub(1), Some(place + 1)];
     let near = near.into_iter().flatten().filter_map(|place| sizes.get(place).copied());
     let others = near.chain(sizes.iter().copied().step_by(step.max(1)));
-    candidates.extend(others.map(|layout| (layout, Some(choice.start))));
+    candidates.extend(others.map(|layout| (layout, choice.start)));
     for (layout, start) in candidates {
-        let (Some(start), true) = (start, layout < problem.layouts.len()) else { continue };
         let same = (layout, start) == (choice.layout, choice.start);
         if same || looked.contains(&(layout, start)) || list.len() >= REJECTED_AT_MOST {
             continue;
@@ -131,7 +131,8 @@ fn other_offers(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec<Reject
         return Vec::new();
     }
     let singles = problem.singles(choice.layout, choice.start, &problem.limits(hits));
-    let in_time = problem.instant(choice.start) + problem.layouts[choice.layout].surge_at;
+    let layout = &problem.layouts[choice.layout];
+    let in_time = problem.instant(choice.start) + layout.surge_at;
     let taken = |offer: usize| orders.len() == 1 && orders[0].offer == offer;
     let reason = |(offer, quote): (usize, Option<Quote>)| {
         let (offer, currency) = (&facts.offers[offer], &facts.currency);
@@ -143,7 +144,7 @@ fn other_offers(problem: &Problem<'_>, choice: &Choice, hits: f64) -> Vec<Reject
                 quote.cost,
                 choice.quote.cost
             ),
-            None if lead_seconds(facts, offer) > in_time => {
+            None if lead_seconds(facts, offer, layout) > in_time => {
                 format!("{} is not ready in time", offer.name)
             }
             None => format!(

@@ -2,9 +2,10 @@
 
 use domain::plan::Replacement;
 
+use crate::hours::longest_lead;
 use crate::layout::Layout;
 use crate::problem::Fleet;
-use crate::purchase::{Quote, lead_seconds, price};
+use crate::purchase::{Quote, price};
 use crate::request::{Facts, Offer, Quota};
 
 /// The cheapest offer that is never lost and carries as much as `lost` in every dimension, if its
@@ -31,7 +32,8 @@ pub(crate) fn replacement(
     };
     let fitting = facts.offers.iter().filter(fits);
     let cheapest = fitting.min_by(|a, b| a.price_per_hour.total_cmp(&b.price_per_hour))?;
-    let ready_seconds = lead_seconds(facts, cheapest);
+    // Nobody knows when it is ordered.
+    let ready_seconds = longest_lead(facts, cheapest);
     Some(Replacement { offer: cheapest.name.clone(), ready_seconds })
 }
 

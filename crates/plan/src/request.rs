@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::calendar::Interval;
 use domain::forecast::{Paths, Probability};
+use domain::hour::Hour;
 use domain::journal::Digest;
 use domain::name::{FleetName, OfferName, ServerName, Zone};
 use domain::plan::{Inputs, PerDimension};
@@ -75,6 +76,8 @@ pub struct Facts {
     pub held: Vec<Held>,
     /// How long the parts of an update take.
     pub durations: Durations,
+    /// What of it takes another time where servers go out in some hours of the day, UTC.
+    pub hours: BTreeMap<Hour, InHour>,
     /// Probability that the update of one server fails, independent of the others. Such a server
     /// stays out, and no further batch opens.
     pub update_failure: f64,
@@ -153,6 +156,8 @@ pub struct Offer {
     pub price_per_hour: f64,
     /// From the order until an instance runs, boot included.
     pub lead: Spread,
+    /// The same for orders that are made in some hours of the day, UTC, where it is another.
+    pub leads: BTreeMap<Hour, Spread>,
     /// From then until it carries full load.
     pub warmup: Spread,
     /// At most this many instances, held ones included.
@@ -169,6 +174,11 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// From an order that is made in that hour until an instance runs.
+    pub fn lead_in(&self, hour: Hour) -> Spread {
+        self.leads.get(&hour).copied().unwrap_or(self.lead)
+    }
+
     /// Whether an instance can be missing: it never comes, or is lost.
     pub fn can_be_missing(&self) -> bool {
         self.never_comes() > 0.0 || !self.interruption.is_never()
@@ -277,6 +287,15 @@ pub struct Durations {
     pub warmup_from: f64,
 }
 
+/// How long the parts of the update of a server take that goes out in one hour of the day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InHour {
+    /// See [`Durations::drain`].
+    pub drain: Spread,
+    /// See [`Durations::work`].
+    pub work: Spread,
+}
+
 /// Which servers go out when.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Schedule {
@@ -330,6 +349,21 @@ impl Durations {
 }
 
 impl Facts {
+    /// How long the parts of an update take of a server that goes out in that hour of the day.
+    pub fn durations_in(&self, hour: Hour) -> Durations {
+        let own = self.hours.get(&hour);
+        own.map_or(self.durations, |own| self.with_own(own))
+    }
+
+    /// Those of the day, and those of each hour that has its own.
+    pub(crate) fn every_durations(&self) -> impl Iterator<Item = Durations> {
+        std::iter::once(self.durations).chain(self.hours.values().map(|own| self.with_own(own)))
+    }
+
+    fn with_own(&self, own: &InHour) -> Durations {
+        Durations { drain: own.drain, work: own.work, ..self.durations }
+    }
+
     /// Whether every path has its batches out at the same times, and all come back as they were.
     pub(crate) fn are_certain(&self) -> bool {
         self.have_one_course() && self.update_failure == 0.0
@@ -337,7 +371,7 @@ impl Facts {
 
     /// Whether on every path the same is in service at the same time, unless an update fails.
     pub(crate) fn have_one_course(&self) -> bool {
-        self.durations.are_certain() && self.updated.is_empty()
+        self.every_durations().all(|durations| durations.are_certain()) && self.updated.is_empty()
     }
 
     /// So many seconds after its planned end a sampled rollout is followed: servers that failed

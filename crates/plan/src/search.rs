@@ -90,7 +90,8 @@ impl<'a> Problem<'a> {
             let run = (usize::try_from(first).ok()?, usize::try_from(last).ok()?);
             (run.0 <= run.1).then_some(run)
         };
-        self.windows.iter().filter_map(run).collect()
+        let runs = self.windows.iter().filter_map(run);
+        runs.flat_map(|run| layout.starts.cut(run, &self.grid)).collect()
     }
 
     /// The windows that are open between now and the deadline.
@@ -100,9 +101,14 @@ impl<'a> Problem<'a> {
         self.windows.iter().filter_map(cut).collect()
     }
 
-    /// The first step at which a layout may start.
-    pub(crate) fn soonest(&self, layout: &Layout) -> Option<usize> {
-        self.starts(layout).into_iter().map(|(first, _)| first).min()
+    /// The first step at which the batches of layout `index` may start, with the layout that they have then.
+    pub(crate) fn soonest(&self, index: usize) -> Option<(usize, usize)> {
+        let of = |layout: &Layout| (layout.bare, layout.sizes().collect::<Vec<_>>());
+        let wanted = of(&self.layouts[index]);
+        let same = self.layouts.iter().enumerate().filter(|(_, layout)| of(layout) == wanted);
+        let first =
+            |(index, layout)| Some((self.starts(layout).iter().map(|run| run.0).min()?, index));
+        same.filter_map(first).min().map(|(start, index)| (index, start))
     }
 
     /// What the request allows to buy.

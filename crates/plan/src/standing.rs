@@ -38,7 +38,8 @@ pub fn standing(request: &Request) -> Result<Standing, Refused> {
     let facts = &request.facts;
     let fleet = Fleet::new(facts, request.choosing.keys()).surviving(request.survive);
     let layouts = crate::layouts(request, &fleet)?;
-    let layout = layouts.first().expect("layouts are refused where there is none");
+    let mut placed = layouts.iter().filter(|layout| layout.starts.admit(start));
+    let layout = placed.next().expect("layouts are refused where there is none");
     let coming = held::coming(facts, start);
     let step = facts.step.seconds();
     let layout = &match held::last_ready(&coming) {

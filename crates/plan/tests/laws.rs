@@ -2,9 +2,11 @@
 
 mod fleet;
 
+use domain::hour::Hour;
 use domain::plan::Plan;
+use domain::spread::Spread;
 use fleet::*;
-use plan::{Canary, Interruption, Request, check, plan};
+use plan::{Canary, InHour, Interruption, Request, check, plan};
 use proptest::prelude::*;
 
 /// A small rollout with random load, prices, sizes and bounds.
@@ -25,6 +27,8 @@ struct Case {
     watch: u64,
     /// That an instance does not come up, and that the update of a server fails.
     failures: (f64, f64),
+    /// An hour of the day in which an update and an order take another time, in minutes.
+    hour: Option<(u8, u64, u64)>,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -32,8 +36,10 @@ fn cases() -> impl Strategy<Value = Case> {
     let bounds = (40_i64..240, 0.03_f64..0.3, 0_u32..12, 0_u64..15);
     let rest = (2_usize..14, any::<bool>(), 0.01_f64..2.0, 0.0_f64..0.3);
     let failures = prop_oneof![Just((0.0, 0.0)), (0.0_f64..0.2, 0.0_f64..0.03)];
-    (load, bounds, rest, failures).prop_map(|(load, bounds, rest, failures)| Case {
+    let hour = prop_oneof![Just(None), (0_u8..4, 1_u64..40, 0_u64..60).prop_map(Some)];
+    (load, bounds, rest, failures, hour).prop_map(|(load, bounds, rest, failures, hour)| Case {
         failures,
+        hour,
         servers: rest.0,
         level: load.0,
         swing: load.1,
@@ -69,7 +75,13 @@ impl Case {
         facts.offers[0].price_per_hour = self.price;
         (facts.offers[0].boot_failure, facts.update_failure) = self.failures;
         if self.uncertain {
-            facts.durations.work = domain::spread::Spread::between(minutes(5), minutes(8)).unwrap();
+            facts.durations.work = Spread::between(minutes(5), minutes(8)).unwrap();
+        }
+        if let Some((hour, work, lead)) = self.hour {
+            let (hour, longer) = (Hour::new(hour).unwrap(), work * u64::from(self.uncertain) / 2);
+            let work = Spread::between(minutes(work), minutes(work + longer)).unwrap();
+            facts.hours = [(hour, InHour { drain: facts.durations.drain, work })].into();
+            facts.offers[0].leads = [(hour, Spread::exactly(minutes(lead)))].into();
         }
         let mut request = request(facts, |p, t| self.load(p, t));
         request.risk = p(self.risk);
@@ -195,7 +207,7 @@ fn added_offer(case: &Case, price: f64, carries: f64) -> Result<(), TestCaseErro
 }
 
 /// Cost and finish of the best plan, by trying every start with every number of batches. Written
-/// from the definitions alone, for certain durations, one dimension and one offer.
+/// from the definitions alone, for certain durations, one dimension and one offer, by the hour of the day.
 fn everything(request: &Request) -> Option<(f64, jiff::Timestamp)> {
     let facts = &request.facts;
     let (servers, offer) = (facts.servers.len(), &facts.offers[0]);
@@ -212,23 +224,24 @@ fn everything(request: &Request) -> Option<(f64, jiff::Timestamp)> {
         if sizes.iter().any(|s| *s > most) {
             continue;
         }
-        let length = 10 * sizes.len() as i64 + watch;
         // Surge may come with each of the first four batches.
-        let begins = (0..=(deadline - length))
-            .flat_map(|start| (0..sizes.len().min(4)).map(move |bare| (start, bare)));
+        let begins =
+            (0..deadline).flat_map(|start| (0..sizes.len().min(4)).map(move |bare| (start, bare)));
         for (start, bare) in begins {
-            let waits = 10 * bare as i64 + if bare > 0 { watch } else { 0 };
-            let mut needs: Vec<f64> = paths
-                .iter()
-                .map(|path| {
-                    need(path, &sizes, start as usize, watch as usize, (start + waits) as usize)
-                })
-                .collect();
+            let slots = slots(request, &sizes, start, watch);
+            let length = slots.last().map_or(0, |(_, at, length)| at + length);
+            if start + length > deadline {
+                continue;
+            }
+            let waits = slots[bare].1;
+            let need = |path| need(path, &slots, start as usize, (start + waits) as usize);
+            let mut needs: Vec<f64> = paths.iter().map(need).collect();
             needs.sort_by(|a, b| b.total_cmp(a));
             let count = (needs[hits] / 100.0 - 1e-7).ceil();
-            let minutes = 5 + length - waits + 10 + 1;
+            let lead = lead(request, start, waits);
+            let minutes = lead + length - waits + 10 + 1;
             let affordable =
-                count <= f64::from(facts.max_surge.min(offer.max)) && start + waits >= 5;
+                count <= f64::from(facts.max_surge.min(offer.max)) && start + waits >= lead;
             let cost = match count {
                 c if c <= 0.0 => 0.0,
                 c if affordable => c * offer.price_per_hour * minutes as f64 / 60.0,
@@ -245,19 +258,53 @@ fn everything(request: &Request) -> Option<(f64, jiff::Timestamp)> {
     best.map(|(cost, end)| (cost, minute(end)))
 }
 
-/// The most that a path lacks while batches of these sizes are out, ten minutes each, and ten
-/// more should one be rolled back; without limit if it lacks anything before `surge_at`.
-fn need(path: &[f64], sizes: &[usize], start: usize, watch: usize, surge_at: usize) -> f64 {
-    let full = 100.0 * sizes.iter().sum::<usize>() as f64;
-    let (mut at, mut worst) = (start, 0.0);
+/// The hours of the day in which the minutes from `from` on lie, an hour long: two at most.
+fn hours_from(from: i64) -> [Hour; 2] {
+    [from, from + 59].map(|minute| Hour::of_second(60 * minute))
+}
+
+/// The size, the time after the start and the length of each batch, in minutes: the longer one of the hours
+/// in which it may go out when the start is not known to the minute, but to the hour.
+fn slots(request: &Request, sizes: &[usize], start: i64, watch: i64) -> Vec<(usize, i64, i64)> {
+    let length = |hour| {
+        let all = request.facts.durations_in(hour);
+        (all.drain.p50() + all.work.p50() + all.warmup.p50()).as_secs() as i64 / 60
+    };
+    let (mut at, mut slots) = (0, Vec::new());
     for (index, size) in sizes.iter().enumerate() {
-        for (here, load) in path.iter().enumerate().take(at + 20).skip(at) {
+        let length = hours_from(start / 60 * 60 + at).map(length).into_iter().max().unwrap();
+        slots.push((*size, at, length));
+        at += length + if index == 0 { watch } else { 0 };
+    }
+    slots
+}
+
+/// Minutes from an order until it carries load that is needed `waits` minutes after the start: the least that
+/// suffices in every hour in which it may have to be made.
+fn lead(request: &Request, start: i64, waits: i64) -> i64 {
+    let offer = &request.facts.offers[0];
+    let of = |hour| (offer.lead_in(hour).p50() + offer.warmup.p50()).as_secs() as i64 / 60;
+    let suffices = |lead: &i64| {
+        hours_from(start / 60 * 60 + waits - lead).into_iter().all(|hour| of(hour) <= *lead)
+    };
+    let all = Hour::all().map(of);
+    all.filter(suffices).min().unwrap()
+}
+
+/// The most that a path lacks while batches of these sizes are out from so many minutes after the start on,
+/// for so many, and as many more should one be rolled back; without limit if it lacks anything before
+/// `surge_at`.
+fn need(path: &[f64], slots: &[(usize, i64, i64)], start: usize, surge_at: usize) -> f64 {
+    let full = 100.0 * slots.iter().map(|slot| slot.0).sum::<usize>() as f64;
+    let mut worst = 0.0;
+    for (size, at, length) in slots {
+        let (at, length) = (start + *at as usize, *length as usize);
+        for (here, load) in path.iter().enumerate().take(at + 2 * length).skip(at) {
             let load = if *load > full { full } else { *load };
             let lacks = load - (full - 100.0 * *size as f64);
             let lacks = if here < surge_at && lacks > 1e-6 { f64::INFINITY } else { lacks };
             worst = if lacks > worst { lacks } else { worst };
         }
-        at += 10 + if index == 0 { watch } else { 0 };
     }
     worst
 }
@@ -297,6 +344,7 @@ fn the_stated_risk_holds_on_load_that_nobody_has_seen() {
             interruption: 0.0,
             watch: 0,
             failures: (0.0, 0.0),
+            hour: None,
         };
         let mut request = case.request();
         request.canary = Canary::Auto;
@@ -305,10 +353,11 @@ fn the_stated_risk_holds_on_load_that_nobody_has_seen() {
         let ready = plan.surge.first().map_or(minute(0), |s| s.ready_at);
         let surge_at = ready.duration_since(minute(0)).as_secs() as usize / 60;
         let start = plan.batches[0].out_at.duration_since(minute(0)).as_secs() as usize / 60;
-        let sizes: Vec<usize> = plan.batches.iter().map(|b| b.servers.len()).collect();
+        let slots = plan.batches.iter().zip(0..).map(|(b, nth)| (b.servers.len(), 10 * nth, 10));
+        let slots: Vec<(usize, i64, i64)> = slots.collect();
         for path in 200_000..200_400 {
             let load: Vec<f64> = (0..380).map(|step| case.load(path, step)).collect();
-            let short = need(&load, &sizes, start, 0, surge_at) > f64::from(surge) * 100.0 + 1e-6;
+            let short = need(&load, &slots, start, surge_at) > f64::from(surge) * 100.0 + 1e-6;
             lacking += usize::from(short);
             judged += 1;
         }

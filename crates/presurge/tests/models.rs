@@ -111,6 +111,9 @@ fn what_cannot_be_fixed_is_refused_and_nothing_is_written() {
         ("update", "9m..5m", "p50"),
         ("update", "soon", "neither a length of time"),
         ("boot", "5m", "nothing that is learned"),
+        ("update@24", "5m", "no hour of the day"),
+        ("verify@03", "5m", "no figures by the hour"),
+        ("update@03", "0.5", "length of time"),
     ] {
         let (code, text) = pin(quantity, value);
         assert!(code == Some(64) && text.contains(said), "{quantity} {value}: {text}");
@@ -121,4 +124,9 @@ fn what_cannot_be_fixed_is_refused_and_nothing_is_written() {
     let (code, said) = lab.says(&["models"]);
     assert!(code == Some(0) && said.contains("nothing was learned yet"), "{said}");
     assert_eq!(pin("lead:m6i-spot", "configured").0, Some(0));
+    assert_eq!(pin("update", "4m").0, Some(0));
+    assert_eq!(pin("update@03", "5m..9m").0, Some(0));
+    assert_eq!(row(&lab, "update@03").unwrap()["inForce"], "5m..9m");
+    assert_eq!(pin("update@03", "configured").0, Some(0));
+    assert_eq!(row(&lab, "update@03").unwrap()["inForce"], "4m");
 }

@@ -2,6 +2,8 @@
 //! journals come in, figures go out.
 
 mod estimate;
+mod hours;
+mod moved;
 mod observed;
 
 use std::collections::BTreeMap;
@@ -9,6 +11,7 @@ use std::collections::BTreeMap;
 use domain::learned::{Evidence, Figure, Figures, Quantity};
 
 pub use estimate::{Length, Trials, duration, probability};
+pub use moved::{Change, Moved, Reason, moved};
 pub use observed::{Observed, observed};
 
 /// What was seen in a rollout counts this much less with every rollout that came after it: a new
@@ -35,11 +38,17 @@ pub struct Finding {
 }
 
 /// What finished rollouts of a fleet show, newest first, where `configured` is what is believed
-/// before anything is seen. Quantities that are not configured are not learned.
+/// before anything is seen. Quantities that are not configured are not learned. An hour of the day stands
+/// beside the whole day where it differs; the figure of the day is then that of the other hours.
 pub fn findings(configured: &Figures, newest_first: &[Observed]) -> BTreeMap<Quantity, Finding> {
     let weight = |age: usize| FADES.powi(i32::try_from(age).unwrap_or(i32::MAX));
     let mut found = BTreeMap::new();
     for (quantity, prior) in configured {
+        let by_hour = hours::by_hour(quantity, *prior, newest_first, weight);
+        if !by_hour.is_empty() {
+            found.extend(by_hour);
+            continue;
+        }
         let (mut lengths, mut trials) = (Vec::new(), Trials::default());
         let mut evidence = Evidence { rollouts: 0, seen: 0.0, of_which: 0.0 };
         for (age, observed) in newest_first.iter().take(ROLLOUTS).enumerate() {

@@ -5,8 +5,9 @@ mod support;
 use std::time::Duration;
 
 use domain::event::{Event, Outcome};
+use domain::hour::Hour;
 use domain::journal::Record;
-use domain::learned::{Figure, Figures, Quantity};
+use domain::learned::{Figure, Figures, Hourly, Quantity};
 use domain::name::OfferName;
 use domain::ports::Clock;
 use domain::spread::Spread;
@@ -132,6 +133,26 @@ fn what_was_learned_is_what_the_world_does() {
         (learned.as_secs_f64() / truth.as_secs_f64() - 1.0).abs() < 0.1
     };
     assert!(near(update.p50(), truth.p50()) && near(update.p95(), truth.p95()), "{update:?}");
+}
+
+#[test]
+fn what_began_in_an_hour_stands_under_it() {
+    let (records, _) = perform(3, &configured());
+    let seen = observed(&records);
+    for what in [Quantity::Drain, Quantity::Update, lead()] {
+        let hourly = what.hourly().unwrap();
+        let in_hour = |hour| {
+            let at = Quantity::At(hourly.clone(), hour);
+            seen.lengths.get(&at).map_or(0, Vec::len)
+        };
+        assert_eq!(Hour::all().map(in_hour).sum::<usize>(), seen.lengths[&what].len(), "{what}");
+    }
+    let begun = |record: &&Record| record.kind == "UpdateStarted";
+    for hour in Hour::all() {
+        let began = records.iter().filter(begun).filter(|record| Hour::of(record.at) == hour);
+        let at = Quantity::At(Hourly::Update, hour);
+        assert_eq!(seen.lengths.get(&at).map_or(0, Vec::len), began.count(), "{hour}");
+    }
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::figure::{BadFigure, Figure};
+use crate::hour::{BadHour, Hour};
 use crate::name::{BadName, Dimension, OfferName};
 
 /// Something that the journals of a fleet show. Written `drain`, `update`, `verify`, `warmup`, `balance`,
-/// `updateFailure`, or with an offer or a dimension behind a colon: `lead:m6i-spot`.
+/// `updateFailure`, or with an offer or a dimension behind a colon: `lead:m6i-spot`. What has figures by the
+/// hour is written with the hour of the day, UTC, behind an `@`: `update@03`, `lead:m6i-spot@03`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Quantity {
@@ -36,6 +38,30 @@ pub enum Quantity {
     /// What one server carries in a dimension of the load. It is not learned from journals, but with
     /// each plan from the load and an objective; people can pin it.
     Capacity(Dimension),
+    /// What begins in that hour of the day, where it takes another time than on the whole day.
+    At(Hourly, Hour),
+}
+
+/// What may take another time in some hours of the day.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hourly {
+    /// [`Quantity::Drain`].
+    Drain,
+    /// [`Quantity::Update`].
+    Update,
+    /// [`Quantity::Lead`].
+    Lead(OfferName),
+}
+
+impl Hourly {
+    /// The same on the whole day.
+    pub fn day(&self) -> Quantity {
+        match self {
+            Self::Drain => Quantity::Drain,
+            Self::Update => Quantity::Update,
+            Self::Lead(offer) => Quantity::Lead(offer.clone()),
+        }
+    }
 }
 
 /// What kind of figure a quantity has.
@@ -62,15 +88,24 @@ pub enum BadQuantity {
     /// What stands behind the colon is no name.
     #[error(transparent)]
     Name(#[from] BadName),
+    /// What stands behind the `@` is no hour.
+    #[error(transparent)]
+    Hour(#[from] BadHour),
+    /// It takes the same time in every hour, as far as is known.
+    #[error("{0} has no figures by the hour: drain, update and lead:OFFER have")]
+    NoHours(Quantity),
 }
 
 impl Quantity {
     /// What kind of figure it has.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Drain | Self::Update | Self::Verify | Self::Warmup | Self::Lead(_) => {
-                Kind::Duration
-            }
+            Self::Drain
+            | Self::Update
+            | Self::Verify
+            | Self::Warmup
+            | Self::Lead(_)
+            | Self::At(..) => Kind::Duration,
             Self::UpdateFailure
             | Self::Balance
             | Self::Interruption(_)
@@ -115,9 +150,29 @@ impl Quantity {
         Ok(figure)
     }
 
+    /// What it is by the hour; `None` where the hour makes no difference.
+    pub fn hourly(&self) -> Option<Hourly> {
+        match self {
+            Self::Drain => Some(Hourly::Drain),
+            Self::Update => Some(Hourly::Update),
+            Self::Lead(offer) => Some(Hourly::Lead(offer.clone())),
+            _ => None,
+        }
+    }
+
+    /// The same on the whole day, where it is that of an hour.
+    pub fn of_day(&self) -> Option<Quantity> {
+        match self {
+            Self::At(what, _) => Some(what.day()),
+            _ => None,
+        }
+    }
+
     /// The offer that it is about.
     pub fn offer(&self) -> Option<&OfferName> {
         match self {
+            Self::At(Hourly::Lead(offer), _) => Some(offer),
+            Self::At(..) => None,
             Self::Lead(offer)
             | Self::Interruption(offer)
             | Self::Fulfilment(offer)
@@ -147,6 +202,7 @@ impl fmt::Display for Quantity {
             Self::Fulfilment(offer) => format!("fulfilment:{offer}"),
             Self::BootFailure(offer) => format!("bootFailure:{offer}"),
             Self::Capacity(dimension) => format!("capacity:{dimension}"),
+            Self::At(what, hour) => format!("{}@{hour}", what.day()),
         };
         f.pad(&text)
     }
@@ -156,6 +212,23 @@ impl FromStr for Quantity {
     type Err = BadQuantity;
 
     fn from_str(text: &str) -> Result<Self, BadQuantity> {
+        let Some((what, hour)) = with_hour(text) else { return Self::of_whole_day(text) };
+        let what: Self = what.parse()?;
+        let hourly = what.hourly().ok_or(BadQuantity::NoHours(what))?;
+        Ok(Self::At(hourly, hour.parse()?))
+    }
+}
+
+/// What stands before and behind the last `@`, where that can be meant as an hour. The name of an offer or a
+/// dimension may have an `@` as well, so that behind a colon only digits can.
+fn with_hour(text: &str) -> Option<(&str, &str)> {
+    let (what, hour) = text.rsplit_once('@')?;
+    let digits = !hour.is_empty() && hour.bytes().all(|byte| byte.is_ascii_digit());
+    (digits || !what.contains(':')).then_some((what, hour))
+}
+
+impl Quantity {
+    fn of_whole_day(text: &str) -> Result<Self, BadQuantity> {
         let unknown = || BadQuantity::Unknown(text.chars().take(80).collect());
         let Some((word, offer)) = text.split_once(':') else {
             return match text {
@@ -184,8 +257,12 @@ impl FromStr for Quantity {
 
 impl TryFrom<String> for Quantity {
     type Error = BadQuantity;
+
+    /// As it is stored. Before there were hours an offer could have a name such as `spot@24`: what is no hour
+    /// belongs to it.
     fn try_from(text: String) -> Result<Self, BadQuantity> {
-        text.parse()
+        let named = |bad| Self::of_whole_day(&text).map_err(|_| bad);
+        text.parse().or_else(named)
     }
 }
 

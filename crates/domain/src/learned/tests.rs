@@ -104,6 +104,11 @@ fn figures_and_quantities_are_read_as_they_are_written() {
         "lead:a",
         "interruption:m6i-spot",
         "capacity:requests",
+        "drain@14",
+        "update@03",
+        "lead:m6i-spot@00",
+        "lead:m6i@eu",
+        "interruption:m6i@eu-1",
     ] {
         assert_eq!(text.parse::<Quantity>().unwrap().to_string(), text);
     }
@@ -139,4 +144,74 @@ fn a_capacity_is_an_amount_and_nothing_else_is() {
     assert!(update.read("850..900").is_err());
     assert!(update.check(between).is_err() && capacity.check(figure("5m")).is_err());
     assert!(update.read("5m..9m").is_ok());
+}
+
+#[test]
+fn an_hour_is_named_behind_an_at() {
+    let hour = crate::hour::Hour::new(3).unwrap();
+    assert_eq!("update@03".parse(), Ok(Quantity::At(Hourly::Update, hour)));
+    let lead = Hourly::Lead(OfferName::new("m6i-spot").unwrap());
+    assert_eq!("lead:m6i-spot@03".parse(), Ok(Quantity::At(lead, hour)));
+    for (text, says) in [
+        ("update@3", "no hour of the day; write 00 to 23, UTC, such as update@03"),
+        ("update@24", "no hour of the day"),
+        ("update@", "no hour of the day"),
+        ("update@night", "no hour of the day"),
+        ("lead:spot@24", "no hour of the day"),
+        ("verify@03", "verify has no figures by the hour: drain, update and lead:OFFER have"),
+        ("updateFailure@03", "has no figures by the hour"),
+        ("capacity:requests@03", "has no figures by the hour"),
+        ("update@03@04", "update@03 has no figures by the hour"),
+        ("boot@03", "is nothing that is learned: drain, update"),
+    ] {
+        let error = text.parse::<Quantity>().unwrap_err().to_string();
+        assert!(error.contains(says), "{text}: {error}");
+    }
+    // What was stored before there were hours keeps loading.
+    for text in ["lead:spot@24", "fulfilment:spot@03", "capacity:requests@03"] {
+        let stored: Quantity = serde_json::from_value(text.into()).unwrap();
+        assert_eq!(serde_json::to_value(&stored).unwrap(), text);
+    }
+    let at: Quantity = "drain@14".parse().unwrap();
+    assert!(at.read("5m..9m").is_ok() && at.read("0.5").is_err());
+    assert_eq!((at.of_day(), at.hourly(), at.offer()), (Some(Quantity::Drain), None, None));
+}
+
+#[test]
+fn a_pin_of_an_hour_goes_before_one_of_the_day_and_both_before_what_is_learned() {
+    let (hour, other): (Quantity, Quantity) =
+        ("update@03".parse().unwrap(), "update@04".parse().unwrap());
+    let mut events = vec![
+        adjusted("update", "6m..9m"),
+        adjusted("update@03", "9m"),
+        adjusted("update@04", "8m"),
+    ];
+    let figures = |events: &[Event]| folded(events).unwrap().of(&fleet()).figures();
+    assert_eq!((figures(&events)[&hour], figures(&events).len()), (figure("9m"), 3));
+    // The whole day is fixed: no hour that was learned stands against it.
+    events.push(pin("update", Some(figure("4m"))));
+    assert_eq!(figures(&events), [(Quantity::Update, figure("4m"))].into());
+    events.push(pin("update@03", Some(figure("7m"))));
+    assert_eq!(
+        figures(&events),
+        [(Quantity::Update, figure("4m")), (hour.clone(), figure("7m"))].into()
+    );
+    // Without that of the day the other hours go by what is learned again.
+    events.push(Event::UnpinRequested { fleet: fleet(), quantity: Quantity::Update });
+    assert_eq!((figures(&events)[&hour], figures(&events)[&other]), (figure("7m"), figure("8m")));
+    // Pinned to the configuration, an hour goes by the whole day.
+    events.push(pin("update@03", None));
+    assert_eq!(figures(&events).get(&hour), None);
+    assert_eq!(figures(&events)[&Quantity::Update], figure("6m..9m"));
+}
+
+#[test]
+fn an_hour_that_is_adjusted_to_the_day_has_no_figure_of_its_own() {
+    let hour: Quantity = "update@03".parse().unwrap();
+    let mut events = vec![adjusted("update", "6m..9m"), adjusted("update@03", "9m")];
+    assert!(folded(&events).unwrap().of(&fleet()).learned.contains_key(&hour));
+    events.push(adjusted("update@03", "6m..9m"));
+    events.push(adjusted("update", "8m"));
+    let lessons = folded(&events).unwrap().of(&fleet());
+    assert_eq!(lessons.figures(), [(Quantity::Update, figure("8m"))].into());
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::calendar::union;
+use domain::hour::Hour;
 use domain::name::ServerName;
 use domain::plan::Plan;
 
@@ -88,7 +89,8 @@ fn times(plan: &Plan, facts: &Facts, findings: &mut Findings) {
         findings.ensure(batch.index as usize == position + 1, Rule::Times, || {
             format!("batch {} stands at place {}", batch.index, position + 1)
         });
-        let needed = lengths(facts, batch.servers.len().clamp(1, usize::MAX)).back;
+        let durations = facts.durations_in(Hour::of(batch.out_at));
+        let needed = lengths(facts, durations, batch.servers.len().clamp(1, usize::MAX)).back;
         let length = batch.back_at.as_second() - batch.out_at.as_second();
         findings.ensure(length >= needed, Rule::BatchLength, || {
             format!("batch {} is out for {length} s, its parts take {needed} s", batch.index)

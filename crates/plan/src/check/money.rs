@@ -3,7 +3,8 @@
 use domain::plan::{Plan, SurgePurchase};
 
 use super::{Findings, Rule};
-use crate::purchase::{bill, lead_seconds, release_seconds};
+use crate::hours::lead_at;
+use crate::purchase::{bill, release_seconds};
 use crate::request::Facts;
 
 /// Costs may differ by so much from rounding, in the unit of the prices.
@@ -88,7 +89,7 @@ fn bought(plan: &Plan, facts: &Facts, purchase: &SurgePurchase, findings: &mut F
             format!("{name} is to be replaced by {}, which is no sure offer", instead.offer)
         });
     }
-    let lead = lead_seconds(facts, offer);
+    let lead = lead_at(facts, offer, purchase.order_at);
     findings.ensure(ready - order >= lead, Rule::SurgeReady, || {
         format!("{name} is ready {} s after its order, it takes {lead} s", ready - order)
     });

@@ -2,11 +2,12 @@
 
 use domain::event::Event;
 use domain::journal::{Actor, Entry};
-use domain::learned::{BadLessons, Figure, Learned, Quantity};
+use domain::learned::{BadLessons, Learned, Quantity};
 use domain::name::FleetName;
 use domain::ports::{Journal, PortError};
 use jiff::Timestamp;
-use rollout::lessons::{self, Observed};
+pub use rollout::lessons::Change;
+use rollout::lessons::{self, Moved, Observed, Reason};
 use rollout::machine::FoldError;
 
 use super::chain::{self, ChainError};
@@ -41,17 +42,6 @@ pub async fn read(journal: &dyn Journal) -> Result<Learned, LessonError> {
     Ok(chain::read(journal).await?)
 }
 
-/// A figure that has changed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// Of what.
-    pub quantity: Quantity,
-    /// Until now.
-    pub before: Figure,
-    /// From now on.
-    pub after: Figure,
-}
-
 /// What the newest finished rollouts of a fleet show, newest first.
 async fn history(journal: &dyn Journal, fleet: &FleetName) -> Result<Vec<Observed>, LessonError> {
     let ids = chain::rollouts(journal).await?;
@@ -84,25 +74,13 @@ pub async fn learn(
     let seen = history(journal, fleet).await?;
     let configured = &prepared.configured;
     let found = lessons::findings(configured, &seen);
-    let moved = |known: &Learned| {
-        let known = known.of(fleet);
-        let mut changes = Vec::new();
-        for (quantity, finding) in &found {
-            let before = known.learned.get(quantity).map(|lesson| lesson.figure);
-            let before = before.unwrap_or(configured[quantity]);
-            if lessons::moves(quantity, before, finding.figure) {
-                let (quantity, after) = (quantity.clone(), finding.figure);
-                changes.push((Change { quantity, before, after }, finding.evidence));
-            }
-        }
-        changes
-    };
+    let moved = |known: &Learned| lessons::moved(configured, &known.of(fleet), &found);
     let entries = |known: &Learned| {
-        let entry = |(change, evidence): (Change, domain::learned::Evidence)| Entry {
+        let entry = |Moved { change, evidence, reason }: Moved| Entry {
             at: now,
             actor: Actor("learner".into()),
             cause: None,
-            reason: words(&change, &evidence),
+            reason: words(&change, &evidence, reason),
             inputs: None,
             event: Event::Adjusted {
                 fleet: fleet.clone(),
@@ -115,13 +93,19 @@ pub async fn learn(
         moved(known).into_iter().map(entry).collect::<Vec<_>>()
     };
     let before = read(journal).await?;
-    let changes = moved(&before).into_iter().map(|(change, _)| change).collect();
+    let changes = moved(&before).into_iter().map(|moved| moved.change).collect();
     chain::write(journal, entries).await?;
     Ok(changes)
 }
 
 /// Why a figure changes, in words.
-fn words(change: &Change, evidence: &domain::learned::Evidence) -> String {
+fn words(change: &Change, evidence: &domain::learned::Evidence, reason: Reason) -> String {
+    if reason == Reason::LikeTheDay {
+        let (what, before) = (&change.quantity, change.before);
+        return format!(
+            "{what} was {before}; that hour does not differ from the whole day any more"
+        );
+    }
     let rollouts = match evidence.rollouts {
         1 => "1 rollout".into(),
         count => format!("{count} rollouts"),

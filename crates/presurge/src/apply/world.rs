@@ -181,7 +181,7 @@ pub fn created(
     };
     let gates = rollout.gates.iter().map(|g| g.timeout).max();
     let verify = gates.unwrap_or(VERIFY_TIMEOUT);
-    let lead = fleet.offers.iter().map(|o| o.lead.p95()).max().unwrap_or_default();
+    let lead = fleet.offers.iter().map(|o| o.longest_lead()).max().unwrap_or_default();
     let warmup = fleet.durations.warmup;
     let stale = prepared.feeds.iter().map(|feed| {
         let step = histories.get(&feed.dimension).map_or(60, |h| h.series.step().seconds());

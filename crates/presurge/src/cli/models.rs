@@ -66,12 +66,13 @@ struct Pin {
     #[arg(value_name = "FLEET")]
     fleet: FleetName,
     /// Of what: drain, update, verify, updateFailure, lead:OFFER, interruption:OFFER,
-    /// fulfilment:OFFER, bootFailure:OFFER or capacity:DIMENSION
+    /// fulfilment:OFFER, bootFailure:OFFER or capacity:DIMENSION; drain, update and lead:OFFER also in one
+    /// hour of the day, UTC: update@03
     #[arg(value_name = "QUANTITY")]
     quantity: Quantity,
     /// A length of time such as 5m or 5m..9m (median and 95 % quantile), a probability such as 0.05,
     /// or an amount such as 850 or 800..850 (5 % quantile and median); or `configured`: the figure of
-    /// the configuration
+    /// the configuration; of an hour: the one of the whole day
     #[arg(value_name = "VALUE")]
     value: String,
     /// Why, for the journal
@@ -273,7 +274,10 @@ pub(crate) fn rows(
     let text = |figure: Option<&Figure>| figure.map(ToString::to_string);
     let row = |what: &Quantity| {
         let (lesson, pin) = (lessons.learned.get(what), lessons.pinned.get(what));
-        let known = configured.and_then(|all| all.get(what));
+        // An hour goes by the whole day where it has no figure of its own.
+        let day = what.of_day();
+        let day = day.as_ref().unwrap_or(what);
+        let known = configured.and_then(|all| all.get(day));
         let from = lesson.map(|lesson| {
             let of = &lesson.evidence;
             format!("{:.0}+{:.0} in {} rollouts", of.seen, of.of_which, of.rollouts)
@@ -283,7 +287,7 @@ pub(crate) fn rows(
         json!({
             "fleet": fleet,
             "quantity": what,
-            "inForce": text(in_force.get(what).or(known)).unwrap_or("as configured".into()),
+            "inForce": text(in_force.get(what).or(in_force.get(day)).or(known)).unwrap_or("as configured".into()),
             "configured": text(known),
             "learned": text(lesson.map(|lesson| &lesson.figure)),
             "from": from,

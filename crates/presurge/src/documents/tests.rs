@@ -183,6 +183,11 @@ fn wrong_values_are_told_what_was_expected_and_found() {
         "f.yaml:16:9: spec.surge.offers[0]: the field \"price\" is missing",
     );
     says(
+        "name: od",
+        "name: od@03",
+        "f.yaml:16:15: spec.surge.offers[0].name: ends with an @ and digits, as figures of an hour do; give it another name",
+    );
+    says(
         "lead: 3m",
         "lead: 3",
         "f.yaml:19:15: spec.surge.offers[0].lead: expected a length of time such as 5m, or { p50: 5m, p95: 9m }, found 3",

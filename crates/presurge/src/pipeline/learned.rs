@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::config::{Fleet, Rollout};
-use domain::learned::{Figure, Figures, Quantity};
+use domain::learned::{Figure, Figures, Hourly, Quantity};
 use domain::name::FleetName;
 use domain::plan::Inputs;
 use domain::spread::Spread;
@@ -58,7 +58,9 @@ impl Prepared {
     #[must_use]
     pub fn with_learned(mut self, figures: &Figures) -> Self {
         for (quantity, figure) in figures {
-            let known = self.configured.contains_key(quantity) || self.learns(quantity);
+            let day = quantity.of_day();
+            let known = self.configured.contains_key(day.as_ref().unwrap_or(quantity))
+                || self.learns(quantity);
             let good = known && quantity.check(*figure).is_ok();
             if good && self.takes(quantity, *figure) {
                 self.learned.insert(quantity.clone(), *figure);
@@ -105,11 +107,85 @@ impl Prepared {
                     (Quantity::Verify, _) => durations.verify = spread,
                     (Quantity::Warmup, _) => durations.warmup = spread,
                     (Quantity::Lead(_), Some(offer)) => offer.lead = spread,
+                    (Quantity::At(what, hour), offer) => {
+                        let all = match (what, offer) {
+                            (Hourly::Drain, _) => &mut durations.drain_in,
+                            (Hourly::Update, _) => &mut durations.update_in,
+                            (Hourly::Lead(_), Some(offer)) => &mut offer.lead_in,
+                            _ => return false,
+                        };
+                        all.insert(*hour, spread);
+                    }
                     _ => return false,
                 }
             }
             _ => return false,
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domain::hour::Hour;
+    use domain::ports::Clock;
+    use jiff::Timestamp;
+    use sim::SimClock;
+
+    use super::*;
+    use crate::documents;
+
+    const CONFIGURATION: &str =
+        "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
+  servers: { static: { prefix: web, count: 6 } }
+  capacity: { requests: 100 }
+  load: { requests: { csv: { path: load.csv } } }
+  durations: { drain: 1m, update: 5m, warmup: 2m }
+  surge: { offers: [{ name: od, capacity: { requests: 100 }, price: 0.2, lead: 3m, max: 6 }] }
+---\napiVersion: presurge/v1\nkind: Rollout\nmetadata: { name: kernel }\nspec:
+  fleets: [web]
+  target: { version: \"2\" }
+  deadline: 3h\n";
+
+    fn prepared(now: Timestamp) -> Prepared {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("web.yaml");
+        std::fs::write(&file, CONFIGURATION).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::at(now));
+        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
+        Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn figures_of_an_hour_are_those_of_the_day_but_for_what_they_say() {
+        let now: Timestamp = "2026-03-08T12:00:00Z".parse().unwrap();
+        let figures: Figures = [
+            ("update", "6m"),
+            ("update@03", "9m"),
+            ("drain@04", "2m"),
+            ("lead:od@03", "20m"),
+            ("lead:gone@03", "1m"),
+        ]
+        .map(|(what, figure)| (what.parse().unwrap(), figure.parse().unwrap()))
+        .into();
+        let part = prepared(now).with_learned(&figures);
+        // The offer is no more.
+        assert_eq!(part.learned.len(), 4);
+        let ask = part.first(now, 1).unwrap();
+        let facts = crate::pipeline::facts(&part.fleet, &part.rollout, &ask);
+        let minutes = |count: u64| Spread::exactly(std::time::Duration::from_secs(60 * count));
+        let hour = |number| Hour::new(number).unwrap();
+        let in_hour = |number| {
+            let own = facts.durations_in(hour(number));
+            (own.drain, own.work)
+        };
+        assert_eq!(in_hour(2), (minutes(1), minutes(6)));
+        assert_eq!(in_hour(3), (minutes(1), minutes(9)));
+        assert_eq!(in_hour(4), (minutes(2), minutes(6)));
+        assert_eq!(facts.hours.len(), 2);
+        let offer = &facts.offers[0];
+        assert_eq!([2, 3].map(|h| offer.lead_in(hour(h))), [minutes(3), minutes(20)]);
     }
 }

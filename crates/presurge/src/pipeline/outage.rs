@@ -75,6 +75,7 @@ impl Prepared {
         let durations = &mut self.fleet.durations;
         (durations.drain, durations.verify) = (Spread::ZERO, Spread::ZERO);
         durations.update = Spread::exactly(length);
+        (durations.drain_in, durations.update_in) = Default::default();
         self.rollout.gates.clear();
         self.rollout.update_failure = 0.0;
         self.rollout.canary.size = None;

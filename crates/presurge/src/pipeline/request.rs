@@ -1,16 +1,19 @@
 //! From a checked fleet, a checked rollout and sampled load to the planner's question.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::config::{self, Extra, Fleet, Rollout};
 use domain::forecast::{Paths, Probability};
+use domain::hour::Hour;
 use domain::journal::Digest;
 use domain::name::{OfferName, ServerName};
 use domain::plan::{Inputs, PerDimension};
+use domain::spread::Spread;
 use jiff::Timestamp;
 use plan::{
-    Billing, Canary, Durations, Facts, Held, Interruption, Margin, Market, Offer, Quota, Request,
-    Schedule, Survive,
+    Billing, Canary, Durations, Facts, Held, InHour, Interruption, Margin, Market, Offer, Quota,
+    Request, Schedule, Survive,
 };
 use rollout::state::Way;
 
@@ -200,10 +203,11 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         held: ask.held.clone(),
         durations: Durations {
             drain: fleet.durations.drain,
-            work: fleet.durations.update.longer(proof.max(fleet.durations.verify.p95())),
+            work: work(fleet, proof, fleet.durations.update),
             warmup: fleet.durations.warmup,
             warmup_from: fleet.durations.warmup_from,
         },
+        hours: hours(fleet, proof),
         update_failure: rollout.update_failure,
         plan_at: rollout.plan_at,
         balance: fleet.balance,
@@ -219,6 +223,23 @@ pub fn facts(fleet: &Fleet, rollout: &Rollout, ask: &Ask) -> Facts {
         step: rollout.step,
         currency: fleet.currency.clone(),
     }
+}
+
+/// The update of a server, and until it has shown that it serves.
+fn work(fleet: &Fleet, proof: Duration, update: Spread) -> Spread {
+    update.longer(proof.max(fleet.durations.verify.p95()))
+}
+
+/// What was learned of single hours of the day.
+fn hours(fleet: &Fleet, proof: Duration) -> BTreeMap<Hour, InHour> {
+    let durations = &fleet.durations;
+    let of = |all: &BTreeMap<Hour, Spread>, hour: &Hour, day| all.get(hour).copied().unwrap_or(day);
+    let own = |hour: &Hour| {
+        let drain = of(&durations.drain_in, hour, durations.drain);
+        let update = of(&durations.update_in, hour, durations.update);
+        (*hour, InHour { drain, work: work(fleet, proof, update) })
+    };
+    durations.drain_in.keys().chain(durations.update_in.keys()).map(own).collect()
 }
 
 /// How long what has started is asked at least before it gets traffic: so many passes in a row of
@@ -244,6 +265,7 @@ fn offer(offer: &config::Offer, fleet: &Fleet, proof: Duration) -> Offer {
         capacity: offer.capacity.clone(),
         price_per_hour: offer.price_per_hour,
         lead: offer.lead.longer(proof),
+        leads: offer.lead_in.iter().map(|(hour, lead)| (*hour, lead.longer(proof))).collect(),
         warmup: fleet.durations.warmup,
         max: offer.max,
         billing: Billing { minimum: offer.billing_minimum, granularity: offer.billing_granularity },

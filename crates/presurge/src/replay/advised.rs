@@ -173,11 +173,15 @@ fn certain(facts: &Facts, batch: usize) -> Facts {
         warmup: at(facts.durations.warmup, batch),
         ..facts.durations
     };
+    let hours = facts.hours.iter().map(|(hour, own)| {
+        (*hour, plan::InHour { drain: at(own.drain, batch), work: at(own.work, batch) })
+    });
     let offers = facts.offers.iter().map(|offer| plan::Offer {
         lead: at(offer.lead, 1),
+        leads: offer.leads.iter().map(|(hour, lead)| (*hour, at(*lead, 1))).collect(),
         warmup: at(offer.warmup, 1),
         ..offer.clone()
     });
-    (facts.offers, facts.durations) = (offers.collect(), durations);
+    (facts.offers, facts.durations, facts.hours) = (offers.collect(), durations, hours.collect());
     facts
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::calendar::{DayTime, Interval, Weekly};
+use domain::hour::Hour;
 use domain::name::ServerName;
 use jiff::Timestamp;
 use jiff::civil::Weekday;
@@ -95,7 +96,7 @@ pub fn roll(case: &Scene, begin: Timestamp, when: &When) -> Vec<Absence> {
     for batch in batches(case) {
         let out_at = when.first(free, length);
         let times = batch.iter().map(|server| {
-            let durations = &facts.durations;
+            let durations = facts.durations_in(Hour::of(out_at));
             let drain = draws.length(durations.drain, server, Part::Drain, 0);
             let update = draws.length(durations.work, server, Part::Update, 1);
             let warm_at = out_at + drain + update;
@@ -186,7 +187,8 @@ impl Orders<'_> {
     /// When the `nth` instance carries full load.
     pub fn ready(&self, offer: &Offer, nth: u32) -> Timestamp {
         let (draws, name) = (Draws::new(self.case.seed), self.name(nth));
-        let lead = draws.length(offer.lead, &name, Part::Lead, 0);
+        let lead = offer.lead_in(Hour::of(self.order_at));
+        let lead = draws.length(lead, &name, Part::Lead, 0);
         self.order_at + lead + draws.length(offer.warmup, &name, Part::Warmup, 0)
     }
 
@@ -194,7 +196,8 @@ impl Orders<'_> {
     pub fn hire(&self, offer: &Offer, nth: u32, ready: Timestamp, release_at: Timestamp) -> Hire {
         let (draws, name) = (Draws::new(self.case.seed), self.name(nth));
         let order = self.order_at.to_string();
-        let runs_at = self.order_at + draws.length(offer.lead, &name, Part::Lead, 0);
+        let lead = offer.lead_in(Hour::of(self.order_at));
+        let runs_at = self.order_at + draws.length(lead, &name, Part::Lead, 0);
         let life = draws.life(offer.interruption, &name, &order).map(|life| runs_at + life);
         let drain = draws.length(self.case.facts.durations.drain, &name, Part::Drain, 0);
         let (left_at, ended_at) = match life {

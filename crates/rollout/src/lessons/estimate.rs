@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::spread::{Spread, normal_quantile};
+use domain::spread::Spread;
 
 /// A length of time that was seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,46 +59,86 @@ const SHORTEST: f64 = 1.0;
 const ROUNDS: usize = 60;
 
 /// The 95 % quantile of the standard normal distribution.
-const Z95: f64 = 1.644_853_626_951_472_2;
+pub(super) const Z95: f64 = 1.644_853_626_951_472_2;
 
-/// How long the next one takes, by a lognormal distribution whose parameters have the conjugate
-/// normal-gamma prior of the configured spread (Gelman et al., Bayesian Data Analysis, §3.3), with
-/// weighted observations. What is known of a censored one is that it is longer: the
-/// expectation-maximisation algorithm takes its expected logarithm and square (Lawless, Statistical
-/// Models and Methods for Lifetime Data, §5.3). The quantiles are those of the prediction, so that few
-/// observations give a wider spread than many. `None` where nothing was seen to its end.
+/// How long the next one takes, by what is configured and what was seen. `None` where nothing was seen to its
+/// end.
 pub fn duration(configured: Spread, seen: &[(Length, f64)]) -> Option<Spread> {
-    let ended = |(length, weight): &(Length, f64)| !length.is_censored() && *weight > 0.0;
-    if !seen.iter().any(ended) {
-        return None;
+    Belief::configured(configured).after(seen)?.next()
+}
+
+/// What is believed of a length: it is lognormal, and the parameters have the conjugate normal-gamma distribution
+/// (Gelman et al., Bayesian Data Analysis, §3.3).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Belief {
+    /// Of the logarithm of the seconds.
+    pub(super) mean: f64,
+    /// Of the same.
+    pub(super) deviation: f64,
+    /// The mean counts as so many observations …
+    pub(super) weight: f64,
+    /// … and the deviation as so many.
+    pub(super) freedom: f64,
+}
+
+impl Belief {
+    /// What is believed before anything is seen.
+    pub(super) fn configured(spread: Spread) -> Self {
+        let mean = log(spread.p50().as_secs_f64());
+        let apart = (log(spread.p95().as_secs_f64()) - mean) / Z95;
+        let deviation = if spread.is_certain() { PRIOR_SIGMA } else { apart.max(1e-3) };
+        Self { mean, deviation, weight: PRIOR_MEAN, freedom: PRIOR_SPREAD }
     }
-    let log = |seconds: f64| seconds.max(SHORTEST).ln();
-    let given = log(configured.p50().as_secs_f64());
-    let spread = (log(configured.p95().as_secs_f64()) - given) / Z95;
-    let sigma = if configured.is_certain() { PRIOR_SIGMA } else { spread.max(1e-3) };
-    let total: f64 = seen.iter().map(|(_, weight)| weight).sum();
-    let (weight, freedom) = (PRIOR_MEAN + total, PRIOR_SPREAD + total);
-    let (mut mean, mut deviation) = (given, sigma);
-    for _ in 0..ROUNDS {
-        let (mut sum, mut squares) = (0.0, 0.0);
-        for (length, weight) in seen {
-            let (first, second) = match length {
-                Length::Ended(seconds) => (log(*seconds), log(*seconds).powi(2)),
-                Length::AtLeast(seconds) => beyond(log(*seconds), mean, deviation),
-                Length::AtMost(seconds) => within(log(*seconds), mean, deviation),
-            };
-            sum += weight * first;
-            squares += weight * second;
+
+    /// What is believed after weighted observations. What is known of a censored one is that it is longer: the
+    /// expectation-maximisation algorithm takes its expected logarithm and square (Lawless, Statistical
+    /// Models and Methods for Lifetime Data, §5.3). `None` where nothing was seen to its end.
+    pub(super) fn after(self, seen: &[(Length, f64)]) -> Option<Self> {
+        let ended = |(length, weight): &(Length, f64)| !length.is_censored() && *weight > 0.0;
+        if !seen.iter().any(ended) {
+            return None;
         }
-        let next = (PRIOR_MEAN * given + sum) / weight;
-        let around = squares - 2.0 * next * sum + total * next * next;
-        let scatter =
-            PRIOR_SPREAD * sigma * sigma + PRIOR_MEAN * (next - given).powi(2) + around.max(0.0);
-        (mean, deviation) = (next, (scatter / freedom).sqrt());
+        let total: f64 = seen.iter().map(|(_, weight)| weight).sum();
+        let (weight, freedom) = (self.weight + total, self.freedom + total);
+        let mut now = Self { weight, freedom, ..self };
+        for _ in 0..ROUNDS {
+            let (mut sum, mut squares) = (0.0, 0.0);
+            for (length, weight) in seen {
+                let (first, second) = now.expects(*length);
+                sum += weight * first;
+                squares += weight * second;
+            }
+            let mean = (self.weight * self.mean + sum) / weight;
+            let around = squares - 2.0 * mean * sum + total * mean * mean;
+            let scatter = self.freedom * self.deviation.powi(2)
+                + self.weight * (mean - self.mean).powi(2)
+                + around.max(0.0);
+            (now.mean, now.deviation) = (mean, (scatter / freedom).sqrt());
+        }
+        Some(now)
     }
-    let reach = student_quantile(freedom) * deviation * (1.0 + 1.0 / weight).sqrt();
-    let length = |log: f64| Duration::try_from_secs_f64(log.exp()).ok();
-    Spread::between(length(mean)?, length(mean + reach)?).ok()
+
+    /// The logarithm of a length and its square, as far as they are known.
+    pub(super) fn expects(&self, length: Length) -> (f64, f64) {
+        match length {
+            Length::Ended(seconds) => (log(seconds), log(seconds).powi(2)),
+            Length::AtLeast(seconds) => beyond(log(seconds), self.mean, self.deviation),
+            Length::AtMost(seconds) => within(log(seconds), self.mean, self.deviation),
+        }
+    }
+
+    /// How long the next one takes. The quantiles are those of the prediction, so that few observations give a
+    /// wider spread than many.
+    pub(super) fn next(&self) -> Option<Spread> {
+        let reach =
+            student_quantile(Z95, self.freedom) * self.deviation * (1.0 + 1.0 / self.weight).sqrt();
+        let length = |log: f64| Duration::try_from_secs_f64(log.exp()).ok();
+        Spread::between(length(self.mean)?, length(self.mean + reach)?).ok()
+    }
+}
+
+fn log(seconds: f64) -> f64 {
+    seconds.max(SHORTEST).ln()
 }
 
 /// Mean and mean square of a normal variable that is known to lie above `least`.
@@ -143,10 +183,11 @@ pub(super) fn normal_hazard(z: f64) -> f64 {
     density(z) / (simpson * width / 3.0)
 }
 
-/// The 95 % quantile of Student's distribution with so many degrees of freedom, at least 3: the
-/// expansion of Abramowitz and Stegun 26.7.5, off by less than 1 % from 4 on.
-pub(super) fn student_quantile(freedom: f64) -> f64 {
-    let (z, n) = (normal_quantile(0.95), freedom.max(3.0));
+/// The quantile of Student's distribution with so many degrees of freedom, at least 3, at the level of which `z`
+/// is the quantile of the standard normal distribution: the expansion of Abramowitz and Stegun 26.7.5, at
+/// 95 % off by less than 1 % from 4 on.
+pub(super) fn student_quantile(z: f64, freedom: f64) -> f64 {
+    let n = freedom.max(3.0);
     let first = (z.powi(3) + z) / 4.0;
     let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
     let third = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0;

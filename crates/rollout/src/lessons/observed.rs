@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::event::{Event, Known};
+use domain::hour::Hour;
 use domain::journal::Record;
 use domain::learned::Quantity;
 use domain::name::{FleetName, Key, OfferName, ServerName};
@@ -16,7 +17,7 @@ use crate::machine::{self, FoldError};
 pub struct Observed {
     /// Of which fleet.
     pub fleet: FleetName,
-    /// How long things took.
+    /// How long things took; what may depend on the hour stands under the hour in which it began as well.
     pub lengths: BTreeMap<Quantity, Vec<Length>>,
     /// How often they failed.
     pub trials: BTreeMap<Quantity, Trials>,
@@ -82,6 +83,14 @@ impl Walk {
         self.trials.entry(what).or_default().add(Trials { tried, failed }, 1.0);
     }
 
+    fn took(&mut self, what: Quantity, since: Timestamp, length: Length) {
+        if let Some(hourly) = what.hourly() {
+            let in_hour = Quantity::At(hourly, Hour::of(since));
+            self.lengths.entry(in_hour).or_default().push(length);
+        }
+        self.lengths.entry(what).or_default().push(length);
+    }
+
     fn begins(&mut self, at: Timestamp, server: ServerName, what: Quantity) {
         self.cut_off(at, &server);
         self.under_way.insert(server, (what, at));
@@ -90,8 +99,8 @@ impl Walk {
     /// What a server was in the middle of has ended, if it is this.
     fn ends(&mut self, at: Timestamp, server: &ServerName, what: &Quantity) {
         if let Some((_, since)) = self.under_way.get(server).filter(|(is, _)| is == what) {
-            let length = Length::Ended(seconds(*since, at));
-            self.lengths.entry(what.clone()).or_default().push(length);
+            let (since, length) = (*since, Length::Ended(seconds(*since, at)));
+            self.took(what.clone(), since, length);
             self.under_way.remove(server);
         }
     }
@@ -99,15 +108,16 @@ impl Walk {
     /// What a server was in the middle of has not come to its end.
     fn cut_off(&mut self, at: Timestamp, server: &ServerName) {
         if let Some((what, since)) = self.under_way.remove(server) {
-            self.lengths.entry(what).or_default().push(Length::AtLeast(seconds(since, at)));
+            self.took(what, since, Length::AtLeast(seconds(since, at)));
         }
     }
 
     fn lasts(&mut self, order: &Key, at: Timestamp, length: fn(f64) -> Length) {
         if let Some(order) = self.orders.get_mut(order).filter(|order| order.waits) {
             order.waits = false;
-            let lead = length(seconds(order.at, at));
-            self.lengths.entry(Quantity::Lead(order.offer.clone())).or_default().push(lead);
+            let (since, lead) = (order.at, length(seconds(order.at, at)));
+            let what = Quantity::Lead(order.offer.clone());
+            self.took(what, since, lead);
         }
     }
 

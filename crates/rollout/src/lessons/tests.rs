@@ -3,7 +3,7 @@ use std::time::Duration;
 use domain::name::OfferName;
 use domain::spread::Spread;
 
-use super::estimate::{normal_hazard, student_quantile};
+use super::estimate::{Z95, normal_hazard, student_quantile};
 use super::*;
 
 fn spread(p50: u64, p95: u64) -> Spread {
@@ -135,7 +135,7 @@ fn plans_do_not_change_for_noise() {
 #[test]
 fn the_distributions_are_those_of_the_tables() {
     for (freedom, quantile) in [(4.0, 2.132), (10.0, 1.812), (30.0, 1.697), (1e6, 1.645)] {
-        assert!((student_quantile(freedom) / quantile - 1.0).abs() < 0.01, "{freedom}");
+        assert!((student_quantile(Z95, freedom) / quantile - 1.0).abs() < 0.01, "{freedom}");
     }
     for (z, hazard) in
         [(-4.0, 0.000_133_834), (0.0, 0.797_884_56), (1.0, 1.525_135), (5.0, 5.186_503_97)]

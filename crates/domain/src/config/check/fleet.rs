@@ -14,6 +14,7 @@ use crate::config::load::{LoadSpec, Measure, SaturationSpec};
 use crate::config::place::{Findings, Place};
 use crate::config::size::SizeSpec;
 use crate::event::OnTimeout;
+use crate::hour::Hour;
 use crate::name::FleetName;
 use crate::plan::PerDimension;
 use crate::spread::Spread;
@@ -96,12 +97,16 @@ pub struct SaturationInput {
 }
 
 /// How long the parts of an update take.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateDurations {
     /// Until a server that gets no new requests has finished those under way.
     pub drain: Spread,
     /// From the start of the update until the server runs the target, a reboot included.
     pub update: Spread,
+    /// Drains that begin in an hour of the day, where it was learned that they take another time.
+    pub drain_in: BTreeMap<Hour, Spread>,
+    /// The same of updates.
+    pub update_in: BTreeMap<Hour, Spread>,
     /// From then on until its gates have passed, where that was learned; no less than its gates ask for.
     pub verify: Spread,
     /// From the order until a replaced server runs.
@@ -307,6 +312,8 @@ fn durations(spec: &FleetSpec, findings: &mut Findings) -> UpdateDurations {
     UpdateDurations {
         drain,
         update: given.update.map_or(Spread::ZERO, |spread| spread.0),
+        drain_in: BTreeMap::new(),
+        update_in: BTreeMap::new(),
         verify: Spread::ZERO,
         boot: given.boot.map_or(Spread::ZERO, |spread| spread.0),
         warmup: given.warmup.map_or(Spread::ZERO, |spread| spread.0),

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use domain::learned::Quantity;
 use domain::plan::{Batch, Plan, Refused, SurgePurchase, TimelineEntry};
 use jiff::Timestamp;
 
@@ -113,7 +114,11 @@ impl Page<'_> {
         let servers: usize = plan.batches.iter().map(|batch| batch.servers.len()).sum();
         let out_at = plan.batches.first().map_or(plan.start_at, |batch| batch.out_at);
         let learned = self.prepared.learned.iter();
-        let learned = learned.map(|(what, figure)| match self.prepared.configured.get(what) {
+        let configured = |what: &Quantity| {
+            let day = what.of_day();
+            self.prepared.configured.get(day.as_ref().unwrap_or(what))
+        };
+        let learned = learned.map(|(what, figure)| match configured(what) {
             Some(configured) => format!("{what} {figure} (configured {configured})"),
             None => format!("{what} {figure}"),
         });
