@@ -5,7 +5,8 @@
 #   bench/api_fuzz.sh [EXAMPLES]        # so many for each operation, 50 without
 #
 # It needs python3 with venv, curl, and a build of the program (PRESURGE, or target/release/presurge). The daemon
-# has a store of its own and observes only: it touches nothing else.
+# has a store of its own, and a rollout that gets nowhere, since its load balancer is not there: it touches
+# nothing else.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 presurge=${PRESURGE:-$here/target/release/presurge}
@@ -24,6 +25,8 @@ spec:
   servers: { static: { prefix: web, count: 4 } }
   capacity: { requests: 10 }
   load: { requests: { csv: { path: load.csv, series: web } } }
+  traffic: { haproxy: { socket: nowhere.sock, backend: web } }
+  update: { exec: { command: ["true"], idempotent: true } }
   durations: { drain: 1s, update: 1s, warmup: 0s }
 ---
 apiVersion: presurge/v1
@@ -34,7 +37,7 @@ spec:
   target: { version: "2" }
   deadline: 2h
 EOF
-"$presurge" serve "$work/web.yaml" --store "$work/store.db" --listen 127.0.0.1:0 2>"$work/log" &
+"$presurge" serve "$work/web.yaml" --store "$work/store.db" --mode act --listen 127.0.0.1:0 2>"$work/log" &
 daemon=$!
 for _ in $(seq 100); do
   port=$(sed -n 's/.*listens on 127.0.0.1:\([0-9]*\).*/\1/p' "$work/log")
@@ -43,11 +46,13 @@ for _ in $(seq 100); do
 done
 curl -s "127.0.0.1:$port/v1/permits" -H 'content-type: application/json' \
   -d '{"fleet": "web", "for": "10m", "reason": "the first"}'
+curl -s "127.0.0.1:$port/v1/rollouts" -H 'content-type: application/json' -d '{"rollout": "patch"}' >/dev/null
 # What is there, so that more than “not found” is answered.
 cat >"$work/names.toml" <<EOF
 [parameters]
 "path.fleet" = "web"
 "path.lease" = "1"
+"path.name" = "patch"
 EOF
 cd "$work"   # it leaves files behind
 "$work/venv/bin/schemathesis" --config-file "$work/names.toml" run "http://127.0.0.1:$port/v1/openapi.json" --url "http://127.0.0.1:$port" \
