@@ -2,11 +2,13 @@
 """Many series of minutes kept fresh by one daemon: samples a minute, lag, memory, processor time.
 
     bench/serve_fresh.py --series 2000 --minutes 3
+    bench/serve_fresh.py --series 10000 --distinct 200   # those that follow go on from copies of fitted ones
 
 A server in this process speaks as much of the HTTP interface of Prometheus as is asked for (`query_range`): every
 series has a day, noise, and a history of `--days`. The daemon fits all of them, which is timed by its own
-`presurge_forecasters`, and is then watched: an update is one series that has taken in its newest samples. Prints one JSON
-object. Needs a build of the program (--presurge).
+`presurge_forecasters`, and is then watched: an update is one series that has taken in its newest samples. With
+`--distinct` only so many are fitted; the daemon is started again with all of them, of which each has a copy of a
+fitted state in the store, so that everything but the fits is as it would be. Prints one JSON object. Needs a build of the program (--presurge).
 """
 
 import argparse
@@ -16,6 +18,7 @@ import math
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -31,7 +34,7 @@ metadata: {{ name: web-{n} }}
 spec:
   servers: {{ static: {{ prefix: web-{n}-s, count: 4 }} }}
   capacity: {{ requests: 400 }}
-  load: {{ requests: {{ prometheus: {{ url: "http://127.0.0.1:{port}", query: "load_{n}", step: 1m }} }} }}
+  load: {{ requests: {{ prometheus: {{ url: "http://127.0.0.1:{port}", query: "load_{of}", step: 1m }} }} }}
   durations: {{ drain: 1m, update: 5m }}
 """
 
@@ -77,6 +80,52 @@ class Prometheus(http.server.BaseHTTPRequestHandler):
 
 
 
+class Daemon:
+    """Presurge over a folder with fleets, of which each has one of so many loads."""
+
+    def __init__(self, presurge, folder, series, distinct, source):
+        fleets = [FLEET.format(n=n, of=n % distinct, port=source) for n in range(series)]
+        (folder / "web.yaml").write_text("---\n".join(fleets))
+        log = folder / "log"
+        words = [presurge, "serve", folder / "web.yaml", "--listen", "127.0.0.1:0", "--store", folder / "store.db"]
+        self.process = subprocess.Popen(words, stderr=open(log, "w"))
+        self.port = None
+        while self.port is None:
+            time.sleep(0.2)
+            if self.process.poll() is not None:
+                sys.exit(log.read_text())
+            found = re.search(r"listens on 127.0.0.1:(\d+)", log.read_text())
+            self.port = found and int(found.group(1))
+
+    def metrics(self):
+        return ask(self.port, "/metrics")[1]
+
+    def until_fitted(self, series, patience):
+        begun, fitted = time.monotonic(), 0
+        while fitted < series and time.monotonic() - begun < patience:
+            time.sleep(1)
+            text = self.metrics()
+            fitted = metric(text, 'presurge_forecasters{state="fitted"}')
+        return fitted, time.monotonic() - begun, metric(text, "process_cpu_seconds_total")
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(120)
+
+
+def multiply(store, distinct: int, series: int) -> None:
+    """Copies the states of the first fleets for the others: a row is a line of JSON and the state behind it."""
+    base = sqlite3.connect(store)
+    for of in range(distinct):
+        (row,) = base.execute("SELECT bytes FROM kept WHERE name = ?", (f"forecaster/web-{of}/requests",)).fetchone()
+        head, state = row.split(b"\n", 1)
+        for n in range(of + distinct, series, distinct):
+            own = head.replace(f'"web-{of}"'.encode(), f'"web-{n}"'.encode(), 1)
+            base.execute("INSERT INTO kept VALUES (?, ?)", (f"forecaster/web-{n}/requests", own + b"\n" + state))
+    base.commit()
+    base.close()
+
+
 def ages(text: str) -> list:
     return sorted(float(age) for age in re.findall(r"^presurge_load_age_seconds\{.*\} (\S+)$", text, re.M))
 
@@ -85,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presurge", default="target/release/presurge")
     parser.add_argument("--series", type=int, default=1000)
+    parser.add_argument("--distinct", type=int, help="fit so many, copy them for the others")
     parser.add_argument("--days", type=float, default=2)
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--patience", type=float, default=1800, help="seconds until all are fitted")
@@ -94,57 +144,54 @@ def main() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Prometheus)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    distinct = args.distinct or args.series
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        fleets = [FLEET.format(n=n, port=server.server_port) for n in range(args.series)]
-        (folder / "web.yaml").write_text("---\n".join(fleets))
-        log = open(folder / "log", "w")
-        words = [args.presurge, "serve", folder / "web.yaml", "--listen", "127.0.0.1:0"]
-        daemon = subprocess.Popen([*words, "--store", folder / "store.db"], stderr=log)
+        daemon = Daemon(args.presurge, folder, distinct, distinct, server.server_port)
         try:
-            port = None
-            while port is None:
-                time.sleep(0.2)
-                if daemon.poll() is not None:
-                    sys.exit((folder / "log").read_text())
-                port = re.search(r"listens on 127.0.0.1:(\d+)", (folder / "log").read_text())
-            port, begun = int(port.group(1)), time.monotonic()
-            empty = metric(ask(port, "/metrics")[1], "process_resident_memory_bytes")
-            fitted = 0
-            while fitted < args.series and time.monotonic() - begun < args.patience:
-                time.sleep(1)
-                text = ask(port, "/metrics")[1]
-                fitted = metric(text, 'presurge_forecasters{state="fitted"}')
-            fit_seconds, fit_cpu = time.monotonic() - begun, metric(text, "process_cpu_seconds_total")
+            empty = metric(daemon.metrics(), "process_resident_memory_bytes")
+            fitted, fit_seconds, fit_cpu = daemon.until_fitted(distinct, args.patience)
+            if distinct < args.series:
+                # Each of them is in the store by then.
+                time.sleep(10)
+                daemon.end()
+                multiply(folder / "store.db", distinct, args.series)
+                daemon = Daemon(args.presurge, folder, args.series, distinct, server.server_port)
+                empty = metric(daemon.metrics(), "process_resident_memory_bytes")
+                daemon.until_fitted(args.series, args.patience)
             # Whoever waited for a fit catches up first.
             time.sleep(90)
-            before, at, asked = ask(port, "/metrics")[1], time.monotonic(), Prometheus.asked
+            before, at, asked = daemon.metrics(), time.monotonic(), Prometheus.asked
             lags = []
             while time.monotonic() - at < args.minutes * 60:
                 time.sleep(10)
-                lags += ages(ask(port, "/metrics")[1])
-            after, length = ask(port, "/metrics")[1], time.monotonic() - at
+                lags += ages(daemon.metrics())
+            after, length = daemon.metrics(), time.monotonic() - at
             lags.sort()
             works = 'presurge_forecaster_works{of="update"}'
             cpu = metric(after, "process_cpu_seconds_total") - metric(before, "process_cpu_seconds_total")
             memory = metric(after, "process_resident_memory_bytes")
+            updates = metric(after, works) - metric(before, works)
             print(json.dumps({
                 "series": args.series,
                 "fitted": fitted,
                 "secondsUntilFitted": round(fit_seconds, 1),
                 "processorMsPerFit": round(1e3 * fit_cpu / max(fitted, 1), 1),
-                "updatesPerMinute": round((metric(after, works) - metric(before, works)) / length * 60),
+                "updatesPerMinute": round(updates / length * 60),
                 "readsPerMinute": round((Prometheus.asked - asked) / length * 60),
-                "processorMsPerUpdate": round(1e3 * cpu / max(metric(after, works) - metric(before, works), 1), 2),
+                "processorMsPerUpdate": round(1e3 * cpu / max(updates, 1), 2),
                 "cores": round(cpu / length, 3),
                 "loadAgeSeconds": {share: round(lags[int(share * (len(lags) - 1))]) for share in (0.5, 0.9, 0.99, 1)},
+                "residentMiB": round(memory / 2**20, 1),
                 "residentKiBPerSeries": round((memory - empty) / 1024 / args.series, 1),
+                "storeMiB": round((folder / "store.db").stat().st_size / 2**20, 1),
+                "fitsMeanwhile": metric(after, 'presurge_forecaster_works{of="fit"}')
+                - metric(before, 'presurge_forecaster_works{of="fit"}'),
                 "failing": metric(after, 'presurge_forecasters{state="failing"}'),
                 "troubles": metric(after, "presurge_troubles_total"),
             }, indent=1))
         finally:
-            daemon.terminate()
-            daemon.wait(60)
+            daemon.end()
             server.shutdown()
 
 

@@ -234,3 +234,39 @@ pub fn created(
 fn hook_limit(hook: &domain::config::Hook) -> HookLimit {
     HookLimit { hook: hook.point, timeout_seconds: hook.timeout.as_secs_f64() }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::ports::Clock;
+    use sim::SimClock;
+
+    use super::*;
+    use crate::documents;
+
+    #[test]
+    fn servers_are_compared_by_what_they_carry() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("web.yaml");
+        let text = "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
+  servers:
+    static:
+      servers:
+        - { name: big, capacity: { requests: 200, cpu: 4 } }
+        - { name: half, capacity: { requests: 100, cpu: 2 } }
+        - { name: odd, capacity: { requests: 200, cpu: 2 } }
+  capacity: { requests: 200, cpu: 4 }
+  load: { requests: { csv: { path: load.csv } }, cpu: { csv: { path: cpu.csv } } }
+  durations: { drain: 1m, update: 5m }
+---\napiVersion: presurge/v1\nkind: Rollout\nmetadata: { name: kernel }\nspec:
+  fleets: [web]
+  target: { version: \"2\" }
+  deadline: 3h\n";
+        std::fs::write(&file, text).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::at("2026-03-08T12:00:00Z".parse().unwrap()));
+        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
+        let part = Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let shares = shares(&part.fleet);
+        let share = |name: &str| shares.get(&ServerName::new(name).unwrap()).copied();
+        assert_eq!([share("big"), share("half"), share("odd")], [None, Some(0.5), Some(0.75)]);
+    }
+}

@@ -159,6 +159,20 @@ mod tests {
     }
 
     #[test]
+    fn warm_up_and_balance_take_the_place_of_what_is_configured() {
+        let now: Timestamp = "2026-03-08T12:00:00Z".parse().unwrap();
+        let figures: Figures = [("warmup", "3m..4m"), ("balance", "0.9")]
+            .map(|(what, figure)| (what.parse().unwrap(), figure.parse().unwrap()))
+            .into();
+        let part = prepared(now).with_learned(&figures);
+        let ask = part.first(now, 1).unwrap();
+        let facts = crate::pipeline::facts(&part.fleet, &part.rollout, &ask);
+        let warmup = figures[&Quantity::Warmup].spread().unwrap();
+        assert_eq!((facts.durations.warmup, facts.offers[0].warmup), (warmup, warmup));
+        assert_eq!(facts.balance, 0.9);
+    }
+
+    #[test]
     fn figures_of_an_hour_are_those_of_the_day_but_for_what_they_say() {
         let now: Timestamp = "2026-03-08T12:00:00Z".parse().unwrap();
         let figures: Figures = [
