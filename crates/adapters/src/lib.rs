@@ -4,6 +4,8 @@
 pub mod calendar;
 pub mod clock;
 pub mod command;
+#[cfg(test)]
+mod free_port;
 pub mod health;
 pub mod hook;
 pub mod load;

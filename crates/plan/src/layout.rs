@@ -163,7 +163,10 @@ fn phases(slots: &[Slot], bare: usize) -> Vec<Phase> {
     let mut phases: Vec<Phase> = Vec::new();
     let mut push = |from: usize, to: usize, loss: &Vec<f64>, bare: bool| match phases.last_mut() {
         _ if from >= to => {}
-        Some(last) if last.to >= from && (&last.loss, last.bare) == (loss, bare) => last.to = to,
+        // A batch that takes longer may be on its retreat when the next one would be back already.
+        Some(last) if last.to >= from && (&last.loss, last.bare) == (loss, bare) => {
+            last.to = last.to.max(to);
+        }
         _ => phases.push(Phase { from, to, loss: loss.clone(), bare }),
     };
     for slot in slots.iter().filter(|s| s.covers > 0) {

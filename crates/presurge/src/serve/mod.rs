@@ -253,7 +253,7 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
         turns: Arc::new(Semaphore::new(cores)),
         asked: Semaphore::new(cores.div_ceil(2)),
         fits: Semaphore::new(cores.div_ceil(2)),
-        updates: Semaphore::new(cores),
+        updates: Semaphore::new(cores.div_ceil(2)),
         streams: Arc::new(Semaphore::new(settings::STREAMS)),
         told: Mutex::default(),
     });

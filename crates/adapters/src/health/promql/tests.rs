@@ -112,9 +112,7 @@ impl Prometheus {
              scrape_configs:\n- job_name: app\n  static_configs: [ {{ targets: [\"{target}\"] }} ]\n"
         );
         std::fs::write(&settings, text).unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = crate::free_port::free_port();
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", settings.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))

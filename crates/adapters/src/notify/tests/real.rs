@@ -34,7 +34,7 @@ async fn start(program: PathBuf) -> (Running, String) {
     let config = folder.path().join("alertmanager.yml");
     let text = "route: { receiver: nobody }\nreceivers: [ { name: nobody } ]\n";
     std::fs::write(&config, text).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = crate::free_port::free_port();
     let child = Command::new(program)
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--storage.path={}", folder.path().join("data").display()))

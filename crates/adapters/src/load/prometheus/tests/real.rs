@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::free_port::free_port;
 
 const DAY: i64 = 86_400;
 
@@ -40,10 +41,6 @@ fn have(programs: &[&str]) -> bool {
         }
     }
     true
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Eight days ago, on the grid: old enough for every block to be closed, young enough to be kept.

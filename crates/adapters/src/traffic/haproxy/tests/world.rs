@@ -1,7 +1,6 @@
 //! A real HAProxy with three servers behind it, and a wire that can be cut.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener as StdListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex as StdMutex;
@@ -14,6 +13,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::free_port::free_port;
 use crate::traffic::testing::{Answer, Arrival, Server, get, hold, requests};
 
 /// How the adapter speaks to HAProxy.
@@ -43,10 +43,6 @@ impl Drop for World {
         let _ = haproxy.kill();
         let _ = haproxy.wait();
     }
-}
-
-fn free_port() -> u16 {
-    StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn spawn(folder: &std::path::Path, takes_over: Option<u32>) -> Child {
