@@ -237,12 +237,15 @@ async fn restore(server: &Server, key: &Key, load: &Digest, kept: &mut Kept) {
         Ok(None) => return,
         Err(error) => return server.trouble("no forecaster is taken from the store", &error),
     };
-    match rows::Row::read(&bytes).and_then(|row| row.of(key, load)) {
-        Ok(row) => {
+    let (key, load) = (key.clone(), load.clone());
+    let read = move || rows::Row::read(&bytes).and_then(|row| row.of(&key, &load));
+    match Server::compute(&server.updates, read).await {
+        Ok(Ok(row)) => {
             kept.stored = Some((row.known.fitted_at, row.known.forecaster.end()));
             (kept.known, kept.events) = (Some(row.known), row.events);
         }
-        Err(error) => server.trouble("a forecaster is fitted anew", &error),
+        Ok(Err(error)) => server.trouble("a forecaster is fitted anew", &error),
+        Err(text) => server.trouble("a forecaster is fitted anew", &std::io::Error::other(text)),
     }
 }
 
