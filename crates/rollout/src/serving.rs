@@ -52,8 +52,7 @@ impl Counted {
     }
 
     pub(crate) fn add(&mut self, other: Self) {
-        let both = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
-        self.busy = both(self.busy, other.busy);
+        self.busy = self.busy.zip(other.busy).map(|(mine, theirs)| mine + theirs);
         self.requests += other.requests;
     }
 
@@ -152,7 +151,7 @@ impl Serving {
         self.told = state.closed_ever;
         let shared = self.share.tell();
         let curves = std::mem::take(&mut self.curves);
-        let warm = |(server, curve): (ServerName, Curve)| Some(curve.tell(server)?);
+        let warm = |(server, curve): (ServerName, Curve)| curve.tell(server);
         let warmed: Vec<WarmUp> = curves.into_iter().filter_map(warm).collect();
         if shared.is_none() && warmed.is_empty() {
             return None;

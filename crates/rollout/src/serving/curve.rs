@@ -133,7 +133,7 @@ impl Curve {
         let slow: Vec<bool> = values.iter().map(slow).collect();
         let warms =
             |i: &usize| slow[*i] && (*i == 0 || slow[*i - 1] || slow.get(*i + 1) == Some(&true));
-        let newest = (0..slow.len()).filter(warms).next_back();
+        let newest = (0..slow.len()).rfind(warms);
         Some(match newest {
             Some(index) => {
                 let known = if falls { Known::AtLeast } else { Known::Exactly };
