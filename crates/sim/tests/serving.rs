@@ -93,8 +93,11 @@ impl Traffic for Counting {
     }
 }
 
+/// What was written down after one batch.
+type Written = (Option<SharedOut>, Vec<WarmUp>);
+
 /// What was written down of a rollout with these servers, and what it teaches.
-fn performed(behind: Behind) -> (Vec<(Option<SharedOut>, Vec<WarmUp>)>, Figures) {
+fn performed(behind: Behind) -> (Vec<Written>, Figures) {
     let mut stage = Stage::under(Settings::default(), |_, policy| policy.warmup_steps = 2);
     let hands = stage.hands.clone();
     stage.traffic = Some(Arc::new(Counting { hands, behind, counts: Mutex::default() }));
