@@ -346,19 +346,7 @@ mod tests {
     use super::*;
     use crate::apply::planner::keep;
     use crate::documents;
-
-    const CONFIGURATION: &str =
-        "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
-  servers: { static: { prefix: web, count: 6 } }
-  capacity: { requests: 100 }
-  load: { requests: { csv: { path: load.csv } } }
-  durations: { drain: 1m, update: 5m, warmup: 2m }
-  surge: { offers: [{ name: od, capacity: { requests: 100 }, price: 0.2, lead: 3m, max: 6 }] }
----\napiVersion: presurge/v1\nkind: Rollout\nmetadata: { name: kernel }\nspec:
-  fleets: [web]
-  target: { version: \"2\" }
-  risk: 0.02
-  deadline: 3h\n";
+    use crate::pipeline::testing::SIX_SERVERS as CONFIGURATION;
 
     const NOON: &str = "2026-03-08T12:00:00Z";
 
@@ -394,9 +382,7 @@ mod tests {
         let digest = calendar(folder.path(), 1);
         let now: Timestamp = NOON.parse().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SimClock::at(now));
-        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
-        let prepared =
-            Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let prepared = Prepared::of_file(&file, &clock);
         let store: Arc<dyn Store> =
             Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
         let ask = prepared.first(now, 7).unwrap();
@@ -450,9 +436,7 @@ mod tests {
         let file = write(folder.path(), CONFIGURATION);
         let now: Timestamp = NOON.parse().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SimClock::at(now));
-        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
-        let prepared =
-            Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let prepared = Prepared::of_file(&file, &clock);
         let store: Arc<dyn Store> =
             Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
         let made = prepared.make_plan(prepared.first(now, 7).unwrap()).await.unwrap();

@@ -23,7 +23,6 @@ use sim::{MemoryJournal, Settings, SimClock, SimWorld, Sold};
 
 use super::planner::{not_revised, question, schedule, weighed};
 use super::world::{created, watches};
-use crate::documents;
 use crate::pipeline::{Made, Prepared, facts};
 use crate::replay::Recorded;
 
@@ -165,8 +164,7 @@ async fn perform(case: &Case) -> Performed {
     std::fs::write(folder.path().join("load.csv"), load()).unwrap();
     let clock = SimClock::at(case.now.parse().unwrap());
     let time: Arc<dyn Clock> = Arc::new(clock.clone());
-    let documents = documents::load(&[file], &time).unwrap_or_else(|e| panic!("{e}"));
-    let prepared = Prepared::new(&documents, None, &time, &[]).unwrap_or_else(|e| panic!("{e}"));
+    let prepared = Prepared::of_file(&file, &time);
     let until = clock.now() + Duration::from_secs(24 * 3600);
     let recorded = Recorded::read(&prepared, clock.now(), until).await.unwrap();
     let prepared = recorded.seen_by(&prepared, &clock);

@@ -20,7 +20,6 @@ use sim::{MemoryJournal, Settings, SimClock, SimWorld, Sold, run_until_stuck};
 
 use super::planner::{not_revised, question, schedule, weighed};
 use super::world::{created, watches};
-use crate::documents;
 use crate::pipeline::{Made, Prepared, Witness};
 
 const DAYS: i64 = 14;
@@ -117,15 +116,10 @@ impl Planner for Plans {
 
 /// A rollout of ten servers from noon on, when the load rises, to a version that needs so many times the work.
 fn performed(times: f64) -> Vec<Record> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("web.yaml"), CONFIGURATION).unwrap();
     let begin = at(DAYS * 1_440 + 720);
     let clock = SimClock::at(begin);
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-    let documents = documents::load(&[folder.path().join("web.yaml")], &shared);
-    let documents = documents.unwrap_or_else(|e| panic!("{e}"));
-    let mut prepared =
-        Prepared::new(&documents, None, &shared, &[]).unwrap_or_else(|e| panic!("{e}"));
+    let mut prepared = Prepared::of_text(CONFIGURATION, &shared);
     let exactly = |minutes: u64| Spread::exactly(Duration::from_secs(60 * minutes));
     let offer = prepared.fleet.offers[0].name.clone();
     let settings = Settings {

@@ -16,7 +16,6 @@ use sim::SimClock;
 use store::{Sqlite, Store};
 
 use super::planner::{LivePlanner, keep, no_queue};
-use crate::documents;
 use crate::pipeline::{PlanError, Prepared};
 
 const CONFIGURATION: &str = "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
@@ -84,9 +83,7 @@ impl Desk {
         }
         let clock: Arc<dyn Clock> = Arc::new(SimClock::at(at(HOURS)));
         let file = folder.path().join("web.yaml");
-        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
-        let prepared = Prepared::new(&documents, None, &clock, &[]);
-        let prepared = Arc::new(prepared.unwrap_or_else(|e| panic!("{e}")));
+        let prepared = Arc::new(Prepared::of_file(&file, &clock));
         let store: Arc<dyn Store> =
             Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
         Self { folder, prepared, store }

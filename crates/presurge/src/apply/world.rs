@@ -241,12 +241,9 @@ mod tests {
     use sim::SimClock;
 
     use super::*;
-    use crate::documents;
 
     #[test]
     fn servers_are_compared_by_what_they_carry() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("web.yaml");
         let text = "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
   servers:
     static:
@@ -261,10 +258,8 @@ mod tests {
   fleets: [web]
   target: { version: \"2\" }
   deadline: 3h\n";
-        std::fs::write(&file, text).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SimClock::at("2026-03-08T12:00:00Z".parse().unwrap()));
-        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
-        let part = Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let part = Prepared::of_text(text, &clock);
         let shares = shares(&part.fleet);
         let share = |name: &str| shares.get(&ServerName::new(name).unwrap()).copied();
         assert_eq!([share("big"), share("half"), share("odd")], [None, Some(0.5), Some(0.75)]);

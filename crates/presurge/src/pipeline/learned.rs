@@ -134,28 +134,12 @@ mod tests {
     use jiff::Timestamp;
     use sim::SimClock;
 
+    use super::super::testing::SIX_SERVERS;
     use super::*;
-    use crate::documents;
-
-    const CONFIGURATION: &str =
-        "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
-  servers: { static: { prefix: web, count: 6 } }
-  capacity: { requests: 100 }
-  load: { requests: { csv: { path: load.csv } } }
-  durations: { drain: 1m, update: 5m, warmup: 2m }
-  surge: { offers: [{ name: od, capacity: { requests: 100 }, price: 0.2, lead: 3m, max: 6 }] }
----\napiVersion: presurge/v1\nkind: Rollout\nmetadata: { name: kernel }\nspec:
-  fleets: [web]
-  target: { version: \"2\" }
-  deadline: 3h\n";
 
     fn prepared(now: Timestamp) -> Prepared {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("web.yaml");
-        std::fs::write(&file, CONFIGURATION).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SimClock::at(now));
-        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
-        Prepared::new(&documents, None, &clock, &[]).unwrap_or_else(|e| panic!("{e}"))
+        Prepared::of_text(SIX_SERVERS, &clock)
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod outage;
 mod request;
 mod saved;
 mod signals;
+#[cfg(test)]
+pub mod testing;
 mod together;
 
 use std::collections::BTreeMap;

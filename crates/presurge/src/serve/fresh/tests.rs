@@ -11,7 +11,6 @@ use store::{Sqlite, Store};
 
 use super::*;
 use crate::apply::planner::keep;
-use crate::documents;
 use crate::pipeline::{self, Prepared};
 
 const CONFIGURATION: &str = "apiVersion: presurge/v1\nkind: Fleet\nmetadata: { name: web }\nspec:
@@ -55,10 +54,8 @@ impl Desk {
         std::fs::write(&file, CONFIGURATION).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SimClock::at(at(STEPS)));
         write(folder.path(), STEPS, |_| 0.0);
-        let documents = documents::load(&[file], &clock).unwrap_or_else(|e| panic!("{e}"));
         let fresh = Arc::new(Fresh::default());
-        let prepared = Prepared::new(&documents, None, &clock, &[]);
-        let prepared = prepared.unwrap_or_else(|e| panic!("{e}")).with_forecasters(fresh.clone());
+        let prepared = Prepared::of_file(&file, &clock).with_forecasters(fresh.clone());
         let store: Arc<dyn Store> =
             Arc::new(Sqlite::open(folder.path().join("presurge.db")).unwrap());
         Self { folder, clock, prepared, fresh, store }

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use crate::cli::Failed;
 
+mod axis;
 #[cfg(feature = "train")]
 mod curve;
 mod outcome;
@@ -18,6 +18,7 @@ mod plan;
 mod replay;
 mod series;
 
+use axis::TimeAxis;
 #[cfg(feature = "train")]
 pub use curve::Curve;
 pub use plan::rollout;
@@ -42,7 +43,7 @@ pub type Point = (Timestamp, f64);
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// A chart over time.
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<TimeAxis, RangedCoordf64>>;
 
 /// Whether it could be drawn.
 pub type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
@@ -167,15 +168,14 @@ fn frame<'a, 'b>(
         .margin(8)
         .x_label_area_size(28)
         .y_label_area_size(64)
-        .build_cartesian_2d(times.0..times.1, values.0..values.1)?;
-    let moment = |at: &f64| moment(*at, times.1 - times.0);
+        .build_cartesian_2d(TimeAxis::over(times), values.0..values.1)?;
+    let moment = |at: &f64| TimeAxis::over(times).moment(*at);
     let label = |value: &f64| label.map_or(String::new(), |label| label(*value));
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(INK.mix(0.12))
         .axis_style(INK.mix(0.4))
-        .x_labels(7)
         .y_labels(6)
         .x_label_formatter(&moment)
         .y_label_formatter(&label)
@@ -185,13 +185,6 @@ fn frame<'a, 'b>(
 
 fn seconds(at: Timestamp) -> f64 {
     at.as_second() as f64
-}
-
-/// A moment (UTC) as finely as the length of the picture asks for.
-fn moment(at: f64, length: f64) -> String {
-    let format = if length > 3.0 * 86_400.0 { "%d %b" } else { "%d %b %H:%M" };
-    let at = Timestamp::from_second(at as i64).unwrap_or(Timestamp::UNIX_EPOCH);
-    at.to_zoned_datetime(TimeZone::UTC).strftime(format).to_string()
 }
 
 #[cfg(test)]
