@@ -4,10 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// One of the 24 hours of a day, UTC, as the grids of plans are: 3 is from 03:00 to before 04:00.
 /// Written with two digits. Where clocks change for the summer, an hour of people lies in two of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Hour(u8);
 
 /// A text or a number that is no hour of the day.
@@ -81,6 +83,20 @@ impl FromStr for Hour {
         let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = digits.then(|| text.parse().ok()).flatten().ok_or_else(bad)?;
         Self::new(number).map_err(|_| bad())
+    }
+}
+
+impl TryFrom<String> for Hour {
+    type Error = BadHour;
+
+    fn try_from(text: String) -> Result<Self, BadHour> {
+        text.parse()
+    }
+}
+
+impl From<Hour> for String {
+    fn from(hour: Hour) -> String {
+        hour.to_string()
     }
 }
 

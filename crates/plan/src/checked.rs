@@ -249,7 +249,8 @@ impl Offer {
         chance(&field("bootFailure"), self.boot_failure)?;
         length(&field("lead"), self.lead.p95())?;
         self.leads.values().try_for_each(|lead| length(&field("lead"), lead.p95()))?;
-        length(&field("lead"), self.warmup.p95())?;
+        let warmups = std::iter::once(&self.warmup).chain(self.warmups.values());
+        warmups.into_iter().try_for_each(|warmup| length(&field("lead"), warmup.p95()))?;
         length(&field("billing"), self.billing.minimum)?;
         length(&field("billing"), self.billing.granularity)
     }

@@ -2,9 +2,10 @@
 //!
 //! A list of batches is placed once for all hours of start in which it comes out the same. Starts of one hour
 //! lie up to an hour apart, and so do its batches: each of them lies in one of two hours of the day, and takes
-//! the time of the one in which it takes longer, at the quantile `planAt`. That errs to the safe side, as do
-//! orders, which take the longest lead of the hours that they may lie in. What a batch takes on a sampled path
-//! is drawn from the same hour, also where the path has it go out later.
+//! the time of the one in which it takes longer, at the quantile `planAt`. Its warm-up is that of the hour in
+//! which it comes back, again the longer of two. That errs to the safe side, as do orders, which take the longest
+//! lead of the hours that they may lie in. What a batch takes on a sampled path is drawn from the same hours, also
+//! where the path has it go out later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,7 +88,7 @@ pub(crate) struct Timetable {
 /// the first. Each hour of the day is in one of them.
 pub(crate) fn timetables(facts: &Facts, sizes: &[usize], watch: i64) -> Vec<Timetable> {
     let mut clock = Clock { facts, known: BTreeMap::new() };
-    if facts.hours.is_empty() && facts.offers.iter().all(|offer| offer.leads.is_empty()) {
+    if facts.hours.is_empty() && facts.offers.iter().all(|offer| offer.knows_no_hours()) {
         return vec![Timetable { starts: Starts::Any, timings: clock.timings(sizes, watch, None) }];
     }
     let mut all: Vec<(BTreeSet<Hour>, Vec<Timing>, Vec<i64>)> = Vec::new();
@@ -107,8 +108,8 @@ pub(crate) fn timetables(facts: &Facts, sizes: &[usize], watch: i64) -> Vec<Time
 /// What is known of batches by their size and the hour.
 struct Clock<'a> {
     facts: &'a Facts,
-    /// By the size, and by the hour where it makes a difference.
-    known: BTreeMap<(usize, Option<Hour>), Lengths>,
+    /// By the size, and by the hours of going out and coming back where they make a difference.
+    known: BTreeMap<(usize, [Option<Hour>; 2]), Lengths>,
 }
 
 impl Clock<'_> {
@@ -117,7 +118,7 @@ impl Clock<'_> {
         let (mut all, mut offset) = (Vec::with_capacity(sizes.len()), 0);
         for (index, size) in sizes.iter().enumerate() {
             let (durations, lengths) = match start {
-                None => self.of(*size, None),
+                None => self.of(*size, [None; 2]),
                 Some(start) => self.longest(*size, start.second() + offset as i64 * step),
             };
             all.push(Timing { offset, durations, lengths });
@@ -129,19 +130,37 @@ impl Clock<'_> {
 
     /// What a batch takes at most that goes out within the hour that begins at a second of the day.
     fn longest(&mut self, size: usize, second: i64) -> (Durations, Lengths) {
-        let [first, last] = hours_from(second);
-        let (early, late) = (self.of(size, Some(first)), self.of(size, Some(last)));
-        if late.1.back > early.1.back { late } else { early }
+        let mut longest: Option<(Durations, Lengths)> = None;
+        for out in hours_from(second) {
+            let warm = self.of(size, [Some(out); 2]).1.warm;
+            for back in hours_from(second + warm) {
+                let found = self.of(size, [Some(out), Some(back)]);
+                if longest.is_none_or(|(_, most)| found.1.back > most.back) {
+                    longest = Some(found);
+                }
+            }
+        }
+        longest.unwrap_or_else(|| self.of(size, [None; 2]))
     }
 
-    fn of(&mut self, size: usize, hour: Option<Hour>) -> (Durations, Lengths) {
+    /// What a batch takes that goes out in the first of these hours and comes back in the second.
+    fn of(&mut self, size: usize, hours: [Option<Hour>; 2]) -> (Durations, Lengths) {
         let facts = self.facts;
-        let hour = hour.filter(|hour| facts.hours.contains_key(hour));
-        let durations = hour.map_or(facts.durations, |hour| facts.durations_in(hour));
+        let hours = hours.map(|hour| hour.filter(|hour| facts.hours.contains_key(hour)));
+        let [out, back] = hours.map(|hour| hour.and_then(|hour| facts.hours.get(&hour)));
+        let durations = facts.durations_of(out, back);
         let lengths =
-            self.known.entry((size, hour)).or_insert_with(|| lengths(facts, durations, size));
+            self.known.entry((size, hours)).or_insert_with(|| lengths(facts, durations, size));
         (durations, *lengths)
     }
+}
+
+/// What a batch of so many servers takes that goes out at an instant.
+pub(crate) fn lengths_at(facts: &Facts, out_at: Timestamp, servers: usize) -> Lengths {
+    let out = Hour::of(out_at);
+    let until = lengths(facts, facts.durations_in(out, out), servers).warm;
+    let back = Hour::of_second(out_at.as_second().saturating_add(until));
+    lengths(facts, facts.durations_in(out, back), servers)
 }
 
 /// The hours of the day in which an hour lies that begins at a second after midnight of any day.
@@ -152,7 +171,7 @@ fn hours_from(second: i64) -> [Hour; 2] {
 /// The leads of all offers for everything that may be bought for a start in an hour.
 fn leads(facts: &Facts, timings: &[Timing], start: Hour) -> Vec<i64> {
     let step = facts.step.seconds();
-    let offers = facts.offers.iter().filter(|offer| !offer.leads.is_empty());
+    let offers = facts.offers.iter().filter(|offer| !offer.knows_no_hours());
     let of = |offer| {
         let ready = timings.iter().take(LATER_SURGE_AT_MOST + 1);
         ready.map(move |timing| within(facts, offer, start, timing.offset as i64 * step))
@@ -163,7 +182,7 @@ fn leads(facts: &Facts, timings: &[Timing], start: Hour) -> Vec<i64> {
 /// Whole seconds from an order until its instances carry full load, `ready` seconds after a start in these
 /// hours: at least what any hour takes in which that order may be made.
 pub(crate) fn lead_for(facts: &Facts, offer: &Offer, starts: &Starts, ready: i64) -> i64 {
-    let hour = starts.example().filter(|_| !offer.leads.is_empty());
+    let hour = starts.example().filter(|_| !offer.knows_no_hours());
     hour.map_or_else(|| seconds(facts, offer, None), |hour| within(facts, offer, hour, ready))
 }
 
@@ -186,13 +205,27 @@ pub(crate) fn lead_at(facts: &Facts, offer: &Offer, order_at: Timestamp) -> i64 
 
 /// The same for an order that may be made at any time.
 pub(crate) fn longest_lead(facts: &Facts, offer: &Offer) -> i64 {
-    let day = seconds(facts, offer, None);
-    offer.leads.keys().map(|hour| seconds(facts, offer, Some(*hour))).fold(day, i64::max)
+    let hours = Hour::all().filter(|_| !offer.knows_no_hours()).map(Some);
+    hours.map(|hour| seconds(facts, offer, hour)).fold(seconds(facts, offer, None), i64::max)
+}
+
+/// From when an instance runs until it carries full load, in seconds, in the hour in which that takes longest.
+pub(crate) fn longest_warmup(facts: &Facts, offer: &Offer) -> f64 {
+    let level = facts.plan_at.get();
+    let hours = offer.warmups.values().map(|warmup| warmup.quantile_seconds(level));
+    hours.fold(offer.warmup.quantile_seconds(level), f64::max)
 }
 
 fn seconds(facts: &Facts, offer: &Offer, hour: Option<Hour>) -> i64 {
-    let lead = hour.map_or(offer.lead, |hour| offer.lead_in(hour));
     let level = facts.plan_at.get();
-    let seconds = lead.quantile_seconds(level) + offer.warmup.quantile_seconds(level);
-    (seconds - 1e-6).ceil() as i64
+    let whole = |seconds: f64| (seconds - 1e-6).ceil() as i64;
+    let Some(hour) = hour else {
+        return whole(offer.lead.quantile_seconds(level) + offer.warmup.quantile_seconds(level));
+    };
+    let lead = offer.lead_in(hour).quantile_seconds(level);
+    // It runs in one of two hours.
+    let warmups = hours_from(hour.second() + whole(lead)).map(|runs| offer.warmup_in(runs));
+    let warmup =
+        warmups.map(|warmup| warmup.quantile_seconds(level)).into_iter().fold(0.0, f64::max);
+    whole(lead + warmup)
 }

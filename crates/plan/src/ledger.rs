@@ -1,11 +1,10 @@
 //! The capacity ledger: what is in service when. Timeline, risk, check and pictures read it.
 
-use domain::hour::Hour;
 use domain::name::{Dimension, OfferName, ServerName};
 use domain::plan::{Basis, OutageLine, PerDimension, Plan, SupplyLine};
 use jiff::Timestamp;
 
-use crate::layout::lengths;
+use crate::hours::lengths_at;
 use crate::problem::{Fleet, counts};
 use crate::request::Facts;
 use crate::updated::updated;
@@ -344,8 +343,7 @@ fn outages(plan: &Plan, fleet: &Fleet<'_>) -> Result<Vec<Outage>, Unknown> {
         };
         let members: Vec<usize> = batch.servers.iter().map(place).collect::<Result<_, _>>()?;
         let healthy = members.iter().filter(|i| facts.servers[**i].healthy).count();
-        let durations = facts.durations_in(Hour::of(batch.out_at));
-        let lengths = lengths(facts, durations, members.len().clamp(1, usize::MAX));
+        let lengths = lengths_at(facts, batch.out_at, members.len().max(1));
         let warmup = std::time::Duration::from_secs((lengths.back - lengths.warm).unsigned_abs());
         let (capacity, then) = lost(fleet, &members);
         list.push(Outage {

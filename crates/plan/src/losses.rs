@@ -2,6 +2,7 @@
 //! the sampled paths.
 
 use crate::draw::{Chances, uniform};
+use crate::hours::longest_warmup;
 use crate::layout::Layout;
 use crate::problem::Fleet;
 use crate::purchase::{Order, Quote};
@@ -77,7 +78,7 @@ impl Surviving {
                 let (never_comes, begin) = match order.held {
                     true => (0.0, 0.0),
                     false => {
-                        let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
+                        let warmup = longest_warmup(facts, offer);
                         (offer.never_comes(), surge_at - warmup)
                     }
                 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::deficit::Deficits;
-use crate::hours::lead_for;
+use crate::hours::{lead_for, longest_warmup};
 use crate::layout::Layout;
 use crate::mix::{Bounds, Ceiling, Family, Line, Lot, lots};
 use crate::odds::Losses;
@@ -383,7 +383,7 @@ fn losses(facts: &Facts, offer: &Offer, count: u32, layout: &Layout) -> Losses {
 /// The probabilities that one instance never comes or is lost, and that all are lost
 /// together, from when they run until the last batch is back.
 fn lost_within(facts: &Facts, offer: &Offer, layout: &Layout) -> (f64, f64) {
-    let warmup = offer.warmup.quantile_seconds(facts.plan_at.get());
+    let warmup = longest_warmup(facts, offer);
     let (lost, pool) = interrupted_within(offer, layout.surge_seconds() as f64 + warmup);
     // Where all come the probability stays what it is to the last bit.
     let missing = offer.never_comes() + (1.0 - offer.never_comes()) * lost;

@@ -190,6 +190,7 @@ fn anything(facts: &Facts, capacity: PerDimension<f64>) -> Offer {
         lead: Spread::ZERO,
         leads: BTreeMap::new(),
         warmup: Spread::ZERO,
+        warmups: BTreeMap::new(),
         max: u32::MAX,
         billing: Billing { minimum: Duration::from_secs(3600), granularity: Duration::ZERO },
         interruption: Interruption::default(),

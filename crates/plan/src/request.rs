@@ -160,6 +160,8 @@ pub struct Offer {
     pub leads: BTreeMap<Hour, Spread>,
     /// From then until it carries full load.
     pub warmup: Spread,
+    /// The same for instances that come up in some hours of the day, UTC, where it is another.
+    pub warmups: BTreeMap<Hour, Spread>,
     /// At most this many instances, held ones included.
     pub max: u32,
     /// How a running instance is billed.
@@ -177,6 +179,16 @@ impl Offer {
     /// From an order that is made in that hour until an instance runs.
     pub fn lead_in(&self, hour: Hour) -> Spread {
         self.leads.get(&hour).copied().unwrap_or(self.lead)
+    }
+
+    /// From when an instance runs until it carries full load, where it runs from that hour on.
+    pub fn warmup_in(&self, hour: Hour) -> Spread {
+        self.warmups.get(&hour).copied().unwrap_or(self.warmup)
+    }
+
+    /// Whether the hour makes no difference.
+    pub(crate) fn knows_no_hours(&self) -> bool {
+        self.leads.is_empty() && self.warmups.is_empty()
     }
 
     /// Whether an instance can be missing: it never comes, or is lost.
@@ -287,13 +299,15 @@ pub struct Durations {
     pub warmup_from: f64,
 }
 
-/// How long the parts of the update of a server take that goes out in one hour of the day.
+/// How long the parts of the update of a server take in one hour of the day.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InHour {
-    /// See [`Durations::drain`].
+    /// See [`Durations::drain`]; of a server that goes out in that hour.
     pub drain: Spread,
-    /// See [`Durations::work`].
+    /// See [`Durations::work`]; of a server that goes out in that hour.
     pub work: Spread,
+    /// See [`Durations::warmup`]; of a server that comes back in that hour.
+    pub warmup: Spread,
 }
 
 /// Which servers go out when.
@@ -349,19 +363,26 @@ impl Durations {
 }
 
 impl Facts {
-    /// How long the parts of an update take of a server that goes out in that hour of the day.
-    pub fn durations_in(&self, hour: Hour) -> Durations {
-        let own = self.hours.get(&hour);
-        own.map_or(self.durations, |own| self.with_own(own))
+    /// How long the parts of an update take of a server that goes out in one hour of the day and comes back in
+    /// another, or the same.
+    pub fn durations_in(&self, out: Hour, back: Hour) -> Durations {
+        self.durations_of(self.hours.get(&out), self.hours.get(&back))
     }
 
-    /// Those of the day, and those of each hour that has its own.
+    /// Those of the day, and of each pair of hours that makes a difference.
     pub(crate) fn every_durations(&self) -> impl Iterator<Item = Durations> {
-        std::iter::once(self.durations).chain(self.hours.values().map(|own| self.with_own(own)))
+        let hours = || std::iter::once(None).chain(self.hours.values().map(Some));
+        hours().flat_map(move |out| hours().map(move |back| self.durations_of(out, back)))
     }
 
-    fn with_own(&self, own: &InHour) -> Durations {
-        Durations { drain: own.drain, work: own.work, ..self.durations }
+    pub(crate) fn durations_of(&self, out: Option<&InHour>, back: Option<&InHour>) -> Durations {
+        let day = self.durations;
+        Durations {
+            drain: out.map_or(day.drain, |own| own.drain),
+            work: out.map_or(day.work, |own| own.work),
+            warmup: back.map_or(day.warmup, |own| own.warmup),
+            ..day
+        }
     }
 
     /// Whether every path has its batches out at the same times, and all come back as they were.

@@ -26,8 +26,8 @@ fn slow(load: f64, number: u8, length: u64) -> Request {
     let mut request = request(facts(4), move |_, _| load);
     request.canary = Canary::Passed;
     request.facts.max_unavailable = 1;
-    let own =
-        InHour { drain: Spread::exactly(minutes(1)), work: Spread::exactly(minutes(length - 3)) };
+    let [drain, work, warmup] = [1, length - 3, 2].map(|m| Spread::exactly(minutes(m)));
+    let own = InHour { drain, work, warmup };
     request.facts.hours = [(hour(number), own)].into();
     request
 }
@@ -99,14 +99,64 @@ fn an_order_takes_the_lead_of_its_hour() {
     assert!(plan::plan(&request).is_err());
 }
 
+/// Four servers, one at a time, ten minutes each, two of which are the warm-up; in an hour of the day that takes
+/// `length` minutes, of servers and of surge.
+fn cold(load: f64, number: u8, length: u64) -> Request {
+    let mut request = slow(load, number, 10);
+    let warmup = Spread::exactly(minutes(length));
+    request.facts.hours.get_mut(&hour(number)).unwrap().warmup = warmup;
+    request.facts.offers[0].warmups = [(hour(number), warmup)].into();
+    request
+}
+
+#[test]
+fn a_warm_up_is_that_of_the_hour_in_which_a_server_comes_back() {
+    let mut request = cold(200.0, 3, 22);
+    let at = |minute_of_start| Schedule { start_at: Some(minute(minute_of_start)), batches: None };
+    // A start at 02:00 lies before 03:00 by an hour: 02:59 and eight minutes do not.
+    request.schedule = at(120);
+    assert_eq!(lengths(&checked(&request)), [30, 30, 30, 30]);
+    // What goes out before 02:00 is back before 02:40.
+    request.schedule = at(60);
+    assert_eq!(lengths(&checked(&request)), [10, 10, 10, 10]);
+    // In the hour of three the third batch is back after four, wherever in it the first goes out.
+    request.schedule = at(215);
+    assert_eq!(lengths(&checked(&request)), [30, 30, 10, 10]);
+    let plan = checked(&cold(200.0, 0, 60));
+    // From midnight on: 68, then 10 each, over at 01:38. From one on: over at 01:40.
+    assert_eq!((plan.batches[0].out_at, lengths(&plan)), (minute(0), vec![68, 10, 10, 10]));
+}
+
+#[test]
+fn an_order_takes_the_warm_up_of_the_hour_in_which_its_instances_run() {
+    let mut request = cold(400.0, 3, 22);
+    let at = |minute_of_start| Schedule { start_at: Some(minute(minute_of_start)), batches: None };
+    let bought = |request: &Request| {
+        let plan = checked(request);
+        let [bought] = &plan.surge[..] else { panic!("{:?}", plan.surge) };
+        (plan.batches[0].out_at, bought.ready_at.duration_since(bought.order_at).as_secs() / 60)
+    };
+    // Three minutes of lead and two of warming.
+    request.schedule = at(90);
+    assert_eq!(bought(&request), (minute(90), 5));
+    // What runs from 03:00 on takes 22; for a start after three it may run then.
+    request.schedule = at(190);
+    assert_eq!(bought(&request), (minute(190), 25));
+    // At 04:00 it runs since 03:38.
+    request.schedule = at(240);
+    assert_eq!(bought(&request), (minute(240), 25));
+}
+
 #[test]
 fn hours_that_are_like_the_day_change_nothing() {
     let plain = request(facts(10), load);
     let mut same = plain.clone();
     let day = same.facts.durations;
-    let own = InHour { drain: day.drain, work: day.work };
+    let own = InHour { drain: day.drain, work: day.work, warmup: day.warmup };
     same.facts.hours = Hour::all().map(|hour| (hour, own)).collect();
-    same.facts.offers[0].leads = [(hour(5), same.facts.offers[0].lead)].into();
+    let offer = &mut same.facts.offers[0];
+    offer.leads = [(hour(5), offer.lead)].into();
+    offer.warmups = [(hour(6), offer.warmup)].into();
     assert_eq!(plan(&plain).unwrap(), plan(&same).unwrap());
 }
 
@@ -125,6 +175,7 @@ fn the_risk_is_that_of_the_hour() {
         let own = InHour {
             drain: Spread::exactly(minutes(1)),
             work: Spread::between(minutes(length - 3), minutes(length)).unwrap(),
+            warmup: request.facts.durations.warmup,
         };
         request.facts.hours = [(hour(0), own)].into();
         request.facts.servers[2..].iter_mut().for_each(|server| server.pending = false);

@@ -27,8 +27,8 @@ struct Case {
     watch: u64,
     /// That an instance does not come up, and that the update of a server fails.
     failures: (f64, f64),
-    /// An hour of the day in which an update and an order take another time, in minutes.
-    hour: Option<(u8, u64, u64)>,
+    /// An hour of the day in which an update, an order and a warm-up take another time, in minutes.
+    hour: Option<(u8, u64, u64, u64)>,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -36,7 +36,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let bounds = (40_i64..240, 0.03_f64..0.3, 0_u32..12, 0_u64..15);
     let rest = (2_usize..14, any::<bool>(), 0.01_f64..2.0, 0.0_f64..0.3);
     let failures = prop_oneof![Just((0.0, 0.0)), (0.0_f64..0.2, 0.0_f64..0.03)];
-    let hour = prop_oneof![Just(None), (0_u8..4, 1_u64..40, 0_u64..60).prop_map(Some)];
+    let hour = prop_oneof![Just(None), (0_u8..4, 1_u64..40, 0_u64..60, 0_u64..40).prop_map(Some)];
     (load, bounds, rest, failures, hour).prop_map(|(load, bounds, rest, failures, hour)| Case {
         failures,
         hour,
@@ -77,11 +77,13 @@ impl Case {
         if self.uncertain {
             facts.durations.work = Spread::between(minutes(5), minutes(8)).unwrap();
         }
-        if let Some((hour, work, lead)) = self.hour {
+        if let Some((hour, work, lead, warmup)) = self.hour {
             let (hour, longer) = (Hour::new(hour).unwrap(), work * u64::from(self.uncertain) / 2);
             let work = Spread::between(minutes(work), minutes(work + longer)).unwrap();
-            facts.hours = [(hour, InHour { drain: facts.durations.drain, work })].into();
+            let warmup = Spread::exactly(minutes(warmup));
+            facts.hours = [(hour, InHour { drain: facts.durations.drain, work, warmup })].into();
             facts.offers[0].leads = [(hour, Spread::exactly(minutes(lead)))].into();
+            facts.offers[0].warmups = [(hour, warmup)].into();
         }
         let mut request = request(facts, |p, t| self.load(p, t));
         request.risk = p(self.risk);
@@ -266,13 +268,19 @@ fn hours_from(from: i64) -> [Hour; 2] {
 /// The size, the time after the start and the length of each batch, in minutes: the longer one of the hours
 /// in which it may go out when the start is not known to the minute, but to the hour.
 fn slots(request: &Request, sizes: &[usize], start: i64, watch: i64) -> Vec<(usize, i64, i64)> {
-    let length = |hour| {
-        let all = request.facts.durations_in(hour);
-        (all.drain.p50() + all.work.p50() + all.warmup.p50()).as_secs() as i64 / 60
+    let whole = |length: std::time::Duration| length.as_secs() as i64 / 60;
+    let longest = |from: i64| {
+        let of = |out: Hour| {
+            let warm = request.facts.durations_in(out, out);
+            let warm = whole(warm.drain.p50() + warm.work.p50());
+            let warmup = |back| whole(request.facts.durations_in(out, back).warmup.p50());
+            warm + hours_from(from + warm).map(warmup).into_iter().max().unwrap()
+        };
+        hours_from(from).map(of).into_iter().max().unwrap()
     };
     let (mut at, mut slots) = (0, Vec::new());
     for (index, size) in sizes.iter().enumerate() {
-        let length = hours_from(start / 60 * 60 + at).map(length).into_iter().max().unwrap();
+        let length = longest(start / 60 * 60 + at);
         slots.push((*size, at, length));
         at += length + if index == 0 { watch } else { 0 };
     }
@@ -283,7 +291,12 @@ fn slots(request: &Request, sizes: &[usize], start: i64, watch: i64) -> Vec<(usi
 /// suffices in every hour in which it may have to be made.
 fn lead(request: &Request, start: i64, waits: i64) -> i64 {
     let offer = &request.facts.offers[0];
-    let of = |hour| (offer.lead_in(hour).p50() + offer.warmup.p50()).as_secs() as i64 / 60;
+    let of = |hour: Hour| {
+        let lead = offer.lead_in(hour).p50().as_secs() as i64 / 60;
+        let warmups =
+            hours_from(60 * i64::from(hour.number()) + lead).map(|runs| offer.warmup_in(runs));
+        lead + warmups.map(|warmup| warmup.p50().as_secs() as i64 / 60).into_iter().max().unwrap()
+    };
     let suffices = |lead: &i64| {
         hours_from(start / 60 * 60 + waits - lead).into_iter().all(|hour| of(hour) <= *lead)
     };

@@ -1,8 +1,6 @@
 //! What a planner is asked, as a function of the state and the moment. A driver asks by it, and so
 //! does whoever computes a past decision again, from the journal as it was.
 
-use std::time::Duration;
-
 use domain::forecast::Probability;
 use domain::plan::{Batch, Plan, Refused};
 use jiff::Timestamp;
@@ -112,7 +110,7 @@ fn held(state: &State, now: Timestamp) -> Vec<HeldSurge> {
         }
         let warm = order.instances.iter().map(|i| match i.stage {
             SurgeStage::Joined(at) => at,
-            _ => now + Duration::from_secs_f64(state.created.policy.warmup_seconds),
+            _ => now + state.created.policy.warmup_at(now),
         });
         let ready_at = warm.max().unwrap_or(order.ready_at).max(now);
         list.push(HeldSurge { offer: order.offer.clone(), count, ready_at });

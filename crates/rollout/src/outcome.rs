@@ -184,7 +184,7 @@ fn admission_done(
 ) -> Vec<Outcome> {
     let name = &admission.target.server;
     let server = name.clone();
-    let warm_at = now + Duration::from_secs_f64(state.created.policy.warmup_seconds);
+    let warm_at = now + state.created.policy.warmup_at(now);
     let cut = drained.cut;
     let (event, cause, reason) = if let Some(known) = state.servers.get(name) {
         let (event, reason) = match (admission.wanted, &known.stage) {

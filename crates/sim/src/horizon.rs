@@ -290,6 +290,7 @@ fn policy() -> Policy {
         update_timeout_seconds: 3600.0,
         verify_timeout_seconds: 300.0,
         warmup_seconds: WARMUP.as_secs_f64(),
+        warmup_seconds_in: BTreeMap::new(),
         warmup_steps: 1,
         degrade: false,
         retries: 0,

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::event::{Event, Known, Outcome, SharedOut, WarmUp};
-use domain::learned::{Figure, Figures, Quantity};
+use domain::hour::Hour;
+use domain::journal::Record;
+use domain::learned::{Figure, Figures, Hourly, Quantity};
 use domain::name::ServerName;
 use domain::ports::{
     Admission, Backend, BackendState, Drained, PortError, Progress, Served, Traffic,
@@ -96,13 +98,18 @@ impl Traffic for Counting {
 /// What was written down after one batch.
 type Written = (Option<SharedOut>, Vec<WarmUp>);
 
-/// What was written down of a rollout with these servers, and what it teaches.
-fn performed(behind: Behind) -> (Vec<Written>, Figures) {
+/// The journal of a rollout with these servers.
+fn journal(behind: Behind) -> Vec<Record> {
     let mut stage = Stage::under(Settings::default(), |_, policy| policy.warmup_steps = 2);
     let hands = stage.hands.clone();
     stage.traffic = Some(Arc::new(Counting { hands, behind, counts: Mutex::default() }));
     assert_eq!(stage.drive(&Fuse::at(400_000)).unwrap(), Ended::Finished(Outcome::Done));
-    let records = stage.records();
+    stage.records()
+}
+
+/// What was written down of a rollout with these servers, and what it teaches.
+fn performed(behind: Behind) -> (Vec<Written>, Figures) {
+    let records = journal(behind);
     let told = records.iter().filter_map(|record| match record.event().unwrap() {
         Event::ServingSeen { shared, warmed } => Some((shared, warmed)),
         _ => None,
@@ -199,4 +206,21 @@ fn what_cannot_have_been_counted_is_refused() {
     }
     append(None, vec![warm("nobody", 20.0)]).unwrap_err();
     append(None, vec![warm("web-1", -1.0)]).unwrap_err();
+}
+
+#[test]
+fn a_warm_up_counts_for_the_hour_in_which_the_server_came_back() {
+    let records = journal(Behind { cold_seconds: 20.0, ..EVEN });
+    let observed = lessons::observed(&records).unwrap().unwrap();
+    let back = |record: &&Record| record.kind == "Restored";
+    let mut all = 0;
+    for hour in Hour::all() {
+        let returned = records.iter().filter(back).filter(|record| Hour::of(record.at) == hour);
+        let at = Quantity::At(Hourly::Warmup, hour);
+        let seen = observed.lengths.get(&at).map_or(0, Vec::len);
+        assert_eq!(seen, returned.count(), "{hour}");
+        all += seen;
+    }
+    assert_eq!(all, 6);
+    assert_eq!(observed.lengths[&Quantity::Warmup].len(), 6);
 }

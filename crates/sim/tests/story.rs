@@ -5,7 +5,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::event::{Event, HoldReason, OnTimeout, Outcome};
+use domain::event::{Event, HoldReason, OnTimeout, Outcome, Policy};
+use domain::hour::Hour;
 use domain::name::{OfferName, ServerName};
 use domain::plan::Replacement;
 use domain::spread::Spread;
@@ -356,8 +357,17 @@ fn a_drain_that_does_not_end_is_skipped_once_and_then_holds() {
 
 #[test]
 fn what_comes_back_gets_its_traffic_step_by_step() {
+    step_by_step(|policy| policy.warmup_seconds = 120.0);
+    // It counts in which hour something comes back.
+    step_by_step(|policy| {
+        policy.warmup_seconds_in = Hour::all().map(|hour| (hour, 120.0)).collect();
+    });
+}
+
+fn step_by_step(warm_up: fn(&mut Policy)) {
     let mut stage = Stage::under(Settings::default(), |_, policy| {
-        (policy.warmup_seconds, policy.warmup_steps) = (120.0, 4);
+        policy.warmup_steps = 4;
+        warm_up(policy);
     });
     let mut seen = Vec::new();
     assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));

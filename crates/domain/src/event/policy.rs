@@ -1,8 +1,12 @@
 //! The waits, bounds and rules of a rollout, frozen at its creation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::hour::Hour;
 
 /// What to do when a drain takes longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -126,6 +130,9 @@ pub struct Policy {
     pub verify_timeout_seconds: f64,
     /// A server that came back reaches full capacity after this.
     pub warmup_seconds: f64,
+    /// The same for one that comes back in some hours of the day, where it was learned that it takes another time.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub warmup_seconds_in: BTreeMap<Hour, f64>,
     /// Surge may take this long from its order until it is in service.
     pub surge_timeout_seconds: f64,
     /// A server that comes back gets its traffic in so many equal steps over its warm-up; 1: all
@@ -167,6 +174,14 @@ pub struct Policy {
     pub band_breaches: u32,
     /// Newest samples older than this hold new removals.
     pub stale_after_seconds: f64,
+}
+
+impl Policy {
+    /// How long a server warms up that comes back, or surge that comes up, at an instant.
+    pub fn warmup_at(&self, at: Timestamp) -> Duration {
+        let seconds = self.warmup_seconds_in.get(&Hour::of(at)).unwrap_or(&self.warmup_seconds);
+        Duration::from_secs_f64(*seconds)
+    }
 }
 
 fn one() -> u32 {

@@ -49,6 +49,8 @@ pub enum Hourly {
     Drain,
     /// [`Quantity::Update`].
     Update,
+    /// [`Quantity::Warmup`].
+    Warmup,
     /// [`Quantity::Lead`].
     Lead(OfferName),
 }
@@ -59,6 +61,7 @@ impl Hourly {
         match self {
             Self::Drain => Quantity::Drain,
             Self::Update => Quantity::Update,
+            Self::Warmup => Quantity::Warmup,
             Self::Lead(offer) => Quantity::Lead(offer.clone()),
         }
     }
@@ -92,7 +95,7 @@ pub enum BadQuantity {
     #[error(transparent)]
     Hour(#[from] BadHour),
     /// It takes the same time in every hour, as far as is known.
-    #[error("{0} has no figures by the hour: drain, update and lead:OFFER have")]
+    #[error("{0} has no figures by the hour: drain, update, warmup and lead:OFFER have")]
     NoHours(Quantity),
 }
 
@@ -155,6 +158,7 @@ impl Quantity {
         match self {
             Self::Drain => Some(Hourly::Drain),
             Self::Update => Some(Hourly::Update),
+            Self::Warmup => Some(Hourly::Warmup),
             Self::Lead(offer) => Some(Hourly::Lead(offer.clone())),
             _ => None,
         }

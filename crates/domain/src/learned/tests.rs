@@ -150,6 +150,7 @@ fn a_capacity_is_an_amount_and_nothing_else_is() {
 fn an_hour_is_named_behind_an_at() {
     let hour = crate::hour::Hour::new(3).unwrap();
     assert_eq!("update@03".parse(), Ok(Quantity::At(Hourly::Update, hour)));
+    assert_eq!("warmup@03".parse(), Ok(Quantity::At(Hourly::Warmup, hour)));
     let lead = Hourly::Lead(OfferName::new("m6i-spot").unwrap());
     assert_eq!("lead:m6i-spot@03".parse(), Ok(Quantity::At(lead, hour)));
     for (text, says) in [
@@ -158,7 +159,10 @@ fn an_hour_is_named_behind_an_at() {
         ("update@", "no hour of the day"),
         ("update@night", "no hour of the day"),
         ("lead:spot@24", "no hour of the day"),
-        ("verify@03", "verify has no figures by the hour: drain, update and lead:OFFER have"),
+        (
+            "verify@03",
+            "verify has no figures by the hour: drain, update, warmup and lead:OFFER have",
+        ),
         ("updateFailure@03", "has no figures by the hour"),
         ("capacity:requests@03", "has no figures by the hour"),
         ("update@03@04", "update@03 has no figures by the hour"),

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use domain::calendar::union;
-use domain::hour::Hour;
 use domain::name::ServerName;
 use domain::plan::Plan;
 
 use super::{Findings, Rule};
 use crate::demand::after;
-use crate::layout::lengths;
+use crate::hours::lengths_at;
 use crate::request::Facts;
 
 pub(super) fn check(plan: &Plan, facts: &Facts, findings: &mut Findings) {
@@ -89,8 +88,7 @@ fn times(plan: &Plan, facts: &Facts, findings: &mut Findings) {
         findings.ensure(batch.index as usize == position + 1, Rule::Times, || {
             format!("batch {} stands at place {}", batch.index, position + 1)
         });
-        let durations = facts.durations_in(Hour::of(batch.out_at));
-        let needed = lengths(facts, durations, batch.servers.len().clamp(1, usize::MAX)).back;
+        let needed = lengths_at(facts, batch.out_at, batch.servers.len().max(1)).back;
         let length = batch.back_at.as_second() - batch.out_at.as_second();
         findings.ensure(length >= needed, Rule::BatchLength, || {
             format!("batch {} is out for {length} s, its parts take {needed} s", batch.index)

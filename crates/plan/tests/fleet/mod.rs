@@ -60,6 +60,7 @@ pub fn offer(name: &str, price: f64) -> Offer {
         price_per_hour: price,
         lead: Spread::exactly(minutes(3)),
         leads: BTreeMap::new(),
+        warmups: BTreeMap::new(),
         warmup: Spread::exactly(minutes(2)),
         max: 20,
         billing: Billing { minimum: minutes(1), granularity: Duration::from_secs(1) },

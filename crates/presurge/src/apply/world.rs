@@ -12,6 +12,7 @@ use domain::name::{Dimension, ServerName};
 use domain::plan::{PerDimension, Plan};
 use domain::ports::{Hook, Size};
 use domain::series::Step;
+use domain::spread::Spread;
 use jiff::Timestamp;
 use rollout::driver::{LoadWatch, World};
 use rollout::gates::Gate;
@@ -182,7 +183,9 @@ pub fn created(
     let gates = rollout.gates.iter().map(|g| g.timeout).max();
     let verify = gates.unwrap_or(VERIFY_TIMEOUT);
     let lead = fleet.offers.iter().map(|o| o.longest_lead()).max().unwrap_or_default();
-    let warmup = fleet.durations.warmup;
+    let (warmup, warmup_in) = (fleet.durations.warmup, &fleet.durations.warmup_in);
+    let longest_warmup = fleet.durations.longest_warmup();
+    let warmup_seconds = |warmup: &Spread| warmup.quantile_seconds(rollout.plan_at.get());
     let stale = prepared.feeds.iter().map(|feed| {
         let step = histories.get(&feed.dimension).map_or(60, |h| h.series.step().seconds());
         feed.delay.as_secs_f64() + step as f64 * f64::from(feed.stale_after + 1)
@@ -203,11 +206,12 @@ pub fn created(
             drain_on_timeout: fleet.drain.on_timeout,
             update_timeout_seconds: UPDATE_TIMEOUT.as_secs_f64(),
             verify_timeout_seconds: verify.as_secs_f64(),
-            warmup_seconds: warmup.quantile_seconds(rollout.plan_at.get()),
-            warmup_steps: if warmup.p95() < STEPPED_WARMUP { 1 } else { WARMUP_STEPS },
+            warmup_seconds: warmup_seconds(&warmup),
+            warmup_seconds_in: warmup_in.iter().map(|(h, w)| (*h, warmup_seconds(w))).collect(),
+            warmup_steps: if longest_warmup < STEPPED_WARMUP { 1 } else { WARMUP_STEPS },
             surge_timeout_seconds: lead.as_secs_f64() * SURGE_PATIENCE
                 + verify.as_secs_f64()
-                + warmup.p95().as_secs_f64(),
+                + longest_warmup.as_secs_f64(),
             canary_watch_seconds: rollout.canary.watch.as_secs_f64(),
             stabilisation_seconds: rollout.stabilisation.as_secs_f64(),
             degrade: true,

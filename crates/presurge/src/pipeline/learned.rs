@@ -111,6 +111,7 @@ impl Prepared {
                         let all = match (what, offer) {
                             (Hourly::Drain, _) => &mut durations.drain_in,
                             (Hourly::Update, _) => &mut durations.update_in,
+                            (Hourly::Warmup, _) => &mut durations.warmup_in,
                             (Hourly::Lead(_), Some(offer)) => &mut offer.lead_in,
                             _ => return false,
                         };
@@ -163,6 +164,7 @@ mod tests {
             ("update", "6m"),
             ("update@03", "9m"),
             ("drain@04", "2m"),
+            ("warmup@04", "7m"),
             ("lead:od@03", "20m"),
             ("lead:gone@03", "1m"),
         ]
@@ -170,20 +172,21 @@ mod tests {
         .into();
         let part = prepared(now).with_learned(&figures);
         // The offer is no more.
-        assert_eq!(part.learned.len(), 4);
+        assert_eq!(part.learned.len(), 5);
         let ask = part.first(now, 1).unwrap();
         let facts = crate::pipeline::facts(&part.fleet, &part.rollout, &ask);
         let minutes = |count: u64| Spread::exactly(std::time::Duration::from_secs(60 * count));
         let hour = |number| Hour::new(number).unwrap();
         let in_hour = |number| {
-            let own = facts.durations_in(hour(number));
-            (own.drain, own.work)
+            let own = facts.durations_in(hour(number), hour(number));
+            (own.drain, own.work, own.warmup)
         };
-        assert_eq!(in_hour(2), (minutes(1), minutes(6)));
-        assert_eq!(in_hour(3), (minutes(1), minutes(9)));
-        assert_eq!(in_hour(4), (minutes(2), minutes(6)));
+        assert_eq!(in_hour(2), (minutes(1), minutes(6), minutes(2)));
+        assert_eq!(in_hour(3), (minutes(1), minutes(9), minutes(2)));
+        assert_eq!(in_hour(4), (minutes(2), minutes(6), minutes(7)));
         assert_eq!(facts.hours.len(), 2);
         let offer = &facts.offers[0];
         assert_eq!([2, 3].map(|h| offer.lead_in(hour(h))), [minutes(3), minutes(20)]);
+        assert_eq!([3, 4].map(|h| offer.warmup_in(hour(h))), [minutes(2), minutes(7)]);
     }
 }

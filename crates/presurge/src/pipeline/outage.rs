@@ -40,7 +40,7 @@ impl Prepared {
         let own = self.clone().taking(length);
         let compute = move || {
             let last = starts.last().copied().unwrap_or(now);
-            let warmup = own.fleet.durations.warmup.p95();
+            let warmup = own.fleet.durations.longest_warmup();
             let ask = Ask {
                 now,
                 revision: 1,

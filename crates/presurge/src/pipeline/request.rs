@@ -237,9 +237,11 @@ fn hours(fleet: &Fleet, proof: Duration) -> BTreeMap<Hour, InHour> {
     let own = |hour: &Hour| {
         let drain = of(&durations.drain_in, hour, durations.drain);
         let update = of(&durations.update_in, hour, durations.update);
-        (*hour, InHour { drain, work: work(fleet, proof, update) })
+        let warmup = of(&durations.warmup_in, hour, durations.warmup);
+        (*hour, InHour { drain, work: work(fleet, proof, update), warmup })
     };
-    durations.drain_in.keys().chain(durations.update_in.keys()).map(own).collect()
+    let all = [&durations.drain_in, &durations.update_in, &durations.warmup_in];
+    all.into_iter().flat_map(BTreeMap::keys).map(own).collect()
 }
 
 /// How long what has started is asked at least before it gets traffic: so many passes in a row of
@@ -267,6 +269,7 @@ fn offer(offer: &config::Offer, fleet: &Fleet, proof: Duration) -> Offer {
         lead: offer.lead.longer(proof),
         leads: offer.lead_in.iter().map(|(hour, lead)| (*hour, lead.longer(proof))).collect(),
         warmup: fleet.durations.warmup,
+        warmups: fleet.durations.warmup_in.clone(),
         max: offer.max,
         billing: Billing { minimum: offer.billing_minimum, granularity: offer.billing_granularity },
         interruption: Interruption {

@@ -174,12 +174,14 @@ fn certain(facts: &Facts, batch: usize) -> Facts {
         ..facts.durations
     };
     let hours = facts.hours.iter().map(|(hour, own)| {
-        (*hour, plan::InHour { drain: at(own.drain, batch), work: at(own.work, batch) })
+        let [drain, work, warmup] = [own.drain, own.work, own.warmup].map(|own| at(own, batch));
+        (*hour, plan::InHour { drain, work, warmup })
     });
     let offers = facts.offers.iter().map(|offer| plan::Offer {
         lead: at(offer.lead, 1),
         leads: offer.leads.iter().map(|(hour, lead)| (*hour, at(*lead, 1))).collect(),
         warmup: at(offer.warmup, 1),
+        warmups: offer.warmups.iter().map(|(hour, warmup)| (*hour, at(*warmup, 1))).collect(),
         ..offer.clone()
     });
     (facts.offers, facts.durations, facts.hours) = (offers.collect(), durations, hours.collect());

@@ -8,7 +8,7 @@ use domain::name::ServerName;
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use plan::{Absence, Facts, Offer};
+use plan::{Absence, Durations, Facts, Offer};
 use sim::draws::{Draws, Part};
 
 use super::course::{Course, Ended, Hire};
@@ -96,11 +96,12 @@ pub fn roll(case: &Scene, begin: Timestamp, when: &When) -> Vec<Absence> {
     for batch in batches(case) {
         let out_at = when.first(free, length);
         let times = batch.iter().map(|server| {
-            let durations = facts.durations_in(Hour::of(out_at));
-            let drain = draws.length(durations.drain, server, Part::Drain, 0);
-            let update = draws.length(durations.work, server, Part::Update, 1);
-            let warm_at = out_at + drain + update;
-            let back_at = warm_at + draws.length(durations.warmup, server, Part::Warmup, 1);
+            let in_hours = |back: Timestamp| facts.durations_in(Hour::of(out_at), Hour::of(back));
+            let Durations { drain, work, .. } = in_hours(out_at);
+            let drain = draws.length(drain, server, Part::Drain, 0);
+            let warm_at = out_at + drain + draws.length(work, server, Part::Update, 1);
+            let warmup = in_hours(warm_at).warmup;
+            let back_at = warm_at + draws.length(warmup, server, Part::Warmup, 1);
             Absence { servers: vec![server.clone()], out_at, warm_at, back_at }
         });
         absences.extend(times);

@@ -137,6 +137,12 @@ impl Sample {
         self.rollouts.values().sum()
     }
 
+    /// Whether nothing is known of it but how soon it was over at the latest. That says how long servers were looked
+    /// at, which is another time in another rollout, and no difference between hours.
+    fn is_only_bounded(&self) -> bool {
+        self.seen.iter().all(|(length, _)| matches!(length, Length::AtMost(_)))
+    }
+
     /// The mean of the logarithms, as far as they are known.
     fn mean(&self, belief: &Belief) -> f64 {
         let logs = self.seen.iter().map(|(length, weight)| weight * belief.expects(*length).0);
@@ -247,7 +253,7 @@ impl<'a> Hours<'a> {
     /// How many standard errors an hour lies away from the day, where that is neither chance nor little.
     fn differs(&self, hour: Hour, day: &Day) -> Option<f64> {
         let sample = self.sample(hour);
-        if sample.rollouts.len() < LEAST_ROLLOUTS {
+        if sample.rollouts.len() < LEAST_ROLLOUTS || sample.is_only_bounded() {
             return None;
         }
         let away = (sample.mean(&day.belief) - day.sample.mean(&day.belief)).abs();

@@ -69,6 +69,8 @@ struct Walk {
     trials: BTreeMap<Quantity, Trials>,
     /// What a server is in the middle of, and since when.
     under_way: BTreeMap<ServerName, (Quantity, Timestamp)>,
+    /// When each server came back last.
+    returned: BTreeMap<ServerName, Timestamp>,
     orders: BTreeMap<Key, Order>,
     instances: BTreeMap<ServerName, (Key, Instance)>,
 }
@@ -160,6 +162,7 @@ impl Walk {
                 self.begins(at, server, Quantity::Verify);
             }
             Event::Verified { server } => self.ends(at, &server, &Quantity::Verify),
+            Event::Restored { server, .. } => drop(self.returned.insert(server, at)),
             Event::ServingSeen { shared, warmed } => {
                 for warm in warmed {
                     let length = match warm.known {
@@ -167,7 +170,9 @@ impl Walk {
                         Known::AtLeast => Length::AtLeast(warm.seconds),
                         Known::AtMost => Length::AtMost(warm.seconds),
                     };
-                    self.lengths.entry(Quantity::Warmup).or_default().push(length);
+                    if let Some(since) = self.returned.get(&warm.server) {
+                        self.took(Quantity::Warmup, *since, length);
+                    }
                 }
                 if let Some(shared) = shared {
                     let stretches = f64::from(shared.stretches);

@@ -178,6 +178,7 @@ impl Informed {
             price_per_hour: price,
             lead: settings.offers[&name].lead.longer(LOOKS),
             leads: Default::default(),
+            warmups: Default::default(),
             warmup: settings.warmup,
             max: MOST_SURGE,
             billing: Billing { minimum: LOOKS, granularity: Duration::from_secs(1) },

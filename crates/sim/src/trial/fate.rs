@@ -250,6 +250,7 @@ fn policy(lots: &mut Lots) -> Policy {
         update_timeout_seconds: 900.0,
         verify_timeout_seconds: 300.0,
         warmup_seconds: 30.0,
+        warmup_seconds_in: BTreeMap::new(),
         warmup_steps: [1, 4][lots.whole(0, 1) as usize],
         degrade: lots.chance(0.5),
         retries: 0,

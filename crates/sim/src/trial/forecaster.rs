@@ -224,6 +224,7 @@ impl Forecaster {
             price_per_hour: price,
             lead: certain(settings.boot, LOOKS),
             leads: BTreeMap::new(),
+            warmups: BTreeMap::new(),
             warmup: Spread::exactly(Duration::from_secs(30)),
             max: most(&name),
             billing: Billing { minimum: LOOKS, granularity: Duration::from_secs(1) },

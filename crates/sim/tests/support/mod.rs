@@ -105,6 +105,7 @@ fn policy() -> Policy {
         update_timeout_seconds: 900.0,
         verify_timeout_seconds: 300.0,
         warmup_seconds: 30.0,
+        warmup_seconds_in: Default::default(),
         warmup_steps: 1,
         degrade: false,
         retries: 0,

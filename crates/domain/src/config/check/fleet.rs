@@ -113,8 +113,17 @@ pub struct UpdateDurations {
     pub boot: Spread,
     /// From the first request until a server carries its full load.
     pub warmup: Spread,
+    /// Warm-ups that begin in an hour of the day, where it was learned that they take another time.
+    pub warmup_in: BTreeMap<Hour, Spread>,
     /// The share of its capacity that a server has when its warm-up begins, in [0, 1].
     pub warmup_from: f64,
+}
+
+impl UpdateDurations {
+    /// From the first request until a server carries its full load, for 95 % of servers at whatever hour.
+    pub fn longest_warmup(&self) -> Duration {
+        self.warmup_in.values().fold(self.warmup.p95(), |most, warmup| most.max(warmup.p95()))
+    }
 }
 
 /// How a server is drained.
@@ -317,6 +326,7 @@ fn durations(spec: &FleetSpec, findings: &mut Findings) -> UpdateDurations {
         verify: Spread::ZERO,
         boot: given.boot.map_or(Spread::ZERO, |spread| spread.0),
         warmup: given.warmup.map_or(Spread::ZERO, |spread| spread.0),
+        warmup_in: BTreeMap::new(),
         warmup_from: given.warmup_from.map_or(0.0, |share| share.get()),
     }
 }

@@ -217,3 +217,28 @@ fn neighbours_help_an_hour_that_has_few_of_its_own() {
     assert_eq!(found[&at(2)].evidence, Evidence { rollouts: 6, seen: 12.0, of_which: 0.0 });
     assert!(p50(&found, &at(2)) > 410.0, "{found:#?}");
 }
+
+#[test]
+fn what_was_over_by_the_first_look_makes_no_difference_between_hours() {
+    // Looks come later by night than by day, and nothing else is known.
+    let bounded = |night: fn(f64) -> Length| {
+        let mut all = history(5, Habit { servers: 2, ..HABIT }, |_| 1.0);
+        let of_hour =
+            |number: u8| if (1..5).contains(&number) { night(480.0) } else { Length::AtMost(60.0) };
+        for observed in &mut all {
+            let old = std::mem::take(&mut observed.lengths);
+            for number in 0..24 {
+                let count = old.get(&at(number)).map_or(0, Vec::len);
+                for what in [Quantity::Update, at(number)] {
+                    let lengths = observed.lengths.entry(what).or_default();
+                    lengths.extend(std::iter::repeat_n(of_hour(number), count));
+                }
+            }
+        }
+        hours_of(&findings(&configured(), &all))
+    };
+    assert_eq!(bounded(Length::AtMost), [0_u8; 0]);
+    // But what lasts until then by night differs from what is over by then by day.
+    let found = bounded(Length::Ended);
+    assert!((1..5).all(|number| found.contains(&number)), "{found:?}");
+}
