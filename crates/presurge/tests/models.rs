@@ -6,6 +6,8 @@ mod lab;
 use std::fs;
 
 use domain::event::Event;
+use domain::journal::Record;
+use domain::learned::Quantity;
 use lab::{Lab, configuration, has};
 use serde_json::Value;
 
@@ -43,6 +45,15 @@ fn rollouts_teach_plans_take_it_and_people_fix_it() {
     assert!(said.contains("learned of fleet web: update is"), "{said}");
     let learned = row(&lab, "update").expect("the update was learned");
     assert!(learned["from"].as_str().unwrap().starts_with("2+0 in 1 rollouts"), "{learned}");
+
+    let adjusted = |record: &Record| match record.event() {
+        Ok(Event::Adjusted { quantity: Quantity::Update, before, after, .. }) => {
+            Some([before, after].map(|figure| figure.to_string()))
+        }
+        _ => None,
+    };
+    let written = lab.records("presurge#learned").iter().find_map(adjusted).unwrap();
+    assert_eq!(written, ["6s", learned["inForce"].as_str().unwrap()], "from what, and to what");
 
     // Plans are made with it, and say so.
     let plan = lab.path("plan.json").display().to_string();

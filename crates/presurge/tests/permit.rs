@@ -120,10 +120,11 @@ fn freezes_windows_and_the_account_refuse_and_say_when_to_ask_again() {
             break answer;
         }
         taken += 1;
+        assert!(taken < 6, "it is never spent: {answer}");
         let lease = answer["lease"].as_str().unwrap();
         assert_eq!(lab.says(&["permit", "release", lease]).0, Some(0));
     };
-    assert!((1..6).contains(&taken), "{taken}: {refused}");
+    assert!(taken > 0, "{refused}");
     assert!(refused["retryAfter"].is_string(), "more is free again in time: {refused}");
 }
 

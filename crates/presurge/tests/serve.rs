@@ -99,9 +99,9 @@ fn a_daemon_that_is_killed_or_ended_goes_on_with_what_was_posted_when_it_is_back
     let ended = second.child.wait().unwrap();
     assert!(ended.success(), "{ended}: {}", second.said());
     let store = rusqlite::Connection::open(lab.path("presurge.db")).unwrap();
-    let sql = "SELECT count(*) FROM rollout WHERE name = 'roll#1' AND owner IS NOT NULL";
-    let held: u64 = store.query_row(sql, [], |row| row.get(0)).unwrap_or(0);
-    assert_eq!(held, 0, "the lease is free: {}", second.said());
+    let sql = "SELECT owner FROM lease WHERE rollout = 'roll#1'";
+    let owner: Option<String> = store.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(owner, None, "the lease is free: {}", second.said());
     let third = daemon(&lab, &fleets, ACT);
     let events = third.events("/v1/rollouts/roll/events", &[]);
     assert!(events.iter().any(|(_, kind, _)| kind == "Finished"));

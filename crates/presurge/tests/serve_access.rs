@@ -165,7 +165,7 @@ fn others_than_this_machine_are_answered_with_tokens_and_tls_alone() {
     for more in [vec![], vec!["--tokens", &path], tls.to_vec()] {
         let mut words = vec!["serve", file.as_str(), "--listen", "0.0.0.0:0"];
         words.extend(more);
-        let (code, said) = lab.says(&words);
+        let (code, said) = Daemon::refused(lab.presurge(&words), lab.path("daemon.log"));
         assert!(code == Some(64) && said.contains("--tls-cert, --tls-key and --tokens"), "{said}");
     }
     let (code, said) = lab.says(&["serve", &file, "--tls-cert", &file, "--tls-key", &key]);

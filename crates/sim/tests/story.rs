@@ -3,15 +3,22 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::event::{Event, HoldReason, OnTimeout, Outcome, Policy};
 use domain::hour::Hour;
 use domain::name::{OfferName, ServerName};
-use domain::plan::Replacement;
+use domain::plan::{Batch, Plan, Replacement};
+use domain::ports::Journal;
 use domain::spread::Spread;
 use rollout::driver::Ended;
-use sim::{Fuse, Settings, Sold};
+use rollout::planner::{Planner, ReviseError, Revision, Weighed};
+use sim::planner::Timetable;
+use sim::{Fuse, Settings, Sold, run_until_stuck};
 use support::{Hands, Stage, new};
 
 fn name(text: &str) -> ServerName {
@@ -226,6 +233,56 @@ fn a_second_driver_does_not_drive_beside_the_first() {
     let records = stage.records();
     let second = records.iter().filter(|r| r.kind == "DriverStarted").nth(1).unwrap();
     assert!(second.at >= started + Duration::from_secs(20), "{} {}", second.at, started);
+}
+
+/// A planner that takes as long as a lease lasts, which somebody else tries to take meanwhile.
+struct Slow {
+    hands: Hands,
+    timetable: Timetable,
+    tries: AtomicU32,
+}
+
+impl Slow {
+    async fn thinks(&self) {
+        let (journal, mut looks) = (&self.hands.journal, 0);
+        let look = |_: &mut Context<'_>| {
+            let now = self.hands.clock_now();
+            let lease = journal.lease(&self.hands.id, "another", now, Duration::from_secs(60));
+            assert!(run_until_stuck(lease).unwrap().unwrap().is_none(), "it is held at {now}");
+            self.tries.fetch_add(1, Ordering::Relaxed);
+            looks += 1;
+            if looks < 4 { Poll::Pending } else { Poll::Ready(()) }
+        };
+        std::future::poll_fn(look).await;
+    }
+}
+
+#[async_trait]
+impl Planner for Slow {
+    fn takes_long(&self) -> bool {
+        true
+    }
+
+    async fn revise(&self, ask: &Revision) -> Result<Plan, ReviseError> {
+        self.thinks().await;
+        self.timetable.revise(ask).await
+    }
+
+    async fn weigh(&self, rest: &[Batch], ask: &Revision) -> Result<Weighed, ReviseError> {
+        self.thinks().await;
+        self.timetable.weigh(rest, ask).await
+    }
+}
+
+#[test]
+fn while_a_planner_takes_long_the_lease_is_kept() {
+    let mut stage = Stage::new(Settings::default());
+    let (hands, timetable) = (stage.hands.clone(), stage.timetable.clone());
+    let slow = Arc::new(Slow { hands, timetable, tries: AtomicU32::new(0) });
+    stage.planner = Some(slow.clone());
+    assert_eq!(play(&mut stage), Ended::Finished(Outcome::Done));
+    assert!(slow.tries.load(Ordering::Relaxed) >= 8, "all but the first batch are weighed again");
+    assert_eq!(stage.kinds().iter().filter(|kind| *kind == "DriverStarted").count(), 1);
 }
 
 #[test]

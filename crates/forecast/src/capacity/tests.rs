@@ -90,6 +90,23 @@ fn a_decrease_acts_at_once_and_an_increase_after_a_day() {
 }
 
 #[test]
+fn a_load_that_was_never_carried_before_raises_nothing_for_a_day() {
+    let since = 8 * 24 * HOUR;
+    let twice = |o: &Observation| {
+        let load = if o.at >= at(since) { 2.0 * o.load } else { o.load };
+        Observation { load, value: load / 2_000.0, ..*o }
+    };
+    let all: Vec<Observation> = history(10, |_, _| 0.0).iter().map(twice).collect();
+    let learned = |hours: i64| {
+        let moment = at(since + hours * HOUR);
+        learn(&all, Objective::Utilisation(0.9), moment).unwrap().quantile(0.95)
+    };
+    let before = learned(0);
+    assert!(learned(23) < 1.01 * before, "{} {before}", learned(23));
+    assert!(learned(48) > 1.5 * before, "{} {before}", learned(48));
+}
+
+#[test]
 fn wrong_values_move_little() {
     let used = |i: i64, load: f64| if i % 50 == 7 { 3.0 } else { load / 1_000.0 + 0.01 * noise(i) };
     let learned = learn(&history(10, used), Objective::Utilisation(0.7), days(10)).unwrap();

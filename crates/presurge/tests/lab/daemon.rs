@@ -56,6 +56,20 @@ impl Daemon {
         daemon
     }
 
+    /// How one ends that does not begin to listen, and what it says.
+    pub fn refused(mut command: Command, log: PathBuf) -> (Option<i32>, String) {
+        let file = File::create(&log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn();
+        let mut daemon = Self { child: child.unwrap(), port: 0, log };
+        let mut ended = None;
+        until("the daemon ends", || {
+            ended = daemon.child.try_wait().unwrap();
+            assert!(!daemon.said().contains("listens on"), "it begins to listen");
+            ended.is_some()
+        });
+        (ended.and_then(|status| status.code()), daemon.said())
+    }
+
     /// What it has said so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

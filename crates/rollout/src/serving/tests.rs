@@ -1,3 +1,5 @@
+use domain::event::Known;
+
 use super::*;
 
 /// A server whose answers take so long, one after the other, as a load balancer counts them; the mean
@@ -103,4 +105,53 @@ fn chance_and_other_servers_are_no_imbalance() {
     let two: &[f64] = &[900.0, 900.0];
     let three: &[f64] = &[300.0, 900.0, 900.0];
     assert_eq!(shared(&[two, three, two, three], &[1.0; 3]), None, "a stretch never ends");
+}
+
+#[test]
+fn what_does_not_come_within_a_quarter_of_an_hour_says_nothing() {
+    // Two hundred for each would be there after twenty minutes.
+    let few: &[f64] = &[15.0, 5.0];
+    assert_eq!(shared(&[few; 60], &[1.0; 2]), None);
+}
+
+/// What is told of a server that has its full weight after half a minute and whose answers take so many
+/// milliseconds in each five seconds; those of the others take as many as `others`, where there are any.
+fn warmed(millis: &[f64], others: Option<f64>) -> Option<WarmUp> {
+    let mut curve = Curve::new(at(0), at(30));
+    curve.skip(at(0));
+    let of = |requests: f64, millis: f64| Counted { requests, busy: Some(requests * millis / 1e3) };
+    for (own, look) in millis.iter().zip(1..) {
+        let peers = others.map_or(of(0.0, 0.0), |millis| of(9000.0, millis));
+        curve.take(of(1000.0, *own), peers, at(5 * look));
+    }
+    curve.tell(names(1).remove(0))
+}
+
+fn told(seconds: f64, known: Known) -> Option<WarmUp> {
+    Some(WarmUp { server: names(1).remove(0), seconds, known })
+}
+
+#[test]
+fn a_server_that_still_gets_faster_takes_at_least_so_long() {
+    // From 250 ms down by 15 ms every five seconds, to the last.
+    let falls: Vec<f64> = (0..12).map(|look| 250.0 - 15.0 * f64::from(look)).collect();
+    let some = warmed(&falls, Some(20.0)).unwrap();
+    assert_eq!((some.known, warmed(&falls, None)), (Known::AtLeast, Some(some)));
+    // It has come to its end.
+    let ends: Vec<f64> = falls.iter().copied().chain([85.0; 12]).collect();
+    assert_eq!(warmed(&ends, Some(20.0)).unwrap().known, Known::Exactly);
+    // Hardly slower than the others, and faster in the end: it may not be over.
+    let little: Vec<f64> = (0..12).map(|look| if look < 9 { 1170.0 } else { 1000.0 }).collect();
+    assert_eq!(warmed(&little, Some(1000.0)), None);
+}
+
+#[test]
+fn without_others_a_server_is_held_against_itself() {
+    let cold: Vec<f64> = (0..12).map(|look| if look < 4 { 60.0 } else { 20.0 }).collect();
+    assert_eq!(warmed(&cold, None), told(20.0, Known::Exactly));
+    assert_eq!(warmed(&cold, Some(20.0)), told(20.0, Known::Exactly));
+    // Always the same: with others it is as fast as they are; alone it may be cold all the time.
+    assert_eq!(warmed(&[20.0; 12], Some(20.0)), told(30.0, Known::AtMost));
+    assert_eq!(warmed(&[20.0; 12], None), None);
+    assert_eq!(warmed(&[30.0; 12], Some(20.0)), None, "slower than they are all the time");
 }

@@ -21,6 +21,7 @@ use rollout::State;
 use rollout::driver::{Audience, DriveError, Driver, Ended, LoadWatch, Stop, World};
 use rollout::gates::Gate;
 use rollout::observe::Seen;
+use rollout::planner::Planner;
 use rollout::settings::Pace;
 use sim::fuse::Fused;
 use sim::planner::Timetable;
@@ -47,6 +48,8 @@ pub struct Stage {
     pub size: Option<Arc<dyn Size>>,
     /// The load balancer, where it is not that of the world.
     pub traffic: Option<Arc<dyn Traffic>>,
+    /// The planner, where it is not the timetable.
+    pub planner: Option<Arc<dyn Planner>>,
     script: Arc<Script>,
 }
 
@@ -182,8 +185,8 @@ impl Stage {
             Script { hands: hands.clone(), acts: Mutex::default(), then: Mutex::default() };
         let queries = Arc::default();
         let script = Arc::new(script);
-        let stage =
-            Self { hands, timetable, drivers: 0, queries, size: None, traffic: None, script };
+        let (size, traffic, planner) = (None, None, None);
+        let stage = Self { hands, timetable, drivers: 0, queries, size, traffic, planner, script };
         stage.create(&names, policy, names.iter().map(before).collect());
         stage
     }
@@ -264,7 +267,7 @@ impl Stage {
                 shares: BTreeMap::new(),
             },
             journal: Fused::new(fuse, journal),
-            planner: Arc::new(self.timetable.clone()),
+            planner: self.planner.clone().unwrap_or_else(|| Arc::new(self.timetable.clone())),
             decide: rollout::decide,
             audience: self.script.clone(),
             owner: format!("driver-{}", self.drivers),

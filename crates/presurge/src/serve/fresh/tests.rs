@@ -251,3 +251,19 @@ async fn changes_are_written_once_and_no_more_than_a_few_in_an_hour() {
     let listed = crate::apply::chain::rollouts(store).await.unwrap();
     assert!(listed.is_empty(), "it is no rollout");
 }
+
+#[tokio::test]
+async fn a_history_with_signals_is_never_asked_of_one_that_was_fitted_without() {
+    let desk = Desk::new();
+    desk.fits(STEPS).await;
+    assert!(desk.plans(STEPS).await.1);
+    let sales = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nSUMMARY:sale\r\n\
+                 DTSTART:20260310T120000Z\r\nDURATION:PT2H\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    std::fs::write(desk.folder.path().join("sales.ics"), sales).unwrap();
+    let file = desk.folder.path().join("sales.yaml");
+    let signals = "  signals: [ { ical: { path: sales.ics } } ]\n  durations:";
+    std::fs::write(&file, CONFIGURATION.replace("  durations:", signals)).unwrap();
+    let prepared = Prepared::of_file(&file, &desk.clock).with_forecasters(desk.fresh.clone());
+    let made = prepared.make_plan(prepared.first(at(STEPS), 7).unwrap()).await.unwrap();
+    assert!(made.plan.inputs.models.is_empty());
+}

@@ -102,3 +102,31 @@ async fn answers_that_break_off_may_come_whole_later() {
         assert_eq!(error.retry, Retry::Backoff, "{bytes:?}: {}", error.chain());
     }
 }
+
+/// A HAProxy with thousands of proxies would show the servers of all of them at each look.
+#[tokio::test]
+async fn once_the_number_of_the_backend_is_known_only_that_proxy_is_asked_about() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let haproxy = adapter(listener.local_addr().unwrap().to_string());
+    let task = tokio::spawn(async move {
+        let mut commands = Vec::new();
+        while commands.len() < 3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut command = [0; 1024];
+            let length = stream.read(&mut command).await.unwrap();
+            commands.push(String::from_utf8_lossy(&command[..length]).trim().to_owned());
+            let answer =
+                b"1\n# be_id srv_name srv_admin_state srv_uweight srv_iweight srv_check_state\n\
+                7 web-1 0 100 100 6\n\n\
+                # pxname,svname,qcur,scur,status,type,check_status,addr,last_chk\n\
+                be,web-1,0,0,UP,2,L7OK,127.0.0.1:1,\n\n";
+            stream.write_all(answer).await.unwrap();
+        }
+        commands
+    });
+    for _ in 0..3 {
+        assert_eq!(haproxy.observe().await.unwrap().len(), 1);
+    }
+    let asked = |proxy: i64| format!("show servers state be;show stat {proxy} 4 -1");
+    assert_eq!(task.await.unwrap(), [asked(EVERY_PROXY), asked(7), asked(7)]);
+}
