@@ -301,7 +301,9 @@ impl Driver {
             self.audience.troubled(&format!("the plan cannot be weighed again: {text}"));
         }
         let (plan_seq, rung, after) = (state.plan_seq, state.rung, state.head.seq);
-        memory.verdict = Some(Verdict { plan_seq, batch: next, rung, at: now, after, answer });
+        let came = self.world.clock.now();
+        memory.verdict =
+            Some(Verdict { plan_seq, batch: next, rung, at: now, came, after, answer });
         Ok(())
     }
 
@@ -353,7 +355,8 @@ impl Driver {
                 Some(entry(Actor("planner".into()), why, event))
             }
             Err(error) => {
-                memory.refused_at = Some(now);
+                // Making the answer may have taken longer than it is good for.
+                memory.refused_at = Some(self.world.clock.now());
                 let detail = match &error {
                     ReviseError::Refused(refused) => refused.to_string(),
                     ReviseError::Failed(text) => text.clone(),

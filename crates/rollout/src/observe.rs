@@ -87,8 +87,10 @@ pub struct Verdict {
     pub batch: u32,
     /// What the load was known from.
     pub rung: Rung,
-    /// When.
+    /// By what was known when.
     pub at: Timestamp,
+    /// When the answer was there: a planner may take long.
+    pub came: Timestamp,
     /// The number of the last record that was known then.
     pub after: u64,
     /// What it risks, or why that cannot be told.

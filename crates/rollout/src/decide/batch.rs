@@ -130,7 +130,7 @@ pub(super) fn verdict<'a>(
 ) -> Option<&'a Result<Weighed, Unweighed>> {
     let fits = |verdict: &&Verdict| {
         (verdict.plan_seq, verdict.batch, verdict.rung) == (state.plan_seq, batch.index, state.rung)
-            && !over(verdict.at, REVISE_AGAIN_SECONDS, now)
+            && !over(verdict.came, REVISE_AGAIN_SECONDS, now)
     };
     seen.verdict.as_ref().filter(fits).map(|verdict| &verdict.answer)
 }
