@@ -92,6 +92,12 @@ pub const SCALE_SMOOTHING: usize = 4;
 pub const GROWTH_STEPS: usize = 8;
 /// Known errors that a normaliser other than the flat one needs.
 pub const NORMALISER_LEAST: usize = 200;
+/// Errors beyond this, in units of the mean, count as this when a normaliser is chosen. A choice: of
+/// Laplace errors, e⁻⁵ (less than one in a hundred) are beyond it.
+pub const NORMALISER_CLIP: f64 = 5.0;
+/// Rounds in which that mean settles. Each leaves `clip × share` of what the last one missed, with
+/// `share` that of the errors beyond.
+pub const NORMALISER_ROUNDS: usize = 4;
 /// What a level normaliser must be better by, in mean log-likelihood.
 pub const NORMALISER_MARGIN: f64 = 0.01;
 /// What a phase normaliser must be better by (it has many parameters).

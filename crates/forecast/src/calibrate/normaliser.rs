@@ -1,4 +1,10 @@
 //! What the size of errors follows: nothing, the level, or the phase of a season.
+//!
+//! After a shift of the level, forecasts from before it are wrong by many times the usual size, and
+//! by chance at some phases more than at others. Their errors must not decide what the others
+//! follow: in the likelihood, sizes beyond a multiple of the mean count as that multiple
+//! (winsorising: Huber, "Robust Statistics", 1981). Under a candidate that expects large errors
+//! somewhere, they are not beyond it there.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +36,8 @@ impl Normaliser {
     }
 
     /// The candidate under which past errors are most alike: the least mean of
-    /// `ln b + |e| / b` with `b` proportional to the factor (the likelihood of Laplace errors).
+    /// `ln b + |e| / b` with `b` proportional to the factor (the likelihood of Laplace errors),
+    /// where no size counts for more than [`settings::NORMALISER_CLIP`] times the mean.
     pub(crate) fn choose(past: &Errors, seasons: &[usize]) -> Self {
         let mut best = (f64::INFINITY, Self::Flat);
         for (candidate, penalty) in candidates(past, seasons) {
@@ -43,19 +50,26 @@ impl Normaliser {
     }
 
     fn loss(&self, past: &Errors) -> f64 {
-        let (mut logs, mut sizes, mut count) = (0.0, 0.0, 0usize);
+        let (mut logs, mut sizes) = (0.0, Vec::new());
         for (o, h, centre, error) in past.known() {
             let factor = self.factor(past.origins()[o] + h, centre);
             logs += factor.ln();
-            sizes += error.abs() / factor;
-            count += 1;
+            sizes.push(error.abs() / factor);
         }
-        if count == 0 || sizes <= 0.0 {
-            return 0.0;
-        }
-        let n = count as f64;
-        logs / n + (sizes / n).ln()
+        let mean = winsorised_mean(&sizes);
+        if mean > 0.0 { logs / sizes.len() as f64 + mean.ln() } else { 0.0 }
     }
+}
+
+/// The mean of sizes, those beyond [`settings::NORMALISER_CLIP`] times the mean as that; 0 of none.
+/// Rounds come near the mean that this says of itself, and cannot go on to 0 where most sizes are.
+fn winsorised_mean(sizes: &[f64]) -> f64 {
+    let mean = |most: f64| {
+        let sum: f64 = sizes.iter().map(|size| if *size < most { *size } else { most }).sum();
+        sum / sizes.len().max(1) as f64
+    };
+    let plain = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
+    (0..settings::NORMALISER_ROUNDS).fold(plain, |found, _| mean(settings::NORMALISER_CLIP * found))
 }
 
 /// The candidates, each with what it must be better by.
@@ -137,5 +151,33 @@ mod tests {
         let chosen = Normaliser::choose(&errors(|i, _| if i % 4 == 0 { 9.0 } else { 1.0 }), &[4]);
         let Normaliser::Phase { factors } = chosen else { panic!("{chosen:?}") };
         assert!(factors[0] > 2.0 * factors[1]);
+    }
+    /// Errors of a tenth of the level, but for one origin in twelve, which did not see a shift come:
+    /// they are wrong by half of what came from it on, and more of them soon after it than later.
+    #[test]
+    fn a_shift_of_the_level_does_not_look_like_a_phase() {
+        let season = 24;
+        let profile = |index: usize| 10.0 + (index % season) as f64 * 2.0;
+        let level = |index: usize| if index < 250 { 1.0 } else { 2.0 };
+        let noise = |index: usize| ((index * 31) as f64 * 12.9898).sin();
+        let origins: Vec<usize> = (0..60).map(|o| 105 + 5 * o).collect();
+        let row = |o: &usize| (0..season).map(|h| level(*o) * profile(o + h)).collect();
+        let said: Vec<Vec<f64>> = origins.iter().map(row).collect();
+        let value = |index: usize| level(index) * profile(index) * (1.0 + 0.1 * noise(index));
+        let values: Vec<f64> = (105..105 + 5 * 60 + season).map(value).collect();
+        let chosen = Normaliser::choose(&Errors::new(origins, &said, &values), &[season]);
+        assert!(matches!(chosen, Normaliser::Level { power: 1.0, .. }), "{chosen:?}");
+    }
+
+    #[test]
+    fn wild_sizes_count_for_little_and_usual_ones_fully() {
+        let mut sizes = vec![1.0; 95];
+        assert_eq!(winsorised_mean(&sizes), 1.0);
+        sizes.extend([1e6; 5]);
+        let found = winsorised_mean(&sizes);
+        assert!(found < 1e6 * 0.05 * 0.05, "{found}");
+        assert_eq!(winsorised_mean(&[]), 0.0);
+        // Where most are 0 the others are the mean, not nothing.
+        assert!(winsorised_mean(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]) > 0.0);
     }
 }
