@@ -152,6 +152,7 @@ mod tests {
         let Normaliser::Phase { factors } = chosen else { panic!("{chosen:?}") };
         assert!(factors[0] > 2.0 * factors[1]);
     }
+
     /// Errors of a tenth of the level, but for one origin in twelve, which did not see a shift come:
     /// they are wrong by half of what came from it on, and more of them soon after it than later.
     #[test]
