@@ -92,6 +92,15 @@ pub const SCALE_SMOOTHING: usize = 4;
 pub const GROWTH_STEPS: usize = 8;
 /// Known errors that a normaliser other than the flat one needs.
 pub const NORMALISER_LEAST: usize = 200;
+/// Forecasts that were wrong one way only, by more than so many times the mean size of errors, did not see the level
+/// shift: half as far again as errors that last reach by chance, which seldom keep beyond three times for long.
+pub const SHIFT_SIZE: f64 = 5.0;
+/// … over this part of the horizon at least (an hour of half a day) …
+pub const SHIFT_PART: usize = 12;
+/// … and over so many steps.
+pub const SHIFT_LEAST: usize = 4;
+/// Rounds in which the mean size without them settles.
+pub const SHIFT_ROUNDS: usize = 4;
 /// What a level normaliser must be better by, in mean log-likelihood.
 pub const NORMALISER_MARGIN: f64 = 0.01;
 /// What a phase normaliser must be better by (it has many parameters).

@@ -1,4 +1,9 @@
 //! What the size of errors follows: nothing, the level, or the phase of a season.
+//!
+//! Forecasts that did not see the level shift are wrong from then on, all the same way and by many times the
+//! usual size. These errors say how far the level went, not what errors follow, but outweigh all others, and by
+//! chance fall on some phases of a season more than on others. So they are left out of the choice (not of the
+//! calibration: the level may shift again).
 
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +37,10 @@ impl Normaliser {
     /// The candidate under which past errors are most alike: the least mean of
     /// `ln b + |e| / b` with `b` proportional to the factor (the likelihood of Laplace errors).
     pub(crate) fn choose(past: &Errors, seasons: &[usize]) -> Self {
+        let usual = Usual::of(past);
         let mut best = (f64::INFINITY, Self::Flat);
-        for (candidate, penalty) in candidates(past, seasons) {
-            let loss = candidate.loss(past) + penalty;
+        for (candidate, penalty) in candidates(&usual, seasons) {
+            let loss = candidate.loss(&usual) + penalty;
             if loss < best.0 {
                 best = (loss, candidate);
             }
@@ -42,10 +48,10 @@ impl Normaliser {
         best.1
     }
 
-    fn loss(&self, past: &Errors) -> f64 {
+    fn loss(&self, past: &Usual<'_>) -> f64 {
         let (mut logs, mut sizes, mut count) = (0.0, 0.0, 0usize);
-        for (o, h, centre, error) in past.known() {
-            let factor = self.factor(past.origins()[o] + h, centre);
+        for (index, centre, error) in past.errors() {
+            let factor = self.factor(index, centre);
             logs += factor.ln();
             sizes += error.abs() / factor;
             count += 1;
@@ -58,11 +64,65 @@ impl Normaliser {
     }
 }
 
+/// Past errors without those that a shift of the level made.
+struct Usual<'a> {
+    past: &'a Errors,
+    /// How many steps of each origin count.
+    until: Vec<usize>,
+}
+
+impl<'a> Usual<'a> {
+    fn of(past: &'a Errors) -> Self {
+        let mut usual = Self { past, until: vec![past.horizon(); past.count()] };
+        for _ in 0..settings::SHIFT_ROUNDS {
+            let (mut sum, mut count) = (0.0, 0usize);
+            for (_, _, error) in usual.errors() {
+                sum += error.abs();
+                count += 1;
+            }
+            let mean = sum / count.max(1) as f64;
+            let until = (0..past.count()).map(|o| shifted_from(past, o, mean)).collect();
+            if usual.until == until {
+                break;
+            }
+            usual.until = until;
+        }
+        usual
+    }
+
+    /// Index, what was said, and the error.
+    fn errors(&self) -> impl Iterator<Item = (usize, f64, f64)> {
+        let counts = |(o, h, _, _): &(usize, usize, f64, f64)| *h < self.until[*o];
+        let known = self.past.known().filter(counts);
+        known.map(|(o, h, centre, error)| (self.past.origins()[o] + h, centre, error))
+    }
+}
+
+/// The step from which on an origin, as far as its values have come, was wrong one way only and by many times
+/// the mean size of errors; the horizon where there is none.
+fn shifted_from(past: &Errors, o: usize, mean: f64) -> usize {
+    let horizon = past.horizon();
+    let (mut from, mut sum, mut count) = (horizon, 0.0, 0usize);
+    for h in (0..horizon).rev() {
+        let error = past.error(o, h);
+        if !error.is_finite() {
+            continue;
+        }
+        if error == 0.0 || sum * error < 0.0 {
+            break;
+        }
+        (from, sum, count) = (h, sum + error, count + 1);
+    }
+    let least = horizon.div_ceil(settings::SHIFT_PART).max(settings::SHIFT_LEAST);
+    let shifted = count >= least && sum.abs() > settings::SHIFT_SIZE * mean * count as f64;
+    if shifted { from } else { horizon }
+}
+
 /// The candidates, each with what it must be better by.
-fn candidates(past: &Errors, seasons: &[usize]) -> Vec<(Normaliser, f64)> {
+fn candidates(past: &Usual<'_>, seasons: &[usize]) -> Vec<(Normaliser, f64)> {
     let mut list = vec![(Normaliser::Flat, 0.0)];
     let (mut sum, mut count) = (0.0, 0usize);
-    for (_, _, centre, _) in past.known() {
+    for (_, centre, _) in past.errors() {
         sum += centre.abs();
         count += 1;
     }
@@ -82,11 +142,11 @@ fn candidates(past: &Errors, seasons: &[usize]) -> Vec<(Normaliser, f64)> {
 }
 
 /// The size of errors around each phase relative to all, drawn towards 1.
-fn phase_factors(past: &Errors, season: usize) -> Option<Vec<f64>> {
+fn phase_factors(past: &Usual<'_>, season: usize) -> Option<Vec<f64>> {
     let (mut sums, mut counts) = (vec![0.0; season], vec![0.0; season]);
     let mut total = 0.0;
-    for (o, h, _, error) in past.known() {
-        let phase = (past.origins()[o] + h) % season;
+    for (index, _, error) in past.errors() {
+        let phase = index % season;
         sums[phase] += error.abs();
         counts[phase] += 1.0;
         total += error.abs();
@@ -137,5 +197,41 @@ mod tests {
         let chosen = Normaliser::choose(&errors(|i, _| if i % 4 == 0 { 9.0 } else { 1.0 }), &[4]);
         let Normaliser::Phase { factors } = chosen else { panic!("{chosen:?}") };
         assert!(factors[0] > 2.0 * factors[1]);
+    }
+
+    const SEASON: usize = 24;
+
+    /// Errors of a tenth of the level, and of what a level that shifts at `shift` makes.
+    fn with_shift(shift: usize, by: f64) -> Errors {
+        let profile = |index: usize| 10.0 + (index % SEASON) as f64 * 2.0;
+        let level = |index: usize| if index < shift { 1.0 } else { by };
+        let noise = |index: usize| ((index * 31) as f64 * 12.9898).sin();
+        let origins: Vec<usize> = (0..60).map(|o| 105 + 5 * o).collect();
+        let row = |o: &usize| (0..SEASON).map(|h| level(*o) * profile(o + h)).collect();
+        let said: Vec<Vec<f64>> = origins.iter().map(row).collect();
+        let value = |index: usize| level(index) * profile(index) * (1.0 + 0.1 * noise(index));
+        let values: Vec<f64> = (105..105 + 5 * 60 + SEASON).map(value).collect();
+        Errors::new(origins, &said, &values)
+    }
+
+    #[test]
+    fn a_shift_of_the_level_does_not_look_like_a_phase() {
+        for by in [0.4, 2.0] {
+            let chosen = Normaliser::choose(&with_shift(250, by), &[SEASON]);
+            assert!(matches!(chosen, Normaliser::Level { power: 1.0, .. }), "{by}: {chosen:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_shift_made_is_left_out() {
+        let none = with_shift(usize::MAX, 1.0);
+        assert_eq!(Usual::of(&none).errors().count(), 60 * SEASON);
+        let past = with_shift(250, 2.0);
+        let usual = Usual::of(&past);
+        for (o, origin) in past.origins().iter().enumerate() {
+            let straddles = *origin < 250 && origin + SEASON >= 250 + settings::SHIFT_LEAST;
+            let until = if straddles { 250 - origin } else { SEASON };
+            assert!(usual.until[o].abs_diff(until) <= 1, "{origin}: {}", usual.until[o]);
+        }
     }
 }
