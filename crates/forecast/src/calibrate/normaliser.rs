@@ -229,9 +229,13 @@ mod tests {
         let past = with_shift(250, 2.0);
         let usual = Usual::of(&past);
         for (o, origin) in past.origins().iter().enumerate() {
-            let straddles = *origin < 250 && origin + SEASON >= 250 + settings::SHIFT_LEAST;
-            let until = if straddles { 250 - origin } else { SEASON };
-            assert!(usual.until[o].abs_diff(until) <= 1, "{origin}: {}", usual.until[o]);
+            let until = usual.until[o];
+            if *origin < 250 && origin + SEASON >= 250 + settings::SHIFT_LEAST {
+                // With a few before it that were wrong the same way by chance.
+                assert!((0..=4).contains(&(250 - origin - until)), "{origin}: {until}");
+            } else {
+                assert_eq!(until, SEASON, "{origin}");
+            }
         }
     }
 }
