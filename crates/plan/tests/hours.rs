@@ -7,7 +7,7 @@ use domain::hour::Hour;
 use domain::plan::Plan;
 use domain::spread::Spread;
 use fleet::*;
-use plan::{Canary, InHour, Request, Schedule, check, explain, plan, standing};
+use plan::{Canary, InHour, Request, Rule, Schedule, check, explain, plan, standing};
 
 fn checked(request: &Request) -> Plan {
     let plan = plan(request).unwrap_or_else(|refused| panic!("{refused:?}"));
@@ -122,6 +122,12 @@ fn a_warm_up_is_that_of_the_hour_in_which_a_server_comes_back() {
     // In the hour of three the third batch is back after four, wherever in it the first goes out.
     request.schedule = at(215);
     assert_eq!(lengths(&checked(&request)), [30, 30, 10, 10]);
+    // Out before three, back after it: a plan that says less is found out.
+    request.schedule = at(175);
+    let mut short = checked(&request);
+    short.batches[0].back_at = minute(185);
+    let found = check(&short, &request.facts);
+    assert!(found.iter().any(|finding| finding.rule == Rule::BatchLength), "{found:?}");
     let plan = checked(&cold(200.0, 0, 60));
     // From midnight on: 68, then 10 each, over at 01:38. From one on: over at 01:40.
     assert_eq!((plan.batches[0].out_at, lengths(&plan)), (minute(0), vec![68, 10, 10, 10]));
