@@ -561,6 +561,9 @@ pub enum Event {
         until: Timestamp,
         /// The probability of overload that it was granted at.
         risk: f64,
+        /// Who got no requests for another reason when it was granted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        already_down: Vec<ServerName>,
     },
     /// Decision: a permit lasts longer.
     PermitRenewed {

@@ -25,6 +25,8 @@ pub struct Permit {
     pub count: u32,
     /// Which, where the updater said.
     pub servers: Vec<ServerName>,
+    /// Who got no requests for another reason when it was granted: what it has out is others.
+    pub already_down: Vec<ServerName>,
     /// From then on.
     pub since: Timestamp,
     /// It ends by itself then.
@@ -104,13 +106,23 @@ impl Permits {
         let (at, seq) = (record.at, record.seq);
         let illegal = || BadPermits::Illegal { seq, kind: record.kind.clone() };
         match record.event()? {
-            Event::PermitGranted { lease, fleet, rollout, count, servers, until, risk } => {
+            Event::PermitGranted {
+                lease,
+                fleet,
+                rollout,
+                count,
+                servers,
+                until,
+                risk,
+                already_down,
+            } => {
                 let permit = Permit {
                     lease: lease.clone(),
                     fleet,
                     rollout,
                     count,
                     servers,
+                    already_down,
                     since: at,
                     until,
                     released: None,
@@ -212,6 +224,7 @@ mod tests {
                 servers: Vec::new(),
                 until: at(until),
                 risk,
+                already_down: Vec::new(),
             };
             self.write(minute, event).unwrap();
             lease

@@ -9,11 +9,10 @@ use serde_json::Value;
 
 /// Four servers that carry 40 together, under a load of 12 to 13: one may be missing, three may not.
 fn asked(rest: &str) -> (Lab, String) {
-    let lab = Lab::new(1, 20);
+    let lab = Lab::new(4, 20);
     let load = lab.write_history(12.0, 60, 3);
     let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
     let text = configuration(&lab, "patch", "2", &load, rest);
-    let text = text.replace("prefix: web, count: 1", "prefix: web, count: 4");
     let text = text.replace("step: 1s", "step: 1m").replace("deadline: 20m", "deadline: 2h");
     let file = lab.write("web.yaml", &text).display().to_string();
     (lab, file)
@@ -69,6 +68,62 @@ fn what_the_rest_can_carry_may_go_and_what_it_cannot_may_not() {
     let (code, said) = lab.says(&["permit", "renew", lease, &file, "--for", "20m"]);
     assert!(code == Some(65) && said.contains("no permit"), "{said}");
     assert_eq!(lab.says(&["audit", "verify", "presurge#permits"]).0, Some(0));
+}
+
+#[test]
+fn who_gets_no_requests_is_out_whatever_the_reason() {
+    if !has("haproxy") {
+        return;
+    }
+    let (lab, file) = asked(RULES);
+    let reason = |answer: &Value| answer["reason"].as_str().unwrap().to_owned();
+    lab.tell_haproxy("set server web/web-4 state drain");
+    let (code, refused) = ask(&lab, &file, &["--count", "3"]);
+    assert!(code == Some(3) && reason(&refused).contains("maxUnavailable"), "{refused}");
+    assert!(reason(&refused).contains("sends nothing to web-4)"), "{refused}");
+    // Three out leave ten for a load of twelve.
+    let (code, refused) = ask(&lab, &file, &["--count", "2"]);
+    assert!(code == Some(3) && reason(&refused).contains("with 1 out already"), "{refused}");
+    // The one that is out itself may be updated.
+    let (code, granted) = ask(&lab, &file, &["--server", "web-4"]);
+    assert!(code == Some(0) && reason(&granted).contains("with 0 out already"), "{granted}");
+    let lease = granted["lease"].as_str().unwrap();
+    assert_eq!(lab.says(&["permit", "release", lease]).0, Some(0));
+
+    // Whoever was granted one takes out another than web-4, which was out before.
+    let (code, granted) = ask(&lab, &file, &[]);
+    assert_eq!(code, Some(0), "{granted}");
+    for _ in 0..2 {
+        let (code, refused) = ask(&lab, &file, &[]);
+        assert!(code == Some(3) && reason(&refused).contains("with 2 out already"), "{refused}");
+        lab.tell_haproxy("set server web/web-1 state drain");
+    }
+    let lease = granted["lease"].as_str().unwrap();
+    let (code, said) = lab.says(&["permit", "renew", lease, &file, "--for", "20m", "-o", "json"]);
+    assert!(code == Some(0) && said.contains("with 1 out already"), "{said}");
+    lab.tell_haproxy("set server web/web-4 state ready");
+    let (code, granted) = ask(&lab, &file, &[]);
+    assert!(code == Some(0) && reason(&granted).contains("with 1 out already"), "{granted}");
+}
+
+#[test]
+fn where_the_load_balancer_is_silent_nothing_may_go_out() {
+    if !has("haproxy") {
+        return;
+    }
+    let (lab, file) = asked(RULES);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let silent = lab.write("silent.yaml", &text.replace("admin.sock", "nobody.sock"));
+    let (code, refused) = ask(&lab, &silent.display().to_string(), &[]);
+    assert_eq!(code, Some(3), "{refused}");
+    let reason = refused["reason"].as_str().unwrap();
+    assert!(reason.contains("it cannot be seen which servers") && reason.contains("nobody.sock"));
+    // A fleet without one is taken to be whole.
+    let whole: String =
+        text.lines().filter(|line| !line.starts_with("  traffic:")).flat_map(|l| [l, "\n"]).collect();
+    let whole = lab.write("whole.yaml", &whole);
+    let (code, granted) = ask(&lab, &whole.display().to_string(), &["--count", "2"]);
+    assert_eq!(code, Some(0), "{granted}");
 }
 
 #[test]

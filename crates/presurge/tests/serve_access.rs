@@ -11,12 +11,11 @@ use serde_json::{Value, json};
 
 /// Four servers that carry 40 together, under a load of 12 to 13: two may be missing, three may not.
 fn fleet() -> (Lab, String) {
-    let lab = Lab::new(1, 20);
+    let lab = Lab::new(4, 20);
     let load = lab.write_history(12.0, 60, 3);
     let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
     let rules = "  risk: 0.01\n  batch: { maxUnavailable: 3 }\n";
     let text = configuration(&lab, "patch", "2", &load, rules);
-    let text = text.replace("prefix: web, count: 1", "prefix: web, count: 4");
     let text = text.replace("step: 1s", "step: 1m").replace("deadline: 20m", "deadline: 2h");
     let text =
         text.replace("metadata: { name: web }", "metadata: { name: web, labels: { app: web } }");

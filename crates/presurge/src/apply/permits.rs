@@ -1,5 +1,7 @@
 //! Permits for other people's updaters: may so many servers of a fleet be out now, and for how long.
 
+mod standing;
+
 use std::time::Duration;
 
 use domain::event::Event;
@@ -11,9 +13,10 @@ use domain::ports::{Append, AppendError, Authority, Journal, PortError};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::standing::{Standing, Unseen};
 use super::chain::{self, ChainError};
 use super::control::{Petition, TRIES};
-use super::keyed::{self, LookError};
+use super::keyed::LookError;
 use crate::pipeline::{Outage, PlanError, Prepared, Share};
 
 /// A risk is told apart down to this share of the account …
@@ -115,25 +118,6 @@ impl Answer {
     }
 }
 
-/// Who is out, and what may still be risked, when a permit is asked for.
-struct Standing {
-    /// Servers that are out by name: those of our own rollouts, and those of permits that name them.
-    named: Vec<ServerName>,
-    /// Servers that are out by permits which name none.
-    unnamed: u32,
-    left: f64,
-    /// When more of the account is free.
-    frees: Option<Timestamp>,
-    /// When the first permit in force ends.
-    ends: Option<Timestamp>,
-}
-
-impl Standing {
-    fn out(&self) -> u32 {
-        u32::try_from(self.named.len()).unwrap_or(u32::MAX).saturating_add(self.unnamed)
-    }
-}
-
 /// Decides on a wish by the permits and rollouts of a store, and writes down what is granted. Whoever asks
 /// at the same time is decided on one after the other.
 pub async fn ask(
@@ -147,7 +131,8 @@ pub async fn ask(
         if let Some(permit) = permits.answering(petition.request.as_ref()) {
             return Ok(Answer::again(permit, prepared, &permits, petition.at));
         }
-        let answer = decide(journal, prepared, &permits, wish, None, petition.at).await?;
+        let (answer, already_down) =
+            decide(journal, prepared, &permits, wish, None, petition.at).await?;
         let (Some(until), Some(risk)) = (answer.until, answer.risk) else { return Ok(answer) };
         let lease = permits.next_lease();
         let event = Event::PermitGranted {
@@ -158,6 +143,7 @@ pub async fn ask(
             servers: wish.servers.clone(),
             until,
             risk,
+            already_down,
         };
         match write(journal, &permits, event, petition).await {
             Ok(()) => return Ok(Answer { lease: Some(lease), ..answer }),
@@ -185,7 +171,7 @@ pub async fn renew(
         let permit = permits.get(lease).filter(|permit| permit.in_force(now)).cloned();
         let permit = permit.ok_or_else(|| PermitError::NoSuch(lease.clone()))?;
         let wish = Wish { count: permit.count, servers: permit.servers.clone(), length, seed: 1 };
-        let answer = decide(journal, prepared, &permits, &wish, Some(&permit), now).await?;
+        let (answer, _) = decide(journal, prepared, &permits, &wish, Some(&permit), now).await?;
         let (Some(until), Some(risk)) = (answer.until, answer.risk) else { return Ok(answer) };
         let event = Event::PermitRenewed { lease: lease.clone(), until, risk };
         match write(journal, &permits, event, petition).await {
@@ -224,49 +210,7 @@ async fn write(
     journal.append(append).await.map(|_| ())
 }
 
-/// Who is out of a fleet by our own open rollouts.
-async fn out_by_rollouts(
-    journal: &dyn Journal,
-    fleet: &FleetName,
-) -> Result<Vec<ServerName>, PermitError> {
-    let mut out = Vec::new();
-    for id in chain::rollouts(journal).await? {
-        let Some((state, _)) = keyed::state(journal, &id).await? else { continue };
-        if state.created.fleet == *fleet && state.outcome().is_none() {
-            let servers = state.servers.values().filter(|server| server.is_out());
-            out.extend(servers.map(|server| server.member.name.clone()));
-        }
-    }
-    Ok(out)
-}
-
-async fn standing(
-    journal: &dyn Journal,
-    prepared: &Prepared,
-    permits: &Permits,
-    but: Option<&Permit>,
-    now: Timestamp,
-) -> Result<Standing, PermitError> {
-    let (fleet, rollout) = (&prepared.fleet.name, prepared.rollout.name.as_str());
-    let mut named = out_by_rollouts(journal, fleet).await?;
-    let others =
-        permits.on(fleet, now).into_iter().filter(|p| but.is_none_or(|b| b.lease != p.lease));
-    let (mut unnamed, mut ends) = (0, None);
-    for permit in others {
-        named.extend(permit.servers.iter().cloned());
-        let without = permit.count.saturating_sub(u32::try_from(permit.servers.len()).unwrap_or(0));
-        unnamed += without;
-        ends = Some(ends.map_or(permit.until, |end: Timestamp| end.min(permit.until)));
-    }
-    named.sort();
-    named.dedup();
-    let window = prepared.rollout.deadline(now).map_err(PlanError::Deadline)?.duration_since(now);
-    let since = now - window;
-    let left = prepared.rollout.risk.get() - permits.spent(rollout, since);
-    let frees = permits.frees(rollout, since).map(|at| at + window);
-    Ok(Standing { named, unnamed, left, frees, ends })
-}
-
+/// The answer, and who gets no requests for another reason.
 async fn decide(
     journal: &dyn Journal,
     prepared: &Prepared,
@@ -274,19 +218,23 @@ async fn decide(
     wish: &Wish,
     renewed: Option<&Permit>,
     now: Timestamp,
-) -> Result<Answer, PermitError> {
+) -> Result<(Answer, Vec<ServerName>), PermitError> {
     let prepared = prepared.clone().with_calendar_files()?;
     let fleet = &prepared.fleet.name;
-    let standing = standing(journal, &prepared, permits, renewed, now).await?;
-    let no = |reason: String, risk: Option<f64>, retry_after: Option<Timestamp>| Answer {
-        granted: false,
-        count: wish.count,
-        until: None,
-        risk,
-        risk_left: standing.left.max(0.0),
-        lease: renewed.map(|permit| permit.lease.clone()),
-        reason,
-        retry_after,
+    let mut standing = Standing::new(journal, &prepared, permits, renewed, now).await?;
+    let left = standing.left;
+    let no = |reason: String, risk: Option<f64>, retry_after: Option<Timestamp>| {
+        let answer = Answer {
+            granted: false,
+            count: wish.count,
+            until: None,
+            risk,
+            risk_left: left.max(0.0),
+            lease: renewed.map(|permit| permit.lease.clone()),
+            reason,
+            retry_after,
+        };
+        (answer, Vec::new())
     };
     let freezes = super::freezes::read(journal).await?;
     if let Some(freeze) = freezes.on(fleet, now) {
@@ -302,16 +250,21 @@ async fn decide(
         let reason = format!("no window is open until {until:.0}");
         return Ok(no(reason, None, next));
     }
-    let (most, out) = (prepared.rollout.max_unavailable, standing.out());
-    if out.saturating_add(wish.count) > most {
+    match standing::out_of_service(&prepared).await {
+        Ok(down) => standing.are_down(down, permits.on(fleet, now), renewed),
+        Err(Unseen(why)) => return Ok(no(why, None, None)),
+    }
+    let (most, out) = (prepared.rollout.max_unavailable as usize, standing.out(wish));
+    if out + wish.count as usize > most {
         let reason = format!(
-            "{out} servers of fleet {fleet} are out already; with {} more there would be more than {most} \
+            "{out} servers of fleet {fleet} are out already{}; with {} more there would be more than {most} \
              (maxUnavailable)",
+            standing.down_said(),
             wish.count
         );
         return Ok(no(reason, None, standing.ends));
     }
-    if standing.left <= 0.0 {
+    if left <= 0.0 {
         let reason = format!(
             "the account of {} is spent: {} may be risked",
             prepared.rollout.name,
@@ -319,7 +272,7 @@ async fn decide(
         );
         return Ok(no(reason, None, standing.frees));
     }
-    let (servers, others) = chosen(&prepared, wish, &standing)?;
+    let (servers, others) = standing.choose(&prepared, wish)?;
     let least = f64::max(prepared.rollout.risk.get() * SHARE, LEAST);
     let resolution = Probability::new(least).unwrap_or(prepared.rollout.risk);
     let paths = Share::Left(resolution).paths(prepared.rollout.risk);
@@ -328,63 +281,32 @@ async fn decide(
     let outage = Outage { servers, others, length: wish.length, seed: wish.seed, resolution };
     let risks = prepared.risks_of(outage.clone(), now, vec![now]).await?;
     let risk = risks[0].max(floor);
-    if risk > standing.left {
+    if risk > left {
         let later = LATER.iter().map(|minutes| now + Duration::from_secs(60 * minutes));
         let starts: Vec<Timestamp> = later.collect();
         let risks = prepared.risks_of(outage, now, starts.clone()).await?;
-        let good = |(at, risk): &(&Timestamp, &f64)| risk.max(floor) <= standing.left && fits(**at);
+        let good = |(at, risk): &(&Timestamp, &f64)| risk.max(floor) <= left && fits(**at);
         let next = starts.iter().zip(&risks).find(good).map(|(at, _)| *at);
         let reason = format!(
-            "the risk of overload is {risk:.4}, and {:.4} of {} is left",
-            standing.left.max(0.0),
+            "with {out} out already{} the risk of overload is {risk:.4}, and {:.4} of {} is left",
+            standing.down_said(),
+            left.max(0.0),
             prepared.rollout.risk.get()
         );
         return Ok(no(reason, Some(risk), next.or(standing.frees)));
     }
-    Ok(Answer {
+    let answer = Answer {
         granted: true,
         count: wish.count,
         until: Some(until),
         risk: Some(risk),
-        risk_left: standing.left - risk,
+        risk_left: left - risk,
         lease: None,
         reason: format!(
-            "with {out} others out the risk of overload until {until:.0} is at most {risk:.4}"
+            "with {out} out already{} the risk of overload until {until:.0} is at most {risk:.4}",
+            standing.down_said()
         ),
         retry_after: None,
-    })
-}
-
-/// Who goes out, and who is out: where it is not known, whoever carries most.
-fn chosen(
-    prepared: &Prepared,
-    wish: &Wish,
-    standing: &Standing,
-) -> Result<(Vec<ServerName>, Vec<ServerName>), PermitError> {
-    let fleet = &prepared.fleet;
-    for name in &wish.servers {
-        let known = fleet.servers.iter().find(|server| server.name == *name);
-        let why = match known {
-            None => "is not in the fleet",
-            Some(server) if server.own => "is one that Presurge stands on (self)",
-            Some(_) if standing.named.contains(name) => "is out already",
-            Some(_) => continue,
-        };
-        return Err(PermitError::Servers(format!("{name} {why}")));
-    }
-    let carries = |server: &domain::config::FleetServer| server.capacity.values().sum::<f64>();
-    let mut free: Vec<_> = fleet.servers.iter().filter(|server| !server.own).collect();
-    free.retain(|s| !standing.named.contains(&s.name) && !wish.servers.contains(&s.name));
-    free.sort_by(|a, b| carries(b).total_cmp(&carries(a)).then(a.name.cmp(&b.name)));
-    let mut free = free.into_iter().map(|server| server.name.clone());
-    let mut servers = wish.servers.clone();
-    let missing = (wish.count as usize).saturating_sub(servers.len());
-    servers.extend(free.by_ref().take(missing));
-    if servers.len() < wish.count as usize {
-        let text = format!("fleet {} has no {} servers that could go out", fleet.name, wish.count);
-        return Err(PermitError::Servers(text));
-    }
-    let mut others = standing.named.clone();
-    others.extend(free.take(standing.unnamed as usize));
-    Ok((servers, others))
+    };
+    Ok((answer, standing.down_otherwise()))
 }

@@ -189,6 +189,15 @@ impl Lab {
         });
     }
 
+    /// Gives HAProxy a command, as an operator does at its socket.
+    pub fn tell_haproxy(&self, command: &str) {
+        let mut socket = UnixStream::connect(self.path("admin.sock")).unwrap();
+        writeln!(socket, "{command}").unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        assert_eq!(said.trim(), "", "{command}");
+    }
+
     /// Where HAProxy tells its metrics.
     pub fn metrics_port(&self) -> u16 {
         // Any fixed port that this lab owns will do: it is derived once and kept in a file.
