@@ -16,4 +16,4 @@ pub mod signal;
 pub mod size;
 pub mod traffic;
 pub mod updater;
-mod web;
+pub mod web;

@@ -1,12 +1,13 @@
 //! The kill switch: freezes that people declare, in a chain of their own beside those of the
 //! rollouts of a store. Every driver of the store reads it before it lets a server go out.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
 
 use crate::event::Event;
-use crate::journal::{Actor, Broken, Head, Record, UnknownEvent};
+use crate::journal::{Actor, Broken, Digest, Head, Record, UnknownEvent};
 use crate::name::{FleetName, RolloutId};
 
 /// The name of the chain of freezes. The name of a rollout has no `#`, and the number of an
@@ -82,11 +83,12 @@ pub enum BadFreezes {
 pub struct Freezes {
     head: Head,
     list: Vec<Freeze>,
+    requests: BTreeSet<Digest>,
 }
 
 impl Default for Freezes {
     fn default() -> Self {
-        Self { head: Head::empty(), list: Vec::new() }
+        Self { head: Head::empty(), list: Vec::new(), requests: BTreeSet::new() }
     }
 }
 
@@ -119,8 +121,14 @@ impl Freezes {
                 return Err(BadFreezes::Foreign { seq: record.seq, kind });
             }
         }
+        self.requests.extend(record.inputs.clone());
         self.head = record.head();
         Ok(())
+    }
+
+    /// Whether a request, which the archive keeps, was written already.
+    pub fn has_answered(&self, request: Option<&Digest>) -> bool {
+        request.is_some_and(|request| self.requests.contains(request))
     }
 
     /// Those that have not ended by themselves, oldest first.

@@ -4,6 +4,7 @@ mod anchors;
 mod apply;
 mod causes;
 mod cli;
+mod client;
 mod demo;
 mod documents;
 mod lab;

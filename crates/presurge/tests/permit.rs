@@ -119,8 +119,11 @@ fn where_the_load_balancer_is_silent_nothing_may_go_out() {
     let reason = refused["reason"].as_str().unwrap();
     assert!(reason.contains("it cannot be seen which servers") && reason.contains("nobody.sock"));
     // A fleet without one is taken to be whole.
-    let whole: String =
-        text.lines().filter(|line| !line.starts_with("  traffic:")).flat_map(|l| [l, "\n"]).collect();
+    let whole: String = text
+        .lines()
+        .filter(|line| !line.starts_with("  traffic:"))
+        .flat_map(|l| [l, "\n"])
+        .collect();
     let whole = lab.write("whole.yaml", &whole);
     let (code, granted) = ask(&lab, &whole.display().to_string(), &["--count", "2"]);
     assert_eq!(code, Some(0), "{granted}");

@@ -132,6 +132,23 @@ fn every_route_asks_for_a_token_and_a_role_that_may() {
     }
 }
 
+/// A certificate of its own for loopback.
+fn certify(cert: &std::path::Path, key: &std::path::Path) {
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let name = ["-days", "2", "-subj", "/CN=presurge", "-addext", "subjectAltName=IP:127.0.0.1"];
+    let own = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    let mut made = std::process::Command::new("openssl");
+    made.args(["req", "-x509"])
+        .args(curve)
+        .args(name)
+        .args(own)
+        .arg("-keyout")
+        .arg(key)
+        .arg("-out")
+        .arg(cert);
+    assert!(made.stderr(Stdio::null()).status().unwrap().success());
+}
+
 #[test]
 fn others_than_this_machine_are_answered_with_tokens_and_tls_alone() {
     if !has("haproxy") || !has("openssl") {
@@ -140,25 +157,7 @@ fn others_than_this_machine_are_answered_with_tokens_and_tls_alone() {
     let (lab, file) = fleet();
     let (tokens, path) = tokens(&lab);
     let (cert, key) = (lab.path("cert.pem"), lab.path("key.pem"));
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-        ])
-        .args(["-days", "2", "-subj", "/CN=presurge", "-addext", "subjectAltName=IP:127.0.0.1"])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert)
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(made.success());
+    certify(&cert, &key);
     let (cert, key) = (cert.display().to_string(), key.display().to_string());
     let tls = ["--tls-cert", cert.as_str(), "--tls-key", key.as_str()];
     for more in [vec![], vec!["--tokens", &path], tls.to_vec()] {
@@ -183,6 +182,29 @@ fn others_than_this_machine_are_answered_with_tokens_and_tls_alone() {
         let bearer = format!("Authorization: Bearer {}", tokens["viewer"]);
         assert_eq!(curl(&["-H", &bearer]), "200");
     }
+    // So asks the command line of another machine.
+    let list = |more: &[&str]| {
+        let place = format!("https://127.0.0.1:{}", daemon.port);
+        let mut words = vec!["rollout", "list", "--daemon", &place];
+        words.extend(more);
+        lab.says(&words)
+    };
+    let token = lab.write("token", &format!("{}\n", tokens["viewer"])).display().to_string();
+    let trusted = ["--daemon-ca", cert.as_str(), "--token-file", &token];
+    assert_eq!(list(&trusted).0, Some(0), "{}", list(&trusted).1);
+    let (code, said) = list(&trusted[..2]);
+    assert!(code == Some(1) && said.contains("say who you are"), "{said}");
+    let (code, said) = list(&trusted[2..]);
+    assert!(code == Some(1) && said.contains("does not answer"), "nobody vouches: {said}");
+    let (code, said) = list(&["--daemon-ca", &file]);
+    assert!(code == Some(64) && said.contains("there is no certificate in it"), "{said}");
+    // A certificate that is renewed is shown without a new start.
+    certify(&lab.path("next.pem"), &lab.path("next.key"));
+    std::fs::rename(lab.path("next.key"), &key).unwrap();
+    lab::until("they do not go together", || daemon.said().contains("the certificate from before"));
+    std::fs::rename(lab.path("next.pem"), &cert).unwrap();
+    lab::until("the next one is shown", || list(&trusted).0 == Some(0));
+    assert!(daemon.said().contains("the certificate: others are in force"), "{}", daemon.said());
     // Without TLS nothing is said there.
     assert!(
         lab::daemon::ask(daemon.port, "GET", "/healthz", &[], "").map_or(true, |a| a.status == 0)

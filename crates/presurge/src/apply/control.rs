@@ -102,7 +102,7 @@ pub enum Judgement {
 const LEAST_DIGITS: usize = 12;
 
 /// A digest as a person types it: whole, or its beginning.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct DigestStart(String);
 
 impl FromStr for DigestStart {

@@ -22,14 +22,50 @@ pub async fn read(journal: &dyn Journal) -> Result<Freezes, FreezeError> {
     chain::read(journal).await
 }
 
-/// Writes requests of a person, all or none; returns the freezes after them.
-pub async fn write(
+/// Freezes fleets, `None` for everything, all or none; returns the freezes after it.
+pub async fn declare(
     journal: &dyn Journal,
-    events: &[Event],
+    scopes: &[Option<FleetName>],
+    until: Option<Timestamp>,
     petition: &Petition<'_>,
 ) -> Result<Freezes, FreezeError> {
-    let entry = |event: &Event| chain::asked(event.clone(), petition);
-    chain::write(journal, |_: &Freezes| events.iter().map(entry).collect()).await
+    let events = |_: &Freezes| {
+        let event =
+            |fleet: &Option<FleetName>| Event::FreezeRequested { fleet: fleet.clone(), until };
+        scopes.iter().map(event).collect()
+    };
+    write(journal, events, petition).await
+}
+
+/// Ends freezes of fleets, `None` for those of everything, where any is in force; returns those after it.
+pub async fn lift(
+    journal: &dyn Journal,
+    scopes: &[Option<FleetName>],
+    petition: &Petition<'_>,
+) -> Result<Freezes, FreezeError> {
+    let events = |freezes: &Freezes| {
+        let ends = |fleet: &&Option<FleetName>| {
+            freezes.in_force(petition.at).any(|freeze| freeze.fleet == **fleet)
+        };
+        let event = |fleet: &Option<FleetName>| Event::UnfreezeRequested { fleet: fleet.clone() };
+        scopes.iter().filter(ends).map(event).collect()
+    };
+    write(journal, events, petition).await
+}
+
+/// Writes what follows from the freezes, once for each request.
+async fn write(
+    journal: &dyn Journal,
+    events: impl Fn(&Freezes) -> Vec<Event>,
+    petition: &Petition<'_>,
+) -> Result<Freezes, FreezeError> {
+    let entries = |freezes: &Freezes| {
+        if freezes.has_answered(petition.request.as_ref()) {
+            return Vec::new();
+        }
+        events(freezes).into_iter().map(|event| chain::asked(event, petition)).collect()
+    };
+    chain::write(journal, entries).await
 }
 
 /// Lets no rollout begin on a fleet that is frozen: its plan would be stale when it thaws.

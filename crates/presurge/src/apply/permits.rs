@@ -7,11 +7,11 @@ use std::time::Duration;
 use domain::event::Event;
 use domain::forecast::Probability;
 use domain::freeze::BadFreezes;
-use domain::name::{FleetName, Key, ServerName};
+use domain::name::{Key, ServerName};
 use domain::permit::{BadPermits, Permit, Permits};
 use domain::ports::{Append, AppendError, Authority, Journal, PortError};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::standing::{Standing, Unseen};
 use super::chain::{self, ChainError};
@@ -78,7 +78,7 @@ pub struct Wish {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// Whether they may go out.

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use adapters::clock::SystemClock;
 use clap::Args;
 use domain::config::{Instant, Span, nearest};
-use domain::event::Event;
-use domain::freeze::Freezes;
+use domain::freeze::{Freeze as Declared, Freezes};
 use domain::name::FleetName;
 use domain::ports::{Clock, Journal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::apply::anchoring::Anchoring;
+use super::daemon::{DaemonArgs, failed};
 use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed};
@@ -38,6 +38,8 @@ pub struct Freeze {
     #[command(flatten)]
     anchoring: Anchoring,
     #[command(flatten)]
+    daemon: DaemonArgs,
+    #[command(flatten)]
     store: StoreArgs,
 }
 
@@ -55,6 +57,8 @@ pub struct Unfreeze {
     output: Format,
     #[command(flatten)]
     anchoring: Anchoring,
+    #[command(flatten)]
+    daemon: DaemonArgs,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -78,6 +82,11 @@ impl Scope {
             true => vec![None],
             false => self.fleet.iter().cloned().map(Some).collect(),
         }
+    }
+
+    /// The same for a daemon.
+    fn as_body(&self, reason: &str) -> Value {
+        json!({ "fleets": self.fleet, "all": self.all, "reason": reason })
     }
 }
 
@@ -118,21 +127,24 @@ impl Freeze {
         if until.is_some_and(|until| until <= now) {
             return Err(Failed::usage("--until has passed already; nothing was frozen"));
         }
+        if let Some(client) = self.daemon.client()? {
+            let mut body = self.scope.as_body(&self.reason);
+            body["until"] = json!(until);
+            let frozen = client.freeze(false, &body).await.map_err(failed)?;
+            print(&frozen, self.output)?;
+            eprintln!("the daemon lets no more server of that go out, within a second");
+            return Ok(Code::Done);
+        }
         let journal = self.store.open()?;
-        let events: Vec<Event> = self
-            .scope
-            .each()
-            .into_iter()
-            .map(|fleet| Event::FreezeRequested { fleet, until })
-            .collect();
+        let petition = Petition::here(&self.reason, now);
         let frozen =
-            freezes::write(journal.as_ref(), &events, &Petition::here(&self.reason, now)).await?;
+            freezes::declare(journal.as_ref(), &self.scope.each(), until, &petition).await?;
         // The switch is pulled; nothing that follows may look as if it were not.
         anchor(&self.anchoring, &frozen);
         for warning in unknown(journal.as_ref(), &self.scope.fleet).await {
             eprintln!("warning: {warning}");
         }
-        print(&frozen, now, self.output)?;
+        print(&in_force(&frozen, now), self.output)?;
         eprintln!(
             "every `presurge apply` on {} lets no more server go out from its next look on, within \
              a second",
@@ -149,24 +161,25 @@ impl Unfreeze {
 
     async fn answer(self) -> Result<Code, Failed> {
         let now = SystemClock.now();
-        let journal = self.store.open()?;
-        let before = freezes::read(journal.as_ref()).await?;
-        let scopes = self.scope.each();
-        let ends = |fleet| before.in_force(now).any(|freeze| freeze.fleet == fleet);
-        if !scopes.iter().cloned().any(ends) {
-            eprintln!("no freeze of that is in force; nothing was written");
-            print(&before, now, self.output)?;
+        if let Some(client) = self.daemon.client()? {
+            let body = self.scope.as_body(&self.reason);
+            print(&client.freeze(true, &body).await.map_err(failed)?, self.output)?;
             return Ok(Code::Done);
         }
-        let events: Vec<Event> =
-            scopes.into_iter().map(|fleet| Event::UnfreezeRequested { fleet }).collect();
-        let left =
-            freezes::write(journal.as_ref(), &events, &Petition::here(&self.reason, now)).await?;
+        let journal = self.store.open()?;
+        let before = freezes::read(journal.as_ref()).await?;
+        let petition = Petition::here(&self.reason, now);
+        let left = freezes::lift(journal.as_ref(), &self.scope.each(), &petition).await?;
+        if left.head() == before.head() {
+            eprintln!("no freeze of that is in force; nothing was written");
+            print(&in_force(&left, now), self.output)?;
+            return Ok(Code::Done);
+        }
         anchor(&self.anchoring, &left);
         for freeze in left.in_force(now) {
             eprintln!("still: {freeze}");
         }
-        print(&left, now, self.output)?;
+        print(&in_force(&left, now), self.output)?;
         Ok(Code::Done)
     }
 }
@@ -185,23 +198,24 @@ fn anchor(anchoring: &Anchoring, freezes: &Freezes) {
     }
 }
 
-fn print(freezes: &Freezes, now: Timestamp, format: Format) -> Result<(), Failed> {
-    let rows: Vec<Value> = as_json(freezes, now);
+fn in_force(freezes: &Freezes, now: Timestamp) -> Vec<Declared> {
+    freezes.in_force(now).cloned().collect()
+}
+
+fn print(freezes: &[Declared], format: Format) -> Result<(), Failed> {
+    let rows: Vec<Value> = freezes.iter().map(as_json).collect();
     let columns = ["scope", "since", "until", "actor", "reason", "seq"];
     output::rows(&mut std::io::stdout().lock(), format, &columns, &rows)?;
     Ok(())
 }
 
-/// The freezes in force, as data.
-fn as_json(freezes: &Freezes, now: Timestamp) -> Vec<Value> {
-    let row = |freeze: &domain::freeze::Freeze| {
-        json!({
-            "scope": freeze.scope(), "fleet": freeze.fleet, "since": freeze.since,
-            "until": freeze.until, "actor": freeze.actor, "reason": freeze.reason,
-            "seq": freeze.seq,
-        })
-    };
-    freezes.in_force(now).map(row).collect()
+/// A freeze, as data.
+fn as_json(freeze: &Declared) -> Value {
+    json!({
+        "scope": freeze.scope(), "fleet": freeze.fleet, "since": freeze.since,
+        "until": freeze.until, "actor": freeze.actor, "reason": freeze.reason,
+        "seq": freeze.seq,
+    })
 }
 
 /// A warning for each fleet that no rollout of the store is about: perhaps it is called otherwise.

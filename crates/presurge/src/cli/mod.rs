@@ -6,6 +6,7 @@ mod apply;
 mod audit;
 mod backtest;
 mod completion;
+mod daemon;
 mod doctor;
 mod exit;
 mod explain;

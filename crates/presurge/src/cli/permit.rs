@@ -13,6 +13,7 @@ use domain::ports::{Clock, Journal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::daemon::{self, DaemonArgs};
 use super::freeze::reason;
 use super::output::{self, Format};
 use super::store::StoreArgs;
@@ -20,6 +21,7 @@ use super::{Code, Failed, runtime};
 use crate::apply::chain;
 use crate::apply::control::Petition;
 use crate::apply::permits::{self, Answer, LONGEST, PermitError, Wish};
+use crate::client::{Client, ClientError, because};
 use crate::documents;
 use crate::pipeline::{Prepared, Together};
 
@@ -36,6 +38,8 @@ pub struct Permit {
     /// How to print
     #[arg(short, long, value_enum, default_value_t, global = true)]
     output: Format,
+    #[command(flatten)]
+    daemon: DaemonArgs,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -64,13 +68,13 @@ struct Ask {
 /// Whose account.
 #[derive(Debug, Args)]
 struct Of {
-    /// Configuration files, YAML or JSON
-    #[arg(value_name = "FILE", required = true)]
+    /// Configuration files, YAML or JSON; a daemon has its own
+    #[arg(value_name = "FILE", required_unless_present = "daemon")]
     files: Vec<PathBuf>,
     /// Which rollout, when the files describe several
     #[arg(long, value_name = "NAME")]
     rollout: Option<String>,
-    /// Which fleet, when the rollout has several
+    /// Which fleet, when the rollout has several, and for a daemon
     #[arg(long, value_name = "NAME")]
     fleet: Option<FleetName>,
 }
@@ -113,22 +117,24 @@ impl Permit {
     }
 
     async fn answer(self) -> Result<Code, Failed> {
+        if let Some(client) = self.daemon.client()? {
+            return self.of_daemon(&client).await;
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let journal = self.store.open()?;
         let now = clock.now();
         match &self.act {
             Some(Act::List) => {
                 let permits: Permits = chain::read(journal.as_ref()).await?;
-                let open: Vec<&Granted> =
-                    permits.all().into_iter().filter(|permit| permit.in_force(now)).collect();
-                self.print(&open)
+                let open = permits.all().into_iter().filter(|permit| permit.in_force(now));
+                self.print(open.map(row).collect())
             }
             Some(Act::Release(release)) => {
                 let petition = Petition::here(&release.reason, now);
                 let given = permits::release(journal.as_ref(), &release.lease, &petition).await;
                 let given = given.map_err(failed)?;
                 eprintln!("{} is given back; what it risked stays spent", given.lease);
-                self.print(&[&given])
+                self.print(vec![row(&given)])
             }
             Some(Act::Renew(renew)) => {
                 let prepared = prepared(&renew.of, &clock, journal.as_ref()).await?;
@@ -140,29 +146,57 @@ impl Permit {
                 self.say(&answer.map_err(failed)?)
             }
             None => {
-                let ask = &self.ask;
-                let (Some(length), Some(reason)) = (ask.length, &ask.reason) else {
-                    return Err(Failed::usage("say --for and --reason"));
-                };
-                let prepared = prepared(&ask.of, &clock, journal.as_ref()).await?;
-                if ask.server.len() > ask.count as usize {
-                    let text = format!(
-                        "{} servers are named, and --count is {}",
-                        ask.server.len(),
-                        ask.count
-                    );
-                    return Err(Failed::usage(text));
-                }
+                let (length, reason) = self.ask.checked()?;
+                let prepared = prepared(&self.ask.of, &clock, journal.as_ref()).await?;
                 let wish = Wish {
-                    count: ask.count,
-                    servers: ask.server.clone(),
+                    count: self.ask.count,
+                    servers: self.ask.server.clone(),
                     length: at_most_a_day(length)?,
-                    seed: ask.seed,
+                    seed: self.ask.seed,
                 };
                 let answer =
                     permits::ask(journal.as_ref(), &prepared, &wish, &Petition::here(reason, now))
                         .await;
                 self.say(&answer.map_err(failed)?)
+            }
+        }
+    }
+
+    /// The same of a daemon, by its files and with its store.
+    async fn of_daemon(&self, client: &Client) -> Result<Code, Failed> {
+        let number = |lease: &Key| lease.as_str().trim_start_matches("permit/").to_owned();
+        match &self.act {
+            Some(Act::List) => {
+                let mut listed: Value =
+                    client.get(&["permits"], &[]).await.map_err(daemon::failed)?;
+                let rows = listed["permits"].as_array_mut().map(std::mem::take).unwrap_or_default();
+                self.print(rows)
+            }
+            Some(Act::Release(release)) => {
+                let path = ["permits", &number(&release.lease), "release"];
+                let given = client.post(&path, &because(&release.reason)).await;
+                let given: Value = given.map_err(daemon::failed)?;
+                eprintln!("{} is given back; what it risked stays spent", release.lease);
+                self.print(vec![given])
+            }
+            Some(Act::Renew(renew)) => {
+                at_most_a_day(renew.length)?;
+                let body = json!({ "for": renew.length });
+                let path = ["permits", &number(&renew.lease), "renew"];
+                self.say(&decided(client.post(&path, &body).await)?)
+            }
+            None => {
+                let (ask, (length, reason)) = (&self.ask, self.ask.checked()?);
+                let Some(fleet) = &ask.of.fleet else {
+                    return Err(Failed::usage("say --fleet: a daemon has the files of several"));
+                };
+                at_most_a_day(length)?;
+                let body = json!({
+                    "fleet": fleet, "rollout": ask.of.rollout, "count": ask.count,
+                    "servers": ask.server, "for": length,
+                    "reason": reason, "seed": ask.seed,
+                });
+                self.say(&decided(client.post(&["permits"], &body).await)?)
             }
         }
     }
@@ -188,18 +222,15 @@ impl Permit {
         Ok(if answer.granted { Code::Done } else { Code::Refused })
     }
 
-    fn print(&self, permits: &[&Granted]) -> Result<Code, Failed> {
-        let row = |permit: &&Granted| {
-            let servers: Vec<&str> = permit.servers.iter().map(ServerName::as_str).collect();
-            json!({
-                "lease": permit.lease, "fleet": permit.fleet, "rollout": permit.rollout,
-                "count": permit.count, "servers": servers.join(" "),
-                "since": second(permit.since), "until": second(permit.until),
-                "risk": permit.risks.iter().map(|(_, risk)| risk).sum::<f64>(),
-                "actor": permit.actor, "reason": permit.reason,
-            })
-        };
-        let rows: Vec<Value> = permits.iter().map(row).collect();
+    fn print(&self, mut rows: Vec<Value>) -> Result<Code, Failed> {
+        for row in &mut rows {
+            let servers = row["servers"].as_array().map(|all| all.iter().filter_map(Value::as_str));
+            row["servers"] = json!(servers.map(|all| all.collect::<Vec<_>>().join(" ")));
+            for name in ["since", "until", "released"] {
+                let at = row[name].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+                row[name] = json!(at.map(|at| format!("{at:.0}")));
+            }
+        }
         let columns = [
             "lease", "fleet", "rollout", "count", "servers", "since", "until", "risk", "actor",
             "reason",
@@ -209,8 +240,44 @@ impl Permit {
     }
 }
 
-fn second(at: Timestamp) -> String {
-    format!("{at:.0}")
+impl Ask {
+    /// What has to be said, and agrees.
+    fn checked(&self) -> Result<(PositiveSpan, &str), Failed> {
+        let (Some(length), Some(reason)) = (self.length, &self.reason) else {
+            return Err(Failed::usage("say --for and --reason"));
+        };
+        let named = self.server.len();
+        if named > self.count as usize {
+            let text = format!("{named} servers are named, and --count is {}", self.count);
+            return Err(Failed::usage(text));
+        }
+        Ok((length, reason))
+    }
+}
+
+/// A permit, as a daemon tells it as well.
+fn row(permit: &Granted) -> Value {
+    json!({
+        "lease": permit.lease, "fleet": permit.fleet, "rollout": permit.rollout,
+        "count": permit.count, "servers": permit.servers,
+        "since": permit.since, "until": permit.until, "released": permit.released,
+        "risk": permit.risks.iter().map(|(_, risk)| risk).sum::<f64>(),
+        "actor": permit.actor, "reason": permit.reason,
+    })
+}
+
+/// A refusal is an answer.
+fn decided(answer: Result<Value, ClientError>) -> Result<Answer, Failed> {
+    let told = match answer {
+        Ok(granted) => granted,
+        Err(ClientError::Refused { mut problem, detail, .. }) if problem["granted"] == false => {
+            problem["reason"] = json!(detail);
+            problem
+        }
+        Err(error) => return Err(daemon::failed(error)),
+    };
+    serde_json::from_value(told)
+        .map_err(|error| Failed::new(Code::Error, format!("the daemon's answer: {error}")))
 }
 
 fn at_most_a_day(length: PositiveSpan) -> Result<std::time::Duration, Failed> {

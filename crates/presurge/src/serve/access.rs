@@ -1,7 +1,8 @@
 //! Who may do what: roles, and the tokens that carry them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
 
 use domain::journal::Actor;
 use hyper::StatusCode;
@@ -120,7 +121,14 @@ impl Caller {
 #[derive(Debug, Default)]
 pub struct Access {
     /// None: everybody who reaches the daemon may do everything.
-    tokens: Option<Vec<Token>>,
+    file: Option<File>,
+}
+
+/// The tokens of a file, as it was read last.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    tokens: RwLock<Arc<[Token]>>,
 }
 
 impl Access {
@@ -129,36 +137,32 @@ impl Access {
     /// # Errors
     /// Says file, line and column of what is wrong.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let file = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
-        let tokens: TokenFile = read_text(&file.to_string(), &text)?;
-        for (index, token) in tokens.tokens.iter().enumerate() {
-            let digits = token.sha256.bytes();
-            if token.sha256.len() != 64 || !digits.clone().all(|b| b.is_ascii_hexdigit()) {
-                return Err(format!(
-                    "{file}: tokens[{index}].sha256: expected 64 hexadecimal digits; `presurge token \
-                     NAME --role ROLE` makes a token and its line"
-                ));
-            }
-            let known = |other: &Token| other.name == token.name || other.sha256 == token.sha256;
-            if token.name.trim().is_empty() || tokens.tokens[..index].iter().any(known) {
-                return Err(format!("{file}: tokens[{index}]: it needs a name of its own"));
-            }
-        }
-        if tokens.tokens.is_empty() {
-            return Err(format!("{file}: it lets nobody in; add a token"));
-        }
-        Ok(Self { tokens: Some(tokens.tokens) })
+        let tokens = RwLock::new(tokens_of(path)?.into());
+        Ok(Self { file: Some(File { path: path.to_owned(), tokens }) })
+    }
+
+    /// Reads the file again; says whether it lets others in than before. One that cannot be read changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Access::read`].
+    pub fn read_again(&self) -> Result<bool, String> {
+        let Some(file) = &self.file else { return Ok(false) };
+        let tokens = tokens_of(&file.path)?;
+        let mut known = file.tokens.write().expect("nobody panics with it");
+        let others = known[..] != tokens[..];
+        *known = tokens.into();
+        Ok(others)
     }
 
     /// Whether tokens are asked for.
     pub fn has_tokens(&self) -> bool {
-        self.tokens.is_some()
+        self.file.is_some()
     }
 
     /// Who asks, and whether they may.
     pub fn check(&self, headers: &HeaderMap, right: Right) -> Result<Caller, Problem> {
-        let Some(tokens) = &self.tokens else {
+        let Some(file) = &self.file else {
             return Ok(Caller { name: login(), role: Role::Admin, fleets: BTreeMap::new() });
         };
         if right == Right::Nobody {
@@ -170,7 +174,8 @@ impl Access {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        let Some(token) = bearer.and_then(|bearer| find(tokens, bearer)) else {
+        let tokens = file.tokens.read().expect("nobody panics with it").clone();
+        let Some(token) = bearer.and_then(|bearer| find(&tokens, bearer)) else {
             let detail = match bearer {
                 Some(_) => "the token is not known here",
                 None => "say who you are: Authorization: Bearer TOKEN",
@@ -188,6 +193,30 @@ impl Access {
         let needs = format!("{right:?}").to_lowercase();
         Err(Problem::forbidden(format!("{} is {role}, and may not {needs}", caller.name)))
     }
+}
+
+/// What a file says.
+fn tokens_of(path: &Path) -> Result<Vec<Token>, String> {
+    let file = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
+    let TokenFile { tokens } = read_text(&file.to_string(), &text)?;
+    for (index, token) in tokens.iter().enumerate() {
+        let digits = token.sha256.bytes();
+        if token.sha256.len() != 64 || !digits.clone().all(|b| b.is_ascii_hexdigit()) {
+            return Err(format!(
+                "{file}: tokens[{index}].sha256: expected 64 hexadecimal digits; `presurge token \
+                 NAME --role ROLE` makes a token and its line"
+            ));
+        }
+        let known = |other: &Token| other.name == token.name || other.sha256 == token.sha256;
+        if token.name.trim().is_empty() || tokens[..index].iter().any(known) {
+            return Err(format!("{file}: tokens[{index}]: it needs a name of its own"));
+        }
+    }
+    if tokens.is_empty() {
+        return Err(format!("{file}: it lets nobody in; add a token"));
+    }
+    Ok(tokens)
 }
 
 /// The hexadecimal digits by which a token is known.

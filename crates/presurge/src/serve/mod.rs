@@ -19,6 +19,7 @@ pub mod listen;
 mod metrics;
 mod openapi;
 mod problem;
+mod renewed;
 mod route;
 mod routes;
 mod settings;
@@ -164,7 +165,10 @@ impl Server {
 
     /// Says on standard error what does not work; the same thing only now and then.
     fn trouble(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
-        let text = format!("{what}: {}", crate::causes::chain(error));
+        self.warn(format!("{what}: {}", crate::causes::chain(error)));
+    }
+
+    fn warn(&self, text: String) {
         let mut told = self.told.lock().expect("nobody panics with it");
         if told.len() > TROUBLES {
             told.clear();
@@ -225,10 +229,9 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
                     or listen on 127.0.0.1 or unix:PATH";
         return Err(Failed::usage(text));
     }
-    let tls = match &wanted.tls {
-        Some((cert, key)) => Some(tls::acceptor(cert, key).map_err(Failed::data)?),
-        None => None,
-    };
+    let shown = wanted.tls.as_ref().map(|(cert, key)| tls::Shown::read(cert, key));
+    let shown = shown.transpose().map_err(Failed::data)?.map(Arc::new);
+    let tls = shown.clone().map(tls::Shown::acceptor).transpose().map_err(Failed::data)?;
     open_many_files();
     let store = wanted.store.open()?;
     let door = Door::open(&wanted.listen).await?;
@@ -264,6 +267,7 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
     let listening = tokio::spawn(listen::serve(server.clone(), door, tls, told.clone()));
     let freshening = tokio::spawn(fresh::keep(server.clone(), told.clone()));
     let settling = tokio::spawn(advice::keep(server.clone(), told.clone()));
+    let renewing = tokio::spawn(renewed::keep(server.clone(), shown, told.clone()));
     let keeping = match server.mode {
         Mode::Act => Some(tokio::spawn(keeper::keep(server.clone(), told))),
         Mode::Observe | Mode::Advise => None,
@@ -274,7 +278,7 @@ pub async fn run(wanted: Wanted) -> Result<Code, Failed> {
         if let Some(keeping) = keeping {
             let _ = keeping.await;
         }
-        let _ = (listening.await, freshening.await, settling.await);
+        let _ = (listening.await, freshening.await, settling.await, renewing.await);
     };
     tokio::select! {
         _ = terminate.recv() => {}

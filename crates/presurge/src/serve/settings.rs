@@ -31,6 +31,10 @@ pub const RECORDS: usize = 1000;
 /// taken over within ten.
 pub const KEEP: Duration = Duration::from_secs(1);
 
+/// From one look at the files of tokens and certificates to the next: who is let in no longer is refused
+/// after that.
+pub const READ_AGAIN: Duration = Duration::from_secs(2);
+
 /// So many leases are asked for at once.
 pub const LEASES_AT_ONCE: usize = 32;
 

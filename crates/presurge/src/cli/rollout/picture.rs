@@ -24,7 +24,7 @@ use crate::replay::{Came, Truth};
 
 /// The documents that say where the load is read: given, or kept with the rollout.
 pub(super) async fn documents(
-    store: &dyn Store,
+    store: Option<&dyn Store>,
     files: &[PathBuf],
     records: &[Record],
     clock: &Arc<dyn Clock>,
@@ -32,7 +32,7 @@ pub(super) async fn documents(
     if !files.is_empty() {
         return documents::load(files, clock).map(Some).map_err(Failed::data);
     }
-    let Some(first) = records.first() else { return Ok(None) };
+    let (Some(store), Some(first)) = (store, records.first()) else { return Ok(None) };
     Ok(bundle::read(store, first, clock).await.unwrap_or_else(|error| {
         eprintln!("warning: {}", chain(&error));
         None

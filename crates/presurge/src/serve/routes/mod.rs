@@ -2,6 +2,7 @@
 
 mod advice;
 mod forecasts;
+mod freezes;
 mod health;
 mod journal;
 mod permits;
@@ -20,6 +21,7 @@ pub fn table() -> Vec<Route> {
     all.extend(advice::routes());
     all.extend(forecasts::routes());
     all.extend(permits::routes());
+    all.extend(freezes::routes());
     all.extend(journal::routes());
     all
 }
