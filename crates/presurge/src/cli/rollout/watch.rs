@@ -102,7 +102,7 @@ impl Watch {
                 }
                 looks_left -= 1;
             }
-            tokio::time::sleep(LOOK).await;
+            SystemClock.sleep_until(SystemClock.now() + LOOK).await;
         }
     }
 
