@@ -4,27 +4,9 @@ mod lab;
 
 use std::process::{Command, Stdio};
 
-use lab::daemon::Daemon;
-use lab::{Lab, PRESURGE, configuration, has, until};
+use lab::daemon::{Daemon, daemon, fleet};
+use lab::{PRESURGE, has, until};
 use serde_json::{Value, json};
-
-/// `servers` that carry 10 each behind HAProxy, under a load.
-fn fleet(servers: usize, load: f64, name: &str, rest: &str) -> (Lab, String) {
-    let lab = Lab::new(servers, 20);
-    let load = lab.write_history(load, 10, 1);
-    let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
-    let text = configuration(&lab, name, "2", &load, rest);
-    let text =
-        text.replace("metadata: { name: web }", "metadata: { name: web, labels: { app: web } }");
-    let file = lab.write("web.yaml", &text).display().to_string();
-    (lab, file)
-}
-
-fn daemon(lab: &Lab, file: &str, more: &[&str]) -> Daemon {
-    let mut words = vec!["serve", file, "--listen", "127.0.0.1:0", "--tick", "200ms"];
-    words.extend(more);
-    Daemon::start(lab.presurge(&words), lab.path("daemon.log"))
-}
 
 /// `presurge` on another machine: it knows where the daemon is, and has no store.
 struct Elsewhere {
@@ -84,6 +66,8 @@ fn a_rollout_is_followed_paused_and_looked_at_from_elsewhere() {
     until("it is paused", || elsewhere.json(&["rollout", "show", "roll"])["paused"] == true);
     let (code, out, said) = elsewhere.says(&["rollout", "show", "roll"]);
     assert!(code == Some(0) && out.contains("roll#1: web to 2"), "{out}{said}");
+    let (code, _, said) = elsewhere.says(&["rollout", "watch", "roll", "--timeout", "1s"]);
+    assert!(code == Some(5) && said.contains("it has not ended yet"), "{code:?} {said}");
     let (code, _, said) = elsewhere.says(&["rollout", "resume", "roll"]);
     assert_eq!(code, Some(0), "{said}");
     let (code, _, said) =

@@ -2,26 +2,13 @@
 
 mod lab;
 
-use lab::daemon::Daemon;
-use lab::{Lab, configuration, has, until};
+use lab::daemon::{Daemon, daemon};
+use lab::{Lab, has, until};
 use serde_json::{Value, json};
 
 /// Three servers that carry 10 each, under a load of 12: one may go out at a time.
 fn fleet(rest: &str) -> (Lab, String) {
-    let lab = Lab::new(3, 20);
-    let load = lab.write_history(12.0, 10, 1);
-    let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
-    let text = configuration(&lab, "roll", "2", &load, rest);
-    let text =
-        text.replace("metadata: { name: web }", "metadata: { name: web, labels: { app: web } }");
-    let file = lab.write("web.yaml", &text).display().to_string();
-    (lab, file)
-}
-
-fn daemon(lab: &Lab, file: &str, more: &[&str]) -> Daemon {
-    let mut words = vec!["serve", file, "--listen", "127.0.0.1:0", "--tick", "200ms"];
-    words.extend(more);
-    Daemon::start(lab.presurge(&words), lab.path("daemon.log"))
+    lab::daemon::fleet(3, 12.0, "roll", rest)
 }
 
 const ACT: &[&str] = &["--mode", "act"];

@@ -9,7 +9,27 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::until;
+use super::{Lab, configuration, until};
+
+/// A fleet of `count` servers that carry 10 each, labelled `app: web`, under a load; its rollout; and their
+/// file.
+pub fn fleet(count: usize, load: f64, rollout: &str, rest: &str) -> (Lab, String) {
+    let lab = Lab::new(count, 20);
+    let load = lab.write_history(load, 10, 1);
+    let load = format!("csv: {{ path: \"{}\", series: web }}", load.display());
+    let text = configuration(&lab, rollout, "2", &load, rest);
+    let text =
+        text.replace("metadata: { name: web }", "metadata: { name: web, labels: { app: web } }");
+    let file = lab.write("web.yaml", &text).display().to_string();
+    (lab, file)
+}
+
+/// A daemon of a file, on any free port; it looks at its world five times a second.
+pub fn daemon(lab: &Lab, file: &str, more: &[&str]) -> Daemon {
+    let mut words = vec!["serve", file, "--listen", "127.0.0.1:0", "--tick", "200ms"];
+    words.extend(more);
+    Daemon::start(lab.presurge(&words), lab.path("daemon.log"))
+}
 
 /// See the module.
 pub struct Daemon {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use adapters::clock::SystemClock;
 use clap::Args;
+use domain::config::PositiveSpan;
 use domain::event::Outcome;
 use domain::name::RolloutId;
 use domain::ports::{Clock, Journal, Retry};
@@ -25,7 +26,7 @@ const AFTER_THE_END: u32 = 2;
 
 /// Follows a rollout. The story goes to standard error; with --output json each record goes to standard
 /// output as a line of JSON. Ends with 0 where it is done, 1 where a server has failed, and 4 where it
-/// was aborted or rolled back; Ctrl-C ends the watching only.
+/// was aborted or rolled back, and with 5 where it has not ended by --timeout; Ctrl-C ends the watching only.
 #[derive(Debug, Args)]
 pub struct Watch {
     /// Its name, or its id with the number of the attempt
@@ -36,6 +37,9 @@ pub struct Watch {
     /// Only what comes from now on, and not what has happened so far
     #[arg(long)]
     new: bool,
+    /// Watch for no longer than this
+    #[arg(long, value_name = "SPAN")]
+    timeout: Option<PositiveSpan>,
 }
 
 /// What is printed.
@@ -89,6 +93,7 @@ impl Watch {
     }
 
     async fn follow(&self, journal: &dyn Journal, all: &mut [Followed]) -> Result<Code, Failed> {
+        let until = self.timeout.map(|length| SystemClock.now() + length.duration());
         let mut looks_left = AFTER_THE_END;
         loop {
             for one in all.iter_mut() {
@@ -101,6 +106,11 @@ impl Watch {
                     return Ok(code(&ends));
                 }
                 looks_left -= 1;
+            } else if until.is_some_and(|until| SystemClock.now() >= until) {
+                eprintln!(
+                    "it has not ended yet, and goes on; `presurge rollout show` says where it stands"
+                );
+                return Ok(Code::Waiting);
             }
             SystemClock.sleep_until(SystemClock.now() + LOOK).await;
         }
