@@ -221,10 +221,9 @@ fn neighbours_help_an_hour_that_has_few_of_its_own() {
 #[test]
 fn what_was_over_by_the_first_look_makes_no_difference_between_hours() {
     // Looks come later by night than by day, and nothing else is known.
-    let bounded = |night: fn(f64) -> Length| {
+    let bounded = |night: Length, day: Length| {
         let mut all = history(5, Habit { servers: 2, ..HABIT }, |_| 1.0);
-        let of_hour =
-            |number: u8| if (1..5).contains(&number) { night(480.0) } else { Length::AtMost(60.0) };
+        let of_hour = |number: u8| if (1..5).contains(&number) { night } else { day };
         for observed in &mut all {
             let old = std::mem::take(&mut observed.lengths);
             for number in 0..24 {
@@ -237,8 +236,11 @@ fn what_was_over_by_the_first_look_makes_no_difference_between_hours() {
         }
         hours_of(&findings(&configured(), &all))
     };
-    assert_eq!(bounded(Length::AtMost), [0_u8; 0]);
+    assert_eq!(bounded(Length::AtMost(480.0), Length::AtMost(60.0)), [0_u8; 0]);
+    // Nor does an hour of which no more is known differ from hours of which it is known.
+    let found = bounded(Length::AtMost(60.0), Length::Ended(480.0));
+    assert!(!found.contains(&2) && !found.contains(&3), "{found:?}");
     // But what lasts until then by night differs from what is over by then by day.
-    let found = bounded(Length::Ended);
+    let found = bounded(Length::Ended(480.0), Length::AtMost(60.0));
     assert!((1..5).all(|number| found.contains(&number)), "{found:?}");
 }
