@@ -4,6 +4,10 @@ mod lab;
 
 use std::process::{Command, Stdio};
 
+use domain::event::Event;
+use domain::journal::{Actor, Entry, Head};
+use domain::name::RolloutId;
+use domain::ports::{Append, Authority, Journal};
 use lab::daemon::{Daemon, daemon, fleet};
 use lab::{PRESURGE, has, until};
 use serde_json::{Value, json};
@@ -308,4 +312,55 @@ fn what_is_no_daemon_is_told_apart_from_one_that_is_silent() {
     until("it answers through its socket", || list(&place).0 == Some(0));
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// What is longer than one answer is had whole, and the end of a rollout is how watching it ends.
+#[test]
+fn an_abort_is_watched_and_long_lists_and_journals_are_had_whole() {
+    if !has("haproxy") {
+        return;
+    }
+    let (lab, file) = fleet(3, 12.0, "roll", "  risk: 0.01\n");
+    let acting = daemon(&lab, &file, &["--mode", "act"]);
+    assert_eq!(acting.post("/v1/rollouts", &json!({ "rollout": "roll" })).status, 201);
+    let elsewhere = there(&acting, None);
+    let (code, _, said) = elsewhere.says(&["rollout", "abort", "roll", "--reason", "a test"]);
+    assert!(code == Some(0) && said.contains("abort of roll#1 is written"), "{said}");
+    let (code, _, said) = elsewhere.says(&["rollout", "watch", "roll"]);
+    assert_eq!(code, Some(4), "{said}");
+    drop(acting);
+
+    let first = lab.records("roll#1").remove(0);
+    let store = store::Sqlite::open(lab.path("presurge.db")).unwrap();
+    let write = |name: &str, event: Event, count: usize, after: &Head| {
+        let id = RolloutId::new(name).unwrap();
+        let actor = Actor::operator("ann");
+        let entry = Entry {
+            at: first.at,
+            actor,
+            cause: None,
+            reason: "a test".into(),
+            inputs: None,
+            event,
+        };
+        let (authority, entries) = (Authority::Operator, vec![entry; count]);
+        let append = Append { rollout: &id, authority, after, entries };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(store.append(append)).unwrap().pop().unwrap().head()
+    };
+    // A daemon answers with a thousand at once.
+    let created = first.event().unwrap();
+    for number in 0..1_001 {
+        let head = write(&format!("many-{number}#1"), created.clone(), 1, &Head::empty());
+        if number == 7 {
+            write("many-7#1", Event::PauseRequested {}, 1_500, &head);
+        }
+    }
+    let observing = daemon(&lab, &file, &[]);
+    let elsewhere = there(&observing, None);
+    let rows = elsewhere.json(&["rollout", "list"]);
+    let names: Vec<&str> =
+        rows.as_array().unwrap().iter().map(|row| row["rollout"].as_str().unwrap()).collect();
+    assert_eq!((names.len(), names[0], names[1_001]), (1_002, "roll#1", "many-1000#1"));
+    assert_eq!(elsewhere.json(&["rollout", "show", "many-7"])["records"], 1_501);
 }
