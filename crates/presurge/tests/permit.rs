@@ -104,6 +104,9 @@ fn who_gets_no_requests_is_out_whatever_the_reason() {
     lab.tell_haproxy("set server web/web-4 state ready");
     let (code, granted) = ask(&lab, &file, &[]);
     assert!(code == Some(0) && reason(&granted).contains("with 1 out already"), "{granted}");
+    // web-1 is what the first of them has out, and is not counted beside it.
+    let (code, refused) = ask(&lab, &file, &[]);
+    assert!(code == Some(3) && reason(&refused).contains("with 2 out already"), "{refused}");
 }
 
 #[test]
