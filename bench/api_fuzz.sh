@@ -29,6 +29,24 @@ spec:
   update: { exec: { command: ["true"], idempotent: true } }
   durations: { drain: 1s, update: 1s, warmup: 0s }
 ---
+# Permits of this one are granted: there is no load balancer that is silent.
+apiVersion: presurge/v1
+kind: Fleet
+metadata: { name: idle }
+spec:
+  servers: { static: { prefix: idle, count: 4 } }
+  capacity: { requests: 10 }
+  load: { requests: { csv: { path: load.csv, series: web } } }
+  durations: { drain: 1s, update: 1s, warmup: 0s }
+---
+apiVersion: presurge/v1
+kind: Rollout
+metadata: { name: idle }
+spec:
+  fleets: [idle]
+  target: { version: "2" }
+  deadline: 2h
+---
 apiVersion: presurge/v1
 kind: Rollout
 metadata: { name: patch }
@@ -45,12 +63,12 @@ for _ in $(seq 100); do
   sleep 0.1
 done
 curl -s "127.0.0.1:$port/v1/permits" -H 'content-type: application/json' \
-  -d '{"fleet": "web", "for": "10m", "reason": "the first"}'
+  -d '{"fleet": "idle", "for": "10m", "reason": "the first"}'
 curl -s "127.0.0.1:$port/v1/rollouts" -H 'content-type: application/json' -d '{"rollout": "patch"}' >/dev/null
 # What is there, so that more than “not found” is answered.
 cat >"$work/names.toml" <<EOF
 [parameters]
-"path.fleet" = "web"
+"path.fleet" = "idle"
 "path.lease" = "1"
 "path.name" = "patch"
 EOF
