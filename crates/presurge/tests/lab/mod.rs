@@ -4,18 +4,21 @@
 
 pub mod clients;
 pub mod daemon;
+#[path = "../../../adapters/src/free_port.rs"]
+mod free_port;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use domain::journal::Record;
+
+pub use self::free_port::free_port;
 
 /// The program under test.
 pub const PRESURGE: &str = env!("CARGO_BIN_EXE_presurge");
@@ -34,20 +37,6 @@ fn where_is(program: &str) -> Option<PathBuf> {
     let folders =
         std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-/// A port on loopback that nobody listens on, below those that the system gives to clients: one of
-/// these may be taken by any connection before it is used.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let own = std::process::id().wrapping_mul(131);
-    loop {
-        let nth = NEXT.fetch_add(7, Ordering::Relaxed);
-        let port = u16::try_from(10_000 + own.wrapping_add(nth) % 22_000).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Seconds since 1970.
@@ -81,6 +70,8 @@ pub struct Lab {
     folder: tempfile::TempDir,
     pub backends: Vec<Backend>,
     pub front: u16,
+    /// Where surge may listen.
+    ports: String,
     children: Vec<Child>,
 }
 
@@ -90,7 +81,8 @@ impl Lab {
         let folder = tempfile::Builder::new().prefix("presurge-lab-").tempdir().unwrap();
         let backends =
             (1..=count).map(|n| Backend { name: format!("web-{n}"), port: free_port() }).collect();
-        let mut lab = Self { folder, backends, front: free_port(), children: Vec::new() };
+        let (front, ports) = (free_port(), free_port::port_range(50));
+        let mut lab = Self { folder, backends, front, ports, children: Vec::new() };
         fs::create_dir(lab.path("run")).unwrap();
         lab.write_update(service_ms);
         for n in 1..=count {
@@ -386,6 +378,7 @@ impl Drop for Lab {
 pub fn configuration(lab: &Lab, name: &str, version: &str, load: &str, rest: &str) -> String {
     let folder: &Path = lab.folder.path();
     let (folder, count) = (folder.display(), lab.backends.len());
+    let ports = &lab.ports;
     format!(
         r#"apiVersion: presurge/v1
 kind: Fleet
@@ -402,7 +395,7 @@ spec:
     provisioner:
       process:
         command: ["{PRESURGE}", lab-server, --listen, "127.0.0.1:{{port}}", --version, old, --workers, "64", --service, 50ms]
-        ports: "20000-29999"
+        ports: "{ports}"
         env: {{ LAB: "{folder}" }}
     offers:
       - {{ name: local, market: on-demand, capacity: {{ requests: 10 }}, price: 0.10, lead: 2s, max: 4 }}

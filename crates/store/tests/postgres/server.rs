@@ -2,12 +2,16 @@
 #![allow(dead_code, reason = "each user of the server uses a part of it")]
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+pub use self::free_port::free_port;
+
+#[allow(clippy::duplicate_mod, reason = "tests of the program take this file beside their own")]
+#[path = "../../../adapters/src/free_port.rs"]
+mod free_port;
 
 /// The user of the tests; whoever reaches the server is let in, unless `access` says otherwise.
 pub const USER: &str = "presurge";
@@ -30,19 +34,6 @@ pub fn programs() -> Option<PathBuf> {
         eprintln!("skipped: initdb is not on the PATH; `scripts/test` installs postgresql");
     }
     found
-}
-
-/// A port on loopback that nobody listens on, below those that the system gives to clients.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let own = std::process::id().wrapping_mul(197);
-    loop {
-        let nth = NEXT.fetch_add(7, Ordering::Relaxed);
-        let port = u16::try_from(10_000 + own.wrapping_add(nth) % 22_000).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// See the module.

@@ -3,7 +3,6 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use domain::contract::provisioner as contract;
 use domain::name::{Key, OfferName, Version};
@@ -12,6 +11,7 @@ use domain::ports::Clock;
 use super::*;
 use crate::clock::SystemClock;
 use crate::command::testing::{MARK, Other, Scratch, WHERE, eventually, kill_group};
+use crate::free_port::port_range;
 
 const SERVER: &str = "provisioner::process::tests::serves";
 const BUYER: &str = "provisioner::process::tests::buys_until_killed";
@@ -30,19 +30,11 @@ fn serves() {
     }
 }
 
-/// Ports that no other test of this run uses, below those that the kernel gives out by itself.
-fn ports() -> PortRange {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let block = (std::process::id() as u16 % 100) * 100 + NEXT.fetch_add(1, Ordering::Relaxed) * 8;
-    let first = 20_000 + block % 10_000;
-    format!("{first}-{}", first + 7).parse().unwrap()
-}
-
 fn config(ready: &str) -> ProcessConfig {
     let program = std::env::current_exe().unwrap();
     let json = serde_json::json!({
         "command": [program, "--exact", SERVER, "--ignored", "--nocapture"],
-        "ports": ports().to_string(),
+        "ports": port_range(8),
         "ready": serde_json::from_str::<serde_json::Value>(ready).unwrap(),
     });
     serde_json::from_str(&json.to_string()).unwrap()
