@@ -54,6 +54,10 @@ enum Verb {
     /// Where one rollout stands
     Show(Show),
     /// Follow a rollout until it ends, line by line
+    ///
+    /// The story goes to standard error; with --output json each record goes to standard output as a line of
+    /// JSON. Ends with 0 where it is done, 1 where a server has failed, 4 where it was aborted or rolled back,
+    /// and 5 where it has not ended by --timeout. Ctrl-C ends the watching only.
     Watch(Watch),
     /// Open no further batch; the one that is out comes back
     Pause(Request),

@@ -24,9 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What people are told of the end stands behind it: so many more looks.
 const AFTER_THE_END: u32 = 2;
 
-/// Follows a rollout. The story goes to standard error; with --output json each record goes to standard
-/// output as a line of JSON. Ends with 0 where it is done, 1 where a server has failed, and 4 where it
-/// was aborted or rolled back, and with 5 where it has not ended by --timeout; Ctrl-C ends the watching only.
+/// Which rollout is followed, and how it is told.
 #[derive(Debug, Args)]
 pub struct Watch {
     /// Its name, or its id with the number of the attempt
