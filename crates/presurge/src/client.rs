@@ -80,6 +80,8 @@ struct Records {
 #[derive(Deserialize)]
 struct Frozen {
     freezes: Vec<Row>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -225,10 +227,16 @@ impl Client {
         self.get::<Frozen>(&["freezes"], &[]).await.map(Into::into)
     }
 
-    /// Freezes, or ends freezes (`lift`); the freezes in force after it.
-    pub async fn freeze(&self, lift: bool, body: &Value) -> Result<Vec<Freeze>, ClientError> {
+    /// Freezes, or ends freezes (`lift`); the freezes in force after it, and what is odd about it.
+    pub async fn freeze(
+        &self,
+        lift: bool,
+        body: &Value,
+    ) -> Result<(Vec<Freeze>, Vec<String>), ClientError> {
         let path: &[&str] = if lift { &["freezes", "lift"] } else { &["freezes"] };
-        self.post::<Frozen>(path, body).await.map(Into::into)
+        let mut frozen: Frozen = self.post(path, body).await?;
+        let warnings = std::mem::take(&mut frozen.warnings);
+        Ok((frozen.into(), warnings))
     }
 
     /// What a person wants of a rollout: which journals it was written into, and why not into others.

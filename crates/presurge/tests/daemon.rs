@@ -196,11 +196,19 @@ fn the_kill_switch_is_pulled_from_elsewhere_by_those_who_may() {
 
     let (code, out, said) = freeze(&ben, &["--fleet", "web", "--until", "2h"]);
     assert!(code == Some(0) && out.contains("fleet web"), "{out}{said}");
+    assert!(!said.contains("warning"), "{said}");
     let (code, out, said) = freeze(&ann, &["--all"]);
     assert!(code == Some(0) && out.contains("everything"), "{out}{said}");
+    // A name that is written wrongly stops nothing: it is told, also over HTTP.
+    let (code, _, said) = freeze(&ann, &["--fleet", "wbe", "--until", "1s"]);
+    assert!(code == Some(0) && said.contains("did you mean \"web\"?"), "{said}");
+    until("it has ended", || {
+        let (_, out, _) = ann.says(&["unfreeze", "--fleet", "nobody", "--reason", "a look"]);
+        !out.contains("wbe")
+    });
     let records = lab.records("presurge#freezes");
     let actors: Vec<&str> = records.iter().map(|record| record.actor.0.as_str()).collect();
-    assert_eq!(actors, ["operator:ben", "operator:ann"]);
+    assert_eq!(actors, ["operator:ben", "operator:ann", "operator:ann"]);
     // The same in the store, as the command line beside it tells.
     let (code, said) = lab.says(&["apply", "--yes", &file]);
     assert!(code == Some(3) && said.contains("is frozen by operator:ben"), "{code:?} {said}");
@@ -221,10 +229,10 @@ fn the_kill_switch_is_pulled_from_elsewhere_by_those_who_may() {
         "one of a fleet outlasts it: {out}{said}"
     );
     assert_eq!(lift(&ben, &["--fleet", "web"]).0, Some(0));
-    assert_eq!(lab.records("presurge#freezes").len(), 4);
+    assert_eq!(lab.records("presurge#freezes").len(), 5);
     // Nothing to lift is nothing to write.
     assert_eq!(lift(&ben, &["--fleet", "web"]).0, Some(0));
-    assert_eq!(lab.records("presurge#freezes").len(), 4);
+    assert_eq!(lab.records("presurge#freezes").len(), 5);
 
     // A token that is taken out of the file is refused soon; a file that is broken changes nothing.
     let list = |who: &Elsewhere| who.says(&["rollout", "list"]).0;

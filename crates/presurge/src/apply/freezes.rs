@@ -1,5 +1,8 @@
 //! The kill switch, as people pull it and as `apply` finds it.
 
+use std::collections::BTreeSet;
+
+use domain::config::nearest;
 use domain::event::Event;
 use domain::freeze::{BadFreezes, Freezes};
 use domain::name::FleetName;
@@ -8,6 +11,7 @@ use jiff::Timestamp;
 
 use super::chain::{self, ChainError};
 use super::control::Petition;
+use super::keyed;
 
 /// Why freezes could not be read or written.
 pub type FreezeError = ChainError<BadFreezes>;
@@ -66,6 +70,30 @@ async fn write(
         events(freezes).into_iter().map(|event| chain::asked(event, petition)).collect()
     };
     chain::write(journal, entries).await
+}
+
+/// A warning for each fleet that neither files nor a rollout of the store are about: perhaps it is called
+/// otherwise.
+pub async fn unknown<'a>(
+    journal: &dyn Journal,
+    asked: &[FleetName],
+    of_files: impl IntoIterator<Item = &'a FleetName>,
+) -> Vec<String> {
+    let mut known: BTreeSet<String> = of_files.into_iter().map(ToString::to_string).collect();
+    if asked.iter().all(|fleet| known.contains(fleet.as_str())) {
+        return Vec::new();
+    }
+    for id in chain::rollouts(journal).await.unwrap_or_default() {
+        if let Ok(Some((state, _))) = keyed::state(journal, &id).await {
+            known.insert(state.created.fleet.to_string());
+        }
+    }
+    let warning = |fleet: &FleetName| {
+        let near = nearest(fleet.as_str(), known.iter().map(String::as_str));
+        let near = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        format!("no rollout of this store is about a fleet {:?} yet{near}", fleet.as_str())
+    };
+    asked.iter().filter(|fleet| !known.contains(fleet.as_str())).map(warning).collect()
 }
 
 /// Lets no rollout begin on a fleet that is frozen: its plan would be stale when it thaws.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use adapters::clock::SystemClock;
 use clap::Args;
-use domain::config::{Instant, Span, nearest};
+use domain::config::{Instant, Span};
 use domain::freeze::{Freeze as Declared, Freezes};
 use domain::name::FleetName;
-use domain::ports::{Clock, Journal};
+use domain::ports::Clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use super::output::{self, Format};
 use super::store::StoreArgs;
 use super::{Code, Failed};
 use crate::apply::control::Petition;
-use crate::apply::{chain, freezes, keyed};
+use crate::apply::freezes;
 
 /// Lets no more server go out: not of these fleets, or of none at all. What is out is updated and
 /// comes back; surge that runs is kept. It holds for every rollout of the store, also for those
@@ -130,8 +130,10 @@ impl Freeze {
         if let Some(client) = self.daemon.client()? {
             let mut body = self.scope.as_body(&self.reason);
             body["until"] = json!(until);
-            let frozen = client.freeze(false, &body).await.map_err(failed)?;
+            let (frozen, warnings) = client.freeze(false, &body).await.map_err(failed)?;
             print(&frozen, self.output)?;
+            tell(&warnings);
+            not_anchored(&self.anchoring);
             eprintln!("the daemon lets no more server of that go out, within a second");
             return Ok(Code::Done);
         }
@@ -141,9 +143,7 @@ impl Freeze {
             freezes::declare(journal.as_ref(), &self.scope.each(), until, &petition).await?;
         // The switch is pulled; nothing that follows may look as if it were not.
         anchor(&self.anchoring, &frozen);
-        for warning in unknown(journal.as_ref(), &self.scope.fleet).await {
-            eprintln!("warning: {warning}");
-        }
+        tell(&freezes::unknown(journal.as_ref(), &self.scope.fleet, []).await);
         print(&in_force(&frozen, now), self.output)?;
         eprintln!(
             "every `presurge apply` on {} lets no more server go out from its next look on, within \
@@ -163,7 +163,12 @@ impl Unfreeze {
         let now = SystemClock.now();
         if let Some(client) = self.daemon.client()? {
             let body = self.scope.as_body(&self.reason);
-            print(&client.freeze(true, &body).await.map_err(failed)?, self.output)?;
+            let (left, _) = client.freeze(true, &body).await.map_err(failed)?;
+            for freeze in &left {
+                eprintln!("still: {freeze}");
+            }
+            print(&left, self.output)?;
+            not_anchored(&self.anchoring);
             return Ok(Code::Done);
         }
         let journal = self.store.open()?;
@@ -181,6 +186,21 @@ impl Unfreeze {
         }
         print(&in_force(&left, now), self.output)?;
         Ok(Code::Done)
+    }
+}
+
+fn tell(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
+/// The switch is pulled by then: what cannot be done besides is a warning.
+fn not_anchored(anchoring: &Anchoring) {
+    if anchoring.is_asked_for() {
+        eprintln!(
+            "warning: --anchors is not used: the journal is the daemon's, which signs it itself"
+        );
     }
 }
 
@@ -216,22 +236,6 @@ fn as_json(freeze: &Declared) -> Value {
         "until": freeze.until, "actor": freeze.actor, "reason": freeze.reason,
         "seq": freeze.seq,
     })
-}
-
-/// A warning for each fleet that no rollout of the store is about: perhaps it is called otherwise.
-async fn unknown(journal: &dyn Journal, asked: &[FleetName]) -> Vec<String> {
-    let mut known = BTreeSet::new();
-    for id in chain::rollouts(journal).await.unwrap_or_default() {
-        if let Ok(Some((state, _))) = keyed::state(journal, &id).await {
-            known.insert(state.created.fleet.to_string());
-        }
-    }
-    let warning = |fleet: &FleetName| {
-        let near = nearest(fleet.as_str(), known.iter().map(String::as_str));
-        let near = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
-        format!("no rollout of this store is about a fleet {:?} yet{near}", fleet.as_str())
-    };
-    asked.iter().filter(|fleet| !known.contains(fleet.as_str())).map(warning).collect()
 }
 
 /// What `plan` says of the freezes of a store, where there is one.

@@ -29,6 +29,11 @@ pub struct Anchoring {
 }
 
 impl Anchoring {
+    /// Whether anchors were asked for.
+    pub fn is_asked_for(&self) -> bool {
+        self.anchor_key.is_some()
+    }
+
     /// The key, if anchors were asked for. One that cannot be used is an error before anything is done.
     pub fn key(&self) -> Result<Option<SigningKey>, Failed> {
         let Some(key) = &self.anchor_key else { return Ok(None) };

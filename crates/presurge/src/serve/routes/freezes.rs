@@ -76,6 +76,9 @@ struct Row {
 struct InForce {
     /// The oldest first.
     freezes: Vec<Row>,
+    /// Fleets that were frozen and that nothing here is about: perhaps they are called otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 pub fn routes() -> Vec<Route> {
@@ -106,8 +109,12 @@ async fn freeze(server: Arc<Server>, call: Call, ask: Ask) -> Result<Reply<InFor
         return Err(Problem::wrong("until: it has passed already; nothing was frozen"));
     }
     let petition = call.petition(why(&ask.reason)?);
-    let frozen = freezes::declare(server.store.as_ref(), &scopes, until, &petition).await?;
-    Ok(Reply::new(StatusCode::OK, in_force(&server, &call, &frozen)))
+    let store = server.store.as_ref();
+    let frozen = freezes::declare(store, &scopes, until, &petition).await?;
+    let named: Vec<FleetName> = scopes.into_iter().flatten().collect();
+    let warnings = freezes::unknown(store, &named, server.documents.fleets.keys()).await;
+    let frozen = InForce { warnings, ..in_force(&server, &call, &frozen) };
+    Ok(Reply::new(StatusCode::OK, frozen))
 }
 
 async fn lift(server: Arc<Server>, call: Call, ask: Lift) -> Result<Reply<InForce>, Problem> {
@@ -158,5 +165,6 @@ fn in_force(server: &Server, call: &Call, freezes: &Freezes) -> InForce {
         reason: freeze.reason.clone(),
         seq: freeze.seq,
     };
-    InForce { freezes: freezes.in_force(call.now).filter(concerns).map(row).collect() }
+    let freezes = freezes.in_force(call.now).filter(concerns).map(row).collect();
+    InForce { freezes, warnings: Vec::new() }
 }
